@@ -1,0 +1,64 @@
+package mqtt
+
+import (
+	"time"
+
+	"mangrove/mqtt/packet"
+)
+
+// Message is one application message on its way through a node. It is shared by all its takers
+// and must not be changed once it was handed to Router.Publish.
+type Message struct {
+	Topic   string
+	Payload []byte
+	QoS     byte // as published
+	Retain  bool // as published
+
+	// Props are the properties that travel with a message: payload format, content type, response
+	// topic, correlation data, user properties. nil when there are none.
+	Props *packet.Properties
+	// Expires is when the message stops being worth delivering; zero = never.
+	Expires time.Time
+
+	// Publisher is the client id that published it at this node, for No Local; "" otherwise.
+	Publisher string
+	// From is where this node got it.
+	From Source
+	// Origin names the message across the fleet; Router.Publish sets it when it is zero.
+	Origin Origin
+	// ID names the message's body in this node's store; Router.Publish sets it. Never 0 after that.
+	ID uint64
+}
+
+// Origin is the node that first accepted a message and the number it gave it: how repeats are
+// recognised wherever the message meets itself again.
+type Origin struct {
+	Store uint64 // store id of that node; 0 = not stamped yet
+	Seq   uint64 // rises with each message of that node
+}
+
+// Source tells who handed a message to this node.
+type Source struct {
+	Scope Scope
+	Name  string // neighbour name; "" for clients and the node itself
+}
+
+// Scope says what kind of taker or giver somebody is, as seen from this node. Values are bits, so
+// that sets of scopes can be written as a | b.
+type Scope byte
+
+const (
+	ScopeClient Scope = 1 << iota // a client of this node, or the node itself
+	ScopeEdge                     // an edge attached to this core
+	ScopePeer                     // another core, seen from a core
+	ScopeUplink                   // the cores, seen from an edge
+	ScopeTap                      // an observer that does not count as interest
+)
+
+// Expired reports whether the message is past its expiry at now.
+func (m *Message) Expired(now time.Time) bool {
+	return !m.Expires.IsZero() && !now.Before(m.Expires)
+}
+
+// Size estimates the bytes m holds in memory.
+func (m *Message) Size() int { return len(m.Topic) + len(m.Payload) + 160 }

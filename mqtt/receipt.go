@@ -1,0 +1,86 @@
+package mqtt
+
+import (
+	"sync"
+
+	"mangrove/internal/store"
+)
+
+// Receipt follows one publish from its arrival until every durable taker has it on stable storage.
+//
+//	New ─ takers: Batch / Hold / Refuse / Count ─ Close ─ (store commits, holders release) ─ done(err)
+//
+// done is called exactly once: from Close when nothing is awaited, else from the goroutine of the
+// last event (often the store's writer), and must not block. Takers call Batch, Hold, Count and
+// Refuse only from inside Deliver; Release may come from anywhere.
+type Receipt struct {
+	batch *store.Batch
+	done  func(error)
+	used  bool // batch has something of this publish; publisher's goroutine only
+	taken int  // subscribers that got it; publisher's goroutine only
+
+	mu      sync.Mutex
+	waiting int
+	err     error
+}
+
+// NewReceipt starts a receipt whose takers write into batch; several receipts may share one batch.
+// The publisher commits the batch after Close. done may be nil.
+func NewReceipt(batch *store.Batch, done func(error)) *Receipt {
+	return &Receipt{batch: batch, done: done, waiting: 1}
+}
+
+// Batch returns the batch to write into. The receipt waits for it to become stable.
+func (r *Receipt) Batch() *store.Batch {
+	if !r.used {
+		r.used = true
+		r.Hold()
+		r.batch.Notify(r, 0)
+	}
+	return r.batch
+}
+
+// Hold makes the receipt wait for one more Release: for takers that keep the message elsewhere
+// than in this node's store.
+func (r *Receipt) Hold() {
+	r.mu.Lock()
+	r.waiting++
+	r.mu.Unlock()
+}
+
+// Release ends one Hold. The first error is the receipt's.
+func (r *Receipt) Release(err error) {
+	r.mu.Lock()
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	r.waiting--
+	last, first := r.waiting == 0, r.err
+	r.mu.Unlock()
+	if last && r.done != nil {
+		r.done(first)
+	}
+}
+
+// Refuse says that a taker which should keep the message cannot. The publisher is told so instead of
+// being acknowledged.
+func (r *Receipt) Refuse(err error) {
+	r.mu.Lock()
+	if r.err == nil {
+		r.err = err
+	}
+	r.mu.Unlock()
+}
+
+// Count says that one more subscriber was found. Taken tells how many there were: 0 becomes
+// reason code 0x10.
+func (r *Receipt) Count() { r.taken++ }
+
+// Taken is the number of subscribers found so far.
+func (r *Receipt) Taken() int { return r.taken }
+
+// Close says that all takers have been asked.
+func (r *Receipt) Close() { r.Release(nil) }
+
+// Committed implements store.Waiter.
+func (r *Receipt) Committed(_ uint64, err error) { r.Release(err) }

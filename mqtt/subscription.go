@@ -1,0 +1,18 @@
+package mqtt
+
+// Subscription is what a subscriber asked for.
+type Subscription struct {
+	Filter            string // in full, "$share/group/filter" included
+	QoS               byte   // the highest it wants
+	NoLocal           bool
+	RetainAsPublished bool
+	RetainHandling    byte   // 0 send retained, 1 only if the subscription is new, 2 do not
+	ID                uint32 // subscription identifier, 0 = none
+}
+
+// Delivery is how one message is to reach one subscriber: the sum of its subscriptions that match.
+type Delivery struct {
+	QoS    byte     // min(message, highest subscription)
+	Retain bool     // the RETAIN flag to show [MQTT-3.3.1-8] [MQTT-3.3.1-9] [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+	IDs    []uint32 // subscription identifiers; shared, read only
+}

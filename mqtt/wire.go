@@ -1,0 +1,113 @@
+package mqtt
+
+import (
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"mangrove/mqtt/packet"
+)
+
+// A message at rest (body store, retained store) and between nodes (link DATA):
+//
+//	flags       1  bit 0-1 QoS, bit 2 retain, bit 3 expires, bit 4 properties
+//	origin      uvarint store, uvarint seq
+//	[expires    uvarint, Unix milliseconds]
+//	topic       uvarint length, bytes
+//	[properties as in MQTT 5.0]
+//	payload     uvarint length, bytes
+//
+// ID, From and Publisher belong to one node's present and are not written.
+const (
+	wireRetain  = 1 << 2
+	wireExpires = 1 << 3
+	wireProps   = 1 << 4
+)
+
+// messageProps is the set of properties a stored message may carry.
+const messageProps = 1<<packet.PropPayloadFormat | 1<<packet.PropContentType | 1<<packet.PropResponseTopic |
+	1<<packet.PropCorrelationData | 1<<packet.PropUser
+
+var errShortMessage = errors.New("decode message: bytes end early")
+
+// AppendMessage adds m's bytes to dst.
+func AppendMessage(dst []byte, m *Message) []byte {
+	flags := m.QoS
+	if m.Retain {
+		flags |= wireRetain
+	}
+	if !m.Expires.IsZero() {
+		flags |= wireExpires
+	}
+	if m.Props != nil && m.Props.Set != 0 {
+		flags |= wireProps
+	}
+	dst = append(dst, flags)
+	dst = binary.AppendUvarint(dst, m.Origin.Store)
+	dst = binary.AppendUvarint(dst, m.Origin.Seq)
+	if flags&wireExpires != 0 {
+		dst = binary.AppendUvarint(dst, uint64(m.Expires.UnixMilli()))
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(m.Topic)))
+	dst = append(dst, m.Topic...)
+	if flags&wireProps != 0 {
+		dst = m.Props.Append(dst)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(m.Payload)))
+	return append(dst, m.Payload...)
+}
+
+// DecodeMessage reads one message and returns the bytes after it. Payload and properties alias b.
+func DecodeMessage(b []byte) (m *Message, rest []byte, err error) {
+	if len(b) == 0 {
+		return nil, nil, errShortMessage
+	}
+	flags := b[0]
+	if flags&3 == 3 || flags > 0x1F {
+		return nil, nil, errors.New("decode message: unknown flags")
+	}
+	r := wireReader{b: b[1:]}
+	m = &Message{QoS: flags & 3, Retain: flags&wireRetain != 0}
+	m.Origin = Origin{Store: r.uvarint(), Seq: r.uvarint()}
+	if flags&wireExpires != 0 {
+		m.Expires = time.UnixMilli(int64(r.uvarint()))
+	}
+	m.Topic = string(r.bytes())
+	if flags&wireProps != 0 && !r.short {
+		if m.Props, r.b, err = packet.DecodeProperties(r.b, messageProps); err != nil {
+			return nil, nil, err
+		}
+	}
+	m.Payload = r.bytes()
+	if r.short {
+		return nil, nil, errShortMessage
+	}
+	return m, r.b, nil
+}
+
+// wireReader reads until the bytes run short, which it remembers.
+type wireReader struct {
+	b     []byte
+	short bool
+}
+
+func (r *wireReader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.short, r.b = true, nil
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+func (r *wireReader) bytes() []byte {
+	n := r.uvarint()
+	if n > uint64(len(r.b)) {
+		r.short, r.b = true, nil
+		return nil
+	}
+	v := r.b[:n:n]
+	r.b = r.b[n:]
+	return v
+}
