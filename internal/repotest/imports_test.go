@@ -1,0 +1,161 @@
+// Package repotest checks the repository itself: who may import whom, and that the documents tell
+// the truth. It has tests only.
+package repotest
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// rows are the layers of docs/architecture.md, lowest first. A package may import packages of
+// lower rows only. Longest prefix wins; a package of ours in no row fails the test.
+var rows = map[string]int{
+	"mqtt/packet":        1,
+	"mqtt/topic":         1,
+	"mqtt/transport":     1,
+	"internal/metrics":   1,
+	"internal/gossip":    1,
+	"internal/store":     1,
+	"internal/sim":       1,
+	"mqtt":               2,
+	"mqtt/client":        2,
+	"mqtt/broker":        3,
+	"session":            3,
+	"retain":             3,
+	"bridge":             3,
+	"internal/auth":      3,
+	"internal/dashboard": 3,
+	"firmware-sim":       3,
+	"internal/node":      4,
+	"edge":               5,
+	"core":               5,
+	"cmd":                6,
+	"internal/e2e":       7,
+	"internal/repotest":  7,
+}
+
+// within lists the imports allowed inside one row.
+var within = map[[2]string]bool{
+	{"mqtt/client", "mqtt"}: true, // the client speaks in the words
+	{"cmd", "cmd"}:          true,
+}
+
+// outside names the one package of ours that may import each library.
+var outside = map[string]string{
+	"go.etcd.io/bbolt":                   "internal/store",
+	"github.com/hashicorp/memberlist":    "internal/gossip",
+	"github.com/gobwas/ws":               "mqtt/transport",
+	"github.com/VictoriaMetrics/metrics": "internal/metrics",
+	"github.com/klauspost/compress":      "bridge",
+	"github.com/spf13/cobra":             "cmd",
+	"github.com/spf13/pflag":             "cmd",
+	"github.com/pelletier/go-toml":       "cmd",
+	"github.com/coreos/go-systemd":       "cmd",
+	"golang.org/x/crypto":                "internal/auth",
+	"github.com/eclipse/paho.golang":     "", // tests only, so far
+	"pgregory.net/rapid":                 "",
+	"go.uber.org/goleak":                 "",
+}
+
+type pkg struct {
+	ImportPath string
+	Module     struct{ Path string }
+	Imports    []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Module,Imports", "mangrove/...")
+	cmd.Dir = "../.."
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
+	}
+	var all []pkg
+	for dec := json.NewDecoder(bytes.NewReader(out)); dec.More(); {
+		var p pkg
+		if err := dec.Decode(&p); err != nil {
+			t.Fatalf("decode go list: %v", err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list found %d packages, want the whole repository", len(all))
+	}
+	return all
+}
+
+// part finds the longest entry of rows that path is or lies under.
+func part(path string) string {
+	path = strings.TrimPrefix(path, "mangrove/")
+	for {
+		if _, ok := rows[path]; ok {
+			return path
+		}
+		i := strings.LastIndexByte(path, '/')
+		if i < 0 {
+			return ""
+		}
+		path = path[:i]
+	}
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, p := range packages(t) {
+		from := part(p.ImportPath)
+		if from == "" {
+			t.Errorf("%s stands in no row: add it to rows and to docs/architecture.md", p.ImportPath)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if !strings.HasPrefix(imp, "mangrove/") {
+				continue
+			}
+			to := part(imp)
+			if to == from && (within[[2]string{from, to}] || strings.HasPrefix(imp, p.ImportPath+"/") || strings.Contains(imp, "/internal/")) {
+				continue
+			}
+			if rows[to] >= rows[from] && !within[[2]string{from, to}] {
+				t.Errorf("%s (row %d) imports %s (row %d): imports point down only", p.ImportPath, rows[from], imp, rows[to])
+			}
+		}
+	}
+}
+
+func TestOneOutsideLibraryBehindOnePackage(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, imp := range p.Imports {
+			lib, known := library(imp)
+			if lib == "" {
+				continue
+			}
+			if !known {
+				t.Errorf("%s imports %s: name its one owner in this test and write a decision record", p.ImportPath, imp)
+				continue
+			}
+			if owner := outside[lib]; part(p.ImportPath) != owner {
+				t.Errorf("%s imports %s, which only %q may import", p.ImportPath, imp, owner)
+			}
+		}
+	}
+}
+
+// library answers "" for the standard library, our own packages and golang.org/x/sys, which is
+// the standard library's other half.
+func library(imp string) (lib string, known bool) {
+	if strings.HasPrefix(imp, "mangrove/") || imp == "mangrove" || !strings.Contains(strings.SplitN(imp, "/", 2)[0], ".") ||
+		strings.HasPrefix(imp, "golang.org/x/sys") {
+		return "", true
+	}
+	for l := range outside {
+		if imp == l || strings.HasPrefix(imp, l+"/") {
+			return l, true
+		}
+	}
+	return imp, false
+}
