@@ -1,0 +1,256 @@
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startTime bounds how long a node may take from exec to its ready line.
+const startTime = 20 * time.Second
+
+// ready is the one line a node logs when it accepts clients.
+type ready struct {
+	Msg    string
+	Node   string
+	Role   string
+	Listen []string
+	Gossip string
+	HTTP   string
+}
+
+// node is one `mangrove edge` or `mangrove core` process and what is needed to start it again.
+type node struct {
+	t    *testing.T
+	args []string
+	dir  string
+
+	cmd   *exec.Cmd
+	ready ready
+	log   *lockedBuffer
+	gone  chan struct{} // closed when the process has been waited for
+}
+
+// lockedBuffer collects a process's log while the test may read it.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func startCore(t *testing.T, name string, extra ...string) *node {
+	t.Helper()
+	args := append([]string{"core", "--node", name, "--gossip", "127.0.0.1:0"}, extra...)
+	return startNode(t, args)
+}
+
+func startEdge(t *testing.T, name string, cores string, extra ...string) *node {
+	t.Helper()
+	args := append([]string{"edge", "--node", name, "--core", cores, "--discovery", "static"}, extra...)
+	return startNode(t, args)
+}
+
+func startNode(t *testing.T, args []string) *node {
+	t.Helper()
+	n := &node{t: t, dir: filepath.Join(t.TempDir(), "data"), log: new(lockedBuffer)}
+	n.args = append(args, "--data", n.dir, "--http", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug")
+	if !contains(args, "--listen") {
+		n.args = append(n.args, "--listen", "127.0.0.1:0")
+	}
+	t.Cleanup(n.cleanup)
+	n.start()
+	return n
+}
+
+func contains(args []string, want string) bool {
+	for _, a := range args {
+		if a == want {
+			return true
+		}
+	}
+	return false
+}
+
+// start runs the process and waits for its ready line.
+func (n *node) start() {
+	n.t.Helper()
+	n.cmd = exec.Command(binary, n.args...)
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stderr, err := n.cmd.StderrPipe()
+	if err != nil {
+		n.t.Fatalf("pipe stderr: %v", err)
+	}
+	if err := n.cmd.Start(); err != nil {
+		n.t.Fatalf("start %v: %v", n.args, err)
+	}
+	lines, cmd := make(chan ready, 1), n.cmd
+	gone := make(chan struct{})
+	n.gone = gone
+	go func() { // ends with the process; stop and kill wait for it through gone
+		defer close(gone)
+		n.follow(stderr, lines)
+		cmd.Wait()
+	}()
+	select {
+	case n.ready = <-lines:
+	case <-n.gone:
+		n.t.Fatalf("%v ended before it was ready:\n%s", n.args, n.log)
+	case <-time.After(startTime):
+		n.t.Fatalf("%v was not ready within %v:\n%s", n.args, startTime, n.log)
+	}
+}
+
+// follow copies the log and hands on the ready line.
+func (n *node) follow(stderr io.Reader, found chan<- ready) {
+	for sc := bufio.NewScanner(stderr); sc.Scan(); {
+		n.log.Write([]byte(sc.Text() + "\n"))
+		var r ready
+		if json.Unmarshal(sc.Bytes(), &r) == nil && r.Msg == "ready" {
+			found <- r
+		}
+	}
+}
+
+// addr is the first client address as host:port.
+func (n *node) addr() string { return strings.TrimPrefix(n.ready.Listen[0], "tcp://") }
+
+// kill is kill -9.
+func (n *node) kill() {
+	n.t.Helper()
+	if err := n.cmd.Process.Kill(); err != nil {
+		n.t.Fatalf("kill %s: %v", n.ready.Node, err)
+	}
+	<-n.gone
+}
+
+// stop is SIGTERM; it tells the exit code.
+func (n *node) stop() int {
+	n.t.Helper()
+	if err := n.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		n.t.Fatalf("terminate %s: %v", n.ready.Node, err)
+	}
+	select {
+	case <-n.gone:
+	case <-time.After(10 * time.Second):
+		n.t.Fatalf("%s did not stop within 10 s of SIGTERM:\n%s", n.ready.Node, n.log)
+	}
+	return n.cmd.ProcessState.ExitCode()
+}
+
+// restart starts the node again on the addresses it had, with the data it had.
+func (n *node) restart() {
+	n.t.Helper()
+	n.pin("--listen", n.addr())
+	if n.ready.Gossip != "" {
+		n.pin("--gossip", n.ready.Gossip)
+	}
+	n.pin("--http", n.ready.HTTP)
+	n.start()
+}
+
+// pin replaces the value of a flag.
+func (n *node) pin(flag, value string) {
+	for i, a := range n.args {
+		if a == flag {
+			n.args[i+1] = value
+		}
+	}
+}
+
+func (n *node) cleanup() {
+	if n.cmd == nil || n.cmd.Process == nil {
+		return
+	}
+	n.cmd.Process.Kill() // the error says that it has ended already
+	if n.gone != nil {
+		<-n.gone
+	}
+	if n.t.Failed() {
+		n.t.Logf("log of %v:\n%s", n.args[:3], tail(n.log.String(), 60))
+	}
+}
+
+func tail(s string, lines int) string {
+	all := strings.Split(s, "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// status is the part of /api/v1/status that tests look at.
+type status struct {
+	Node    string
+	Clients int
+	Members []struct{ Name, State string }
+	Links   []struct {
+		Name    string
+		State   string
+		Backlog int `json:"backlog_messages"`
+	}
+}
+
+func (n *node) status() (s status) {
+	n.t.Helper()
+	if err := json.Unmarshal(n.get("/api/v1/status"), &s); err != nil {
+		n.t.Fatalf("decode status of %s: %v", n.ready.Node, err)
+	}
+	return s
+}
+
+func (n *node) get(path string) []byte {
+	n.t.Helper()
+	resp, err := http.Get("http://" + n.ready.HTTP + path)
+	if err != nil {
+		n.t.Fatalf("get %s of %s: %v", path, n.ready.Node, err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		n.t.Fatalf("read %s of %s: %v", path, n.ready.Node, err)
+	}
+	return b
+}
+
+// linksUp counts the links that are up.
+func (n *node) linksUp() (up int) {
+	n.t.Helper()
+	for _, l := range n.status().Links {
+		if l.State == "up" {
+			up++
+		}
+	}
+	return up
+}
+
+// eventually polls ok until it holds.
+func eventually(t *testing.T, why string, ok func() bool) {
+	t.Helper()
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline:
+			t.Fatalf("not within 20 s: %s", why)
+		case <-tick.C:
+		}
+	}
+}
