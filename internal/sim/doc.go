@@ -1,0 +1,9 @@
+// Package sim makes bad networks for tests and for the demo: real TCP through a proxy that delays,
+// throttles, goes silent or resets at a word.
+//
+//	client ──TCP──▶ Proxy ──TCP──▶ target
+//	                 │ Cut, Heal, SetDelay, SetRate
+//
+// Each connection through a Proxy has two pipes, one for each direction; each pipe is a reader and
+// a writer joined by a bounded queue. The Proxy owns them all and Close waits for them.
+package sim
