@@ -79,6 +79,7 @@ type OpenRequest struct {
 	ReceiveMaximum uint16        // QoS>=1 messages the client takes before acknowledging; never 0
 	Will           *Message      // nil = none; permission was checked
 	WillDelay      time.Duration
+	WillExpiry     time.Duration // Message Expiry Interval of the will, counted from its publication; 0 = none
 }
 
 // DetachRequest is the end of a connection as the session state sees it.
