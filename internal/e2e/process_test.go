@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mangrove/internal/sim"
 )
 
 // startTime bounds how long a node may take from exec to its ready line.
@@ -197,13 +199,15 @@ func tail(s string, lines int) string {
 
 // status is the part of /api/v1/status that tests look at.
 type status struct {
-	Node    string
-	Clients int
-	Members []struct{ Name, State string }
-	Links   []struct {
-		Name    string
-		State   string
-		Backlog int `json:"backlog_messages"`
+	Node          string
+	Clients       int
+	Subscriptions int
+	Members       []struct{ Name, State string }
+	Links         []struct {
+		Name     string
+		State    string
+		Backlog  int `json:"backlog_messages"`
+		Received int
 	}
 }
 
@@ -238,6 +242,26 @@ func (n *node) linksUp() (up int) {
 		}
 	}
 	return up
+}
+
+// backlog sums the messages that wait for the node's links.
+func (n *node) backlog() (sum int) {
+	n.t.Helper()
+	for _, l := range n.status().Links {
+		sum += l.Backlog
+	}
+	return sum
+}
+
+// startProxy puts a network that can be cut in front of target.
+func startProxy(t *testing.T, target string) *sim.Proxy {
+	t.Helper()
+	p, err := sim.StartProxy(sim.ProxyConfig{Target: target})
+	if err != nil {
+		t.Fatalf("start proxy: %v", err)
+	}
+	t.Cleanup(func() { p.Close() })
+	return p
 }
 
 // eventually polls ok until it holds.
