@@ -51,7 +51,7 @@ func (r *Registry) Histogram(name string) *Histogram {
 // Dropped counts messages that were taken in and will not be delivered to somebody, by reason. Every drop in
 // the node goes through here. [promise P5]
 func (r *Registry) Dropped(reason string) *Counter {
-	return r.Counter(fmt.Sprintf(`mangrove_messages_dropped_total{reason=%q}`, reason))
+	return r.Counter(fmt.Sprintf(dropped+`{reason=%q}`, reason))
 }
 
 // Write prints every metric in the Prometheus text format.

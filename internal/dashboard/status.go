@@ -1,0 +1,58 @@
+package dashboard
+
+import "time"
+
+// Status is one node at one moment, as /api/v1/status prints it. Counters count since the start
+// of the process.
+type Status struct {
+	Node    string    `json:"node"`
+	Role    string    `json:"role"`
+	Version string    `json:"version"`
+	StoreID string    `json:"store_id"` // hexadecimal
+	Started time.Time `json:"started"`
+	Uptime  float64   `json:"uptime_seconds"`
+	Ready   bool      `json:"ready"`
+	Reason  string    `json:"reason,omitempty"` // why it is not ready
+
+	Listen []string `json:"listen"`
+	Gossip string   `json:"gossip,omitempty"`
+	HTTP   string   `json:"http,omitempty"`
+
+	Clients       int `json:"clients"`  // connected now
+	Sessions      int `json:"sessions"` // connected or kept
+	Subscriptions int `json:"subscriptions"`
+	Retained      int `json:"retained"`
+
+	MessagesIn  uint64 `json:"messages_in"`
+	MessagesOut uint64 `json:"messages_out"`
+	BytesIn     uint64 `json:"bytes_in"`
+	BytesOut    uint64 `json:"bytes_out"`
+
+	QueuedMessages int               `json:"queued_messages"` // for clients
+	QueuedBytes    int64             `json:"queued_bytes"`
+	Drops          map[string]uint64 `json:"drops"` // by reason
+
+	Links   []Link   `json:"links"`
+	Members []Member `json:"members"`
+}
+
+// Link is a neighbour node.
+type Link struct {
+	Name            string `json:"name"`
+	Scope           string `json:"scope"` // uplink, edge, peer
+	State           string `json:"state"` // up, dialling, down
+	Address         string `json:"address,omitempty"`
+	BacklogMessages int    `json:"backlog_messages"`
+	BacklogBytes    int64  `json:"backlog_bytes"`
+	LastError       string `json:"last_error,omitempty"`
+}
+
+// Member is a node in the gossip pool.
+type Member struct {
+	Name   string `json:"name"`
+	Role   string `json:"role"`
+	State  string `json:"state"`
+	Gossip string `json:"gossip"`
+	Link   string `json:"link,omitempty"`
+	HTTP   string `json:"http,omitempty"`
+}
