@@ -1,0 +1,35 @@
+package topic
+
+import "strings"
+
+// sharePrefix starts the filter of a shared subscription (section 4.8.2). "$share" without the
+// slash is an ordinary filter.
+const sharePrefix = "$share/"
+
+// Split takes a valid filter apart: "$share/g/a/#" is group "g", filter "a/#"; other filters have
+// group "". A filter that only looks shared ("$share/g", "$share//a") is returned whole.
+func Split(filter string) (group, rest string) {
+	shared, ok := strings.CutPrefix(filter, sharePrefix)
+	if !ok {
+		return "", filter
+	}
+	group, rest, ok = strings.Cut(shared, "/")
+	if !ok || group == "" {
+		return "", filter
+	}
+	return group, rest
+}
+
+// checkShare holds the syntax of "$share/ShareName/filter" up to the filter, which must not be empty.
+func checkShare(s string) error {
+	group, rest, slash := strings.Cut(s[len(sharePrefix):], "/")
+	switch {
+	case group == "":
+		return &Error{"MQTT-4.8.2-1", "the ShareName of the shared subscription is empty"}
+	case strings.ContainsAny(group, "+#"):
+		return &Error{"MQTT-4.8.2-2", "the ShareName of the shared subscription has a wildcard"}
+	case !slash || rest == "":
+		return &Error{"MQTT-4.8.2-2", "no topic filter follows the ShareName"}
+	}
+	return nil
+}
