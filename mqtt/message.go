@@ -20,6 +20,10 @@ type Message struct {
 	// Expires is when the message stops being worth delivering; zero = never.
 	Expires time.Time
 
+	// Replay marks a retained message that a neighbour sent because of a new subscription here: takers
+	// see it as retained, not as published just now [MQTT-3.3.1-8].
+	Replay bool
+
 	// Publisher is the client id that published it at this node, for No Local; "" otherwise.
 	Publisher string
 	// From is where this node got it.

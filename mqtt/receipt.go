@@ -19,6 +19,9 @@ type Receipt struct {
 	used  bool // batch has something of this publish; publisher's goroutine only
 	taken int  // subscribers that got it; publisher's goroutine only
 
+	settler Settler // publisher's goroutine only, until Close
+	arg     uint64
+
 	mu      sync.Mutex
 	waiting int
 	err     error
@@ -57,8 +60,27 @@ func (r *Receipt) Release(err error) {
 	r.waiting--
 	last, first := r.waiting == 0, r.err
 	r.mu.Unlock()
-	if last && r.done != nil {
-		r.done(first)
+	if last && r.settler != nil {
+		r.settler.Settle(r, r.arg, first)
+	} else if last {
+		r.Finish(first)
+	}
+}
+
+// Settler is asked between the last event of a receipt and its done: a session that noted a QoS 2
+// packet identifier must have forgotten it before the publisher hears of an error. Settle must not block, and
+// calls r.Finish once, then or later, from anywhere.
+type Settler interface {
+	Settle(r *Receipt, arg uint64, err error)
+}
+
+// OnSettle puts s before done. One at most, before Close.
+func (r *Receipt) OnSettle(s Settler, arg uint64) { r.settler, r.arg = s, arg }
+
+// Finish tells done. For Settlers only.
+func (r *Receipt) Finish(err error) {
+	if r.done != nil {
+		r.done(err)
 	}
 }
 
@@ -70,6 +92,14 @@ func (r *Receipt) Refuse(err error) {
 		r.err = err
 	}
 	r.mu.Unlock()
+}
+
+// Err is the first refusal or failure so far; nil says nothing about what is still awaited. A neighbour
+// link asks it after Publish, to keep no mark of a message that it will be sent again.
+func (r *Receipt) Err() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 // Count says that one more subscriber was found. Taken tells how many there were: 0 becomes
