@@ -108,7 +108,8 @@ type Session interface {
 	Unsubscribe(filters []string) (existed []bool, err error)
 	// Take notes that a QoS 2 PUBLISH came in, in r's batch. repeat = it is known already: not to be
 	// published again, only acknowledged once the earlier one is stable, which r waits for.
-	// [MQTT-4.3.3-10]
+	// When r ends with an error the id is forgotten before r's done is called, so PUBREC may carry a reason
+	// code >= 0x80. Take must come before r.Close. [MQTT-4.3.3-10]
 	Take(packetID uint16, r *Receipt) (repeat bool)
 	// Acked handles PUBACK, PUBREC, PUBREL and PUBCOMP from the client and answers through the
 	// Outlet, when what the answer promises is stable. An error is the client's fault (*packet.Error).
