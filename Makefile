@@ -1,0 +1,70 @@
+# Every target is a few commands that can be retyped by hand. `make help` lists them.
+
+SHELL   := /bin/bash
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS := -s -w -X mangrove/cmd/internal/cli.version=$(VERSION)
+BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+
+# How long `make fuzz` runs each target, and how often `make bench` runs each benchmark.
+FUZZTIME ?= 1m
+COUNT    ?= 1
+
+.PHONY: help build demo test clients vet race fuzz bench check cross clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+
+build: ## bin/mangrove and bin/mangrove-edge for this machine
+	$(BUILD) -o bin/ ./cmd/mangrove ./cmd/mangrove-edge
+
+demo: build ## a whole fleet on this machine, with faults, and a report of what arrived
+	bin/mangrove demo
+
+test: vet clients ## go vet and every test
+	go test ./...
+
+vet:
+	go vet ./...
+
+# The tests also speak with Debian's mosquitto clients; without them those tests are skipped.
+clients:
+	@if command -v mosquitto_pub >/dev/null && command -v mosquitto_sub >/dev/null; then \
+		echo "mosquitto clients: installed"; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "mosquitto clients: missing, installing the package mosquitto-clients"; \
+		{ apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install mosquitto-clients; } \
+			|| echo "mosquitto clients: could not be installed; the tests that use them are skipped"; \
+	else \
+		echo "mosquitto clients: missing; the tests that use them are skipped (Debian: apt-get install mosquitto-clients)"; \
+	fi
+
+race: ## every test under the race detector (needs a C compiler)
+	CGO_ENABLED=1 go test -race ./...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@set -euo pipefail; \
+	for pkg in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+bench: ## every benchmark, COUNT times, with allocations
+	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./...
+
+check: vet ## go vet, formatting, the repository's own rules; staticcheck when it is a go tool here
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
+	go test ./internal/repotest
+	@if go tool -n staticcheck >/dev/null 2>&1; then go tool staticcheck ./...; else echo "staticcheck: not a tool of this module, left out"; fi
+
+cross: ## dist/ for linux on amd64, arm64, armv7 and armv6, with sizes
+	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/linux-amd64/ ./cmd/mangrove ./cmd/mangrove-edge
+	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/linux-arm64/ ./cmd/mangrove ./cmd/mangrove-edge
+	GOOS=linux GOARCH=arm GOARM=7 $(BUILD) -o dist/linux-armv7/ ./cmd/mangrove ./cmd/mangrove-edge
+	GOOS=linux GOARCH=arm GOARM=6 $(BUILD) -o dist/linux-armv6/ ./cmd/mangrove ./cmd/mangrove-edge
+	@wc -c dist/*/mangrove dist/*/mangrove-edge | awk '!/total/ { printf "%-32s %5.1f MB\n", $$2, $$1 / 1e6 }'
+
+clean: ## remove what the other targets made
+	rm -rf bin dist
