@@ -1,0 +1,201 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// MaxKey bounds a key in bytes: twice the longest topic. A batch with a longer or an empty key is
+// refused whole with ErrKey.
+const MaxKey = 128 << 10
+
+// ErrKey is what a batch with an empty key or one above MaxKey is refused with.
+var ErrKey = errors.New("key is empty or too long")
+
+// Waiter is told that a batch it is part of is stable (err nil) or was refused whole (err).
+// Committed runs on the writer's goroutine and must not block or call Commit's caller's locks
+// in an order that waits for the writer. It may call Commit.
+type Waiter interface{ Committed(arg uint64, err error) }
+
+// Batch gathers writes that become stable together. Not safe for concurrent use. Key and value
+// slices are copied. The zero value works; Store.NewBatch reuses memory.
+//
+// Writes take effect in the order of the calls: the last write of a key is what stays.
+type Batch struct {
+	ops     []byte // see ops.go
+	kept    bodySet
+	waiters []waiting
+	err     error // why it will be refused
+	pooled  bool  // came from NewBatch
+}
+
+type waiting struct {
+	w   Waiter
+	arg uint64
+}
+
+// Put stores value under key. A reference that the record before it held is released.
+func (b *Batch) Put(t Table, key, value []byte) {
+	if b.keyed(opPut, t, key) {
+		b.ops = binary.AppendUvarint(b.ops, uint64(len(value)+1))
+		b.ops = append(b.ops, valuePlain)
+		b.ops = append(b.ops, value...)
+	}
+}
+
+// PutRef stores a record that holds one reference to the message body id, as long as the record is
+// there: whatever replaces or removes it (Put, PutRef, Delete, DeleteRange) releases the body, so that
+// references cannot go astray when a batch is refused. The value read back is id in 8 bytes big-endian, then
+// rest (see RefID). encode is as in Keep.
+func (b *Batch) PutRef(t Table, key []byte, id uint64, rest []byte, encode func(dst []byte) []byte) {
+	b.body(id, 0, encode)
+	if b.keyed(opPut, t, key) {
+		b.ops = binary.AppendUvarint(b.ops, uint64(len(rest)+1+8))
+		b.ops = append(b.ops, valueRef)
+		b.ops = binary.BigEndian.AppendUint64(b.ops, id)
+		b.ops = append(b.ops, rest...)
+	}
+}
+
+// RefID takes apart a value written by PutRef. ok is false when it is too short to be one.
+func RefID(value []byte) (id uint64, rest []byte, ok bool) {
+	if len(value) < 8 {
+		return 0, nil, false
+	}
+	return binary.BigEndian.Uint64(value), value[8:], true
+}
+
+// Delete removes key, if it is there.
+func (b *Batch) Delete(t Table, key []byte) { b.keyed(opDelete, t, key) }
+
+// DeleteRange removes from <= key < to (to nil = end of table).
+func (b *Batch) DeleteRange(t Table, from, to []byte) {
+	t.mustExist()
+	kind := byte(opRange)
+	if to == nil {
+		kind = opRangeEnd
+	}
+	b.ops = append(b.ops, kind, byte(t))
+	b.ops = appendBytes(b.ops, from)
+	if to != nil {
+		b.ops = appendBytes(b.ops, to)
+	}
+}
+
+// Keep adds one reference to the message body id. encode is called at most once per body and
+// batch, to append its bytes; a body that is stored already is not written again.
+func (b *Batch) Keep(id uint64, encode func(dst []byte) []byte) { b.body(id, 1, encode) }
+
+// Release drops one reference; the body goes with its last one. A body that is not there stays so.
+func (b *Batch) Release(id uint64) {
+	b.ops = append(b.ops, opRelease)
+	b.ops = binary.BigEndian.AppendUint64(b.ops, id)
+}
+
+// body writes the bytes of a body with n references, or adds to those this batch has written already.
+func (b *Batch) body(id uint64, n uint32, encode func(dst []byte) []byte) {
+	if at, ok := b.kept.find(id); ok {
+		count := b.ops[at:]
+		binary.BigEndian.PutUint32(count, binary.BigEndian.Uint32(count)+n)
+		return
+	}
+	b.ops = append(b.ops, opKeep)
+	b.ops = binary.BigEndian.AppendUint64(b.ops, id)
+	b.kept.add(id, len(b.ops))
+	b.ops = binary.BigEndian.AppendUint32(b.ops, n)
+	b.ops = append(b.ops, 0, 0, 0, 0)
+	start := len(b.ops)
+	b.ops = encode(b.ops)
+	if len(b.ops) < start {
+		panic("BUG: encode of a message body did not append")
+	}
+	binary.BigEndian.PutUint32(b.ops[start-4:], uint32(len(b.ops)-start))
+}
+
+// keyed starts an operation on one key.
+func (b *Batch) keyed(kind byte, t Table, key []byte) bool {
+	t.mustExist()
+	if len(key) == 0 || len(key) > MaxKey {
+		b.err = fmt.Errorf("write to table %d: %w: %d bytes, allowed are 1 to %d", t, ErrKey, len(key), MaxKey)
+		return false
+	}
+	b.ops = append(b.ops, kind, byte(t))
+	b.ops = appendBytes(b.ops, key)
+	return true
+}
+
+// Notify adds a waiter, told when the batch is stable or refused.
+func (b *Batch) Notify(w Waiter, arg uint64) { b.waiters = append(b.waiters, waiting{w, arg}) }
+
+// Empty reports whether there is nothing to write (waiters do not count).
+func (b *Batch) Empty() bool { return len(b.ops) == 0 && b.err == nil }
+
+// Size is an estimate of the bytes held.
+func (b *Batch) Size() int { return len(b.ops) + 32*len(b.waiters) }
+
+// tell tells the waiters in the order of their Notify calls.
+func (b *Batch) tell(err error) {
+	for _, w := range b.waiters {
+		w.w.Committed(w.arg, err)
+	}
+}
+
+// maxPooled bounds the memory one batch in the pool holds on to.
+const maxPooled = 256 << 10
+
+// reset makes b empty for reuse; false when it has grown too large to be worth keeping.
+func (b *Batch) reset() bool {
+	if cap(b.ops) > maxPooled || cap(b.waiters) > maxPooled/32 {
+		return false
+	}
+	clear(b.waiters)
+	b.ops, b.waiters, b.err = b.ops[:0], b.waiters[:0], nil
+	b.kept.reset()
+	return true
+}
+
+// bodySet finds where a batch has written a body. Most batches know few bodies, and ask for the
+// last one again.
+type bodySet struct {
+	few  []bodyAt
+	many map[uint64]int
+}
+
+type bodyAt struct {
+	id uint64
+	at int // of the reference count in Batch.ops
+}
+
+const fewBodies = 8
+
+func (s *bodySet) find(id uint64) (at int, ok bool) {
+	for i := len(s.few) - 1; i >= 0; i-- {
+		if s.few[i].id == id {
+			return s.few[i].at, true
+		}
+	}
+	at, ok = s.many[id]
+	return at, ok
+}
+
+func (s *bodySet) add(id uint64, at int) {
+	if len(s.few) == fewBodies {
+		if s.many == nil {
+			s.many = make(map[uint64]int)
+		}
+		for _, e := range s.few {
+			s.many[e.id] = e.at
+		}
+		s.few = s.few[:0]
+	}
+	s.few = append(s.few, bodyAt{id, at})
+}
+
+func (s *bodySet) reset() {
+	s.few = s.few[:0]
+	if len(s.many) > 1024 {
+		s.many = nil
+	}
+	clear(s.many)
+}

@@ -1,0 +1,78 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// pageSize of new files.
+const pageSize = 4096
+
+func boltOptions(maxFile int) *bolt.Options {
+	return &bolt.Options{
+		Timeout:        time.Second, // the folder is locked already
+		NoFreelistSync: true,
+		FreelistType:   bolt.FreelistMapType,
+		PageSize:       pageSize,
+		MaxSize:        maxFile,
+		NoStatistics:   true,
+	}
+}
+
+// openDatabase opens dir's database, and makes it first if there is none. The folder is locked.
+func openDatabase(dir string, maxFile int) (*bolt.DB, error) {
+	path := filepath.Join(dir, dataFile)
+	_, err := os.Stat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = createDatabase(dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := checkFile(path); err != nil {
+		return nil, fmt.Errorf("%s: %w: restore a backup of it, or move the file away to start empty", path, err)
+	}
+	return openFile(path, maxFile)
+}
+
+// createDatabase makes a whole database under another name and renames it, so that a crash leaves none or a
+// whole one.
+func createDatabase(dir string) error {
+	path := filepath.Join(dir, newFile)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	db, err := bolt.Open(path, 0o600, boltOptions(0))
+	if err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	if err := errors.Join(db.Update(layOut), db.Close()); err != nil {
+		return fmt.Errorf("make %s: %w", path, err)
+	}
+	if err := os.Rename(path, filepath.Join(dir, dataFile)); err != nil {
+		return err
+	}
+	return syncFolder(dir)
+}
+
+// openFile opens a database that checkFile has found whole. What bbolt panics about all the same
+// becomes an error.
+func openFile(path string, maxFile int) (db *bolt.DB, err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("open %s: %w: %v", path, ErrDamaged, r)
+		}
+	}()
+	db, err = bolt.Open(path, 0o600, boltOptions(maxFile))
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return db, nil
+}

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// group is the batches of one transaction, collapsed:
+//
+//	batches ─add→ points, ranges, bodies ─collapse→ one write per key, one sum per body
+//
+// It belongs to the writer, which reuses it.
+type group struct {
+	batches []*Batch
+
+	seq    int // position of an operation in the group
+	points []point
+	ranges []span
+	bodies []bodyChange
+}
+
+// point is a put or a delete of one key.
+type point struct {
+	table Table
+	seq   int
+	key   []byte
+	value []byte // nil = delete
+}
+
+// span is a delete of from <= key < to.
+type span struct {
+	table    Table
+	seq      int
+	from, to []byte // to nil = end of table
+}
+
+// bodyChange is what happens to the reference count of a body.
+type bodyChange struct {
+	id    uint64
+	seq   int
+	delta int
+	body  []byte // nil when no batch brought it
+}
+
+func (s *span) covers(p *point) bool {
+	return s.table == p.table && bytes.Compare(s.from, p.key) <= 0 && (s.to == nil || bytes.Compare(p.key, s.to) < 0)
+}
+
+// add takes in the operations of b.
+func (g *group) add(b *Batch) error {
+	for rest := b.ops; len(rest) > 0; {
+		var o op
+		var err error
+		if o, rest, err = nextOp(rest); err != nil {
+			return fmt.Errorf("apply batch: %w", err)
+		}
+		g.addOp(o)
+	}
+	return nil
+}
+
+func (g *group) addOp(o op) {
+	g.seq++
+	switch o.kind {
+	case opPut, opDelete:
+		g.points = append(g.points, point{o.table, g.seq, o.key, o.value})
+	case opRange, opRangeEnd:
+		g.ranges = append(g.ranges, span{o.table, g.seq, o.key, o.value})
+	case opKeep:
+		body := o.body
+		if body == nil {
+			body = []byte{}
+		}
+		g.bodies = append(g.bodies, bodyChange{o.id, g.seq, o.refs, body})
+	case opRelease:
+		g.bodies = append(g.bodies, bodyChange{id: o.id, seq: g.seq, delta: o.refs})
+	}
+}
+
+// collapse leaves the last write of each key, sorted by table and key. A write that a later range
+// removes goes; ranges are therefore to be applied before points.
+func (g *group) collapse() {
+	slices.SortFunc(g.points, func(a, b point) int {
+		if c := cmp.Compare(a.table, b.table); c != 0 {
+			return c
+		}
+		if c := bytes.Compare(a.key, b.key); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.seq, b.seq)
+	})
+	kept := g.points[:0]
+	for i := range g.points {
+		p := &g.points[i]
+		if i+1 < len(g.points) && g.points[i+1].table == p.table && bytes.Equal(g.points[i+1].key, p.key) {
+			continue
+		}
+		if !slices.ContainsFunc(g.ranges, func(s span) bool { return s.seq > p.seq && s.covers(p) }) {
+			kept = append(kept, *p)
+		}
+	}
+	clear(g.points[len(kept):])
+	g.points = kept
+}
+
+// sumBodies leaves one change per body, sorted by id. It is called when the references of replaced and
+// new records have been added.
+func (g *group) sumBodies() {
+	slices.SortFunc(g.bodies, func(a, b bodyChange) int {
+		if c := cmp.Compare(a.id, b.id); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.seq, b.seq)
+	})
+	sums := g.bodies[:0]
+	for _, c := range g.bodies {
+		if n := len(sums); n > 0 && sums[n-1].id == c.id {
+			last := &sums[n-1]
+			last.delta += c.delta
+			if last.body == nil {
+				last.body = c.body
+			}
+			continue
+		}
+		sums = append(sums, c)
+	}
+	clear(g.bodies[len(sums):])
+	g.bodies = sums
+}
+
+// refer notes that a record refers to a body now (+1), or does no longer (-1).
+func (g *group) refer(id uint64, delta int) {
+	g.seq++
+	g.bodies = append(g.bodies, bodyChange{id: id, seq: g.seq, delta: delta})
+}
+
+// reset forgets everything but the memory, unless that has become too much.
+func (g *group) reset() {
+	const maxKept = 64 << 10 // elements
+	if cap(g.points)+cap(g.bodies)+cap(g.ranges) > maxKept {
+		*g = group{}
+		return
+	}
+	clear(g.batches)
+	clear(g.points)
+	clear(g.ranges)
+	clear(g.bodies)
+	g.batches, g.points, g.ranges, g.bodies = g.batches[:0], g.points[:0], g.ranges[:0], g.bodies[:0]
+	g.seq = 0
+}
