@@ -1,0 +1,149 @@
+package config
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"mangrove/internal/node"
+	"mangrove/mqtt/topic"
+	"mangrove/mqtt/transport"
+)
+
+// listener accepts what a node can listen on.
+func listener(s string) error {
+	_, err := address(s)
+	return err
+}
+
+// address is ParseAddr for messages that have named the address already.
+func address(s string) (transport.Addr, error) {
+	a, err := transport.ParseAddr(s)
+	if err != nil {
+		err = errors.New(strings.TrimPrefix(err.Error(), fmt.Sprintf("address %q: ", s)))
+	}
+	return a, err
+}
+
+// neighbour accepts what a node can dial to link to another.
+func neighbour(s string) error {
+	a, err := address(s)
+	if err != nil || a.Scheme == transport.Unix {
+		return err
+	}
+	return remote(a.Host)
+}
+
+// filter accepts what can be forwarded: topic filters of ordinary topics.
+func filter(s string) error {
+	if err := topic.CheckFilter(s, topic.MaxLevels); err != nil {
+		return err
+	}
+	if strings.HasPrefix(s, "$") {
+		return fmt.Errorf("want a filter that does not begin with $")
+	}
+	return nil
+}
+
+// Check tells what is wrong with c as a whole; what is wrong with one key was told when it was
+// read. Each fault names the place where its key was set.
+func (c *Config) Check() error {
+	n, err := c.settings()
+	faults := []error{err, n.Check()}
+	if c.Role == Edge && c.Link.Discovery == "gossip" && c.Gossip.Address == "" {
+		faults = append(faults, node.Fault("link.discovery", "gossip needs gossip.address (--gossip)"))
+	}
+	if c.Role == Core && c.Gossip.Address == "" {
+		faults = append(faults, node.Fault("gossip.address", "is empty: a core finds the others by gossip (--gossip)"))
+	}
+	return c.placed(errors.Join(faults...))
+}
+
+// placed writes before each fault where its key was set.
+func (c *Config) placed(err error) error {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) {
+		var all []error
+		for _, e := range many.Unwrap() {
+			all = append(all, c.placed(e))
+		}
+		return errors.Join(all...)
+	}
+	var fault *node.ConfigError
+	if errors.As(err, &fault) {
+		if p, ok := c.places[fault.Key]; ok {
+			return fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	return err
+}
+
+// NodeConfig is what both roles are told.
+func (c *Config) NodeConfig() (node.Config, error) {
+	n, err := c.settings()
+	if err != nil {
+		return n, c.placed(err)
+	}
+	if n.Gossip.Key, err = readKey(c.Gossip.KeyFile); err != nil {
+		return n, c.placed(node.Fault("gossip.key_file", "%w", err))
+	}
+	if n.Dial.Password, err = readSecret(c.Link.PasswordFile); err != nil {
+		return n, c.placed(node.Fault("link.password_file", "%w", err))
+	}
+	return n, c.placed(n.Check())
+}
+
+// settings is NodeConfig without what stands in other files, which need not be on the machine where a
+// configuration is checked.
+func (c *Config) settings() (node.Config, error) {
+	name, err := c.NodeName()
+	n := node.Config{
+		Name:           name,
+		Data:           c.Data,
+		Listen:         c.Listen,
+		TLS:            node.TLS(c.TLS),
+		AllowAnonymous: c.AllowAnonymous,
+		PasswordFile:   c.Auth.PasswordFile,
+		HTTP:           c.HTTP.Address,
+		HTTPInsecure:   c.HTTP.Insecure,
+		Dial:           node.Dial{Username: c.Link.Username, CA: c.Link.CA},
+		Limits:         node.Limits(c.Limits),
+		Gossip: node.Gossip{
+			Address: c.Gossip.Address, Advertise: c.Gossip.Advertise, Join: c.Gossip.Join,
+			Insecure: c.Gossip.Insecure || c.Gossip.KeyFile != "", Profile: c.Gossip.Profile,
+		},
+	}
+	return n, err
+}
+
+// readKey reads a gossip key in base64; no path, no key.
+func readKey(path string) ([]byte, error) {
+	line, err := readSecret(path)
+	if err != nil || line == nil {
+		return nil, err
+	}
+	key, err := base64.StdEncoding.DecodeString(string(line))
+	if err != nil {
+		return nil, fmt.Errorf("read key from %s: want base64: %w", path, err)
+	}
+	if len(key) == 0 {
+		return nil, fmt.Errorf("read key from %s: it is empty", path)
+	}
+	return key, nil
+}
+
+// readSecret reads the first line of a file; no path, no secret.
+func readSecret(path string) ([]byte, error) {
+	if path == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read secret: %w", err)
+	}
+	line, _, _ := bytes.Cut(b, []byte("\n"))
+	return []byte(strings.TrimRight(string(line), "\r")), nil
+}

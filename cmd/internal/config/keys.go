@@ -1,0 +1,129 @@
+package config
+
+import (
+	"math"
+	"strings"
+)
+
+// key is one thing an operator can say.
+type key struct {
+	name  string // in the file, with its table: "link.cores"
+	flag  string // "" = file only
+	short string // one-letter flag
+	help  string // sentences; the first is the flag's help
+	only  Role   // "" = both roles
+	unset bool   // the default file shows it commented out
+	value value
+}
+
+// table is the part of the name before the last dot.
+func (k key) table() string {
+	i := strings.LastIndexByte(k.name, '.')
+	return k.name[:max(0, i)]
+}
+
+// leaf is the name inside its table.
+func (k key) leaf() string { return k.name[strings.LastIndexByte(k.name, '.')+1:] }
+
+// keys lists what c's role knows, in the order of the default file: keys without a table first.
+func (c *Config) keys() []key {
+	var mine []key
+	for _, group := range [][]key{c.nodeKeys(), c.securityKeys(), c.linkKeys(), c.gossipKeys(), c.limitKeys()} {
+		for _, k := range group {
+			if k.only == "" || k.only == c.Role {
+				mine = append(mine, k)
+			}
+		}
+	}
+	return mine
+}
+
+func (c *Config) nodeKeys() []key {
+	role := (*string)(&c.Role)
+	return []key{
+		{name: "role", help: "What this node is: an edge beside the devices, or a core.", value: choice(role, string(c.Role))},
+		{name: "node", flag: "node", unset: c.Node == "", help: "Name of this node, unique in the fleet. Default: the host's name.",
+			value: text{p: &c.Node, word: "NAME", allowed: "a name", empty: true, check: checkName}},
+		{name: "data", flag: "data", help: "Folder for sessions, retained messages and queues. Made if missing; one node at a time.",
+			value: text{p: &c.Data, word: "DIR", allowed: "the path of a folder"}},
+		{name: "listen", flag: "listen", help: "Where clients and other nodes connect: HOST:PORT, tls://, ws://, wss:// or unix:///path. May be given several times. Port 0 picks a free one. Beyond loopback it needs auth.password_file or allow_anonymous.",
+			value: list{p: &c.Listen, word: "ADDR", allowed: "addresses such as \"127.0.0.1:1883\" or \"wss://0.0.0.0:443\"", check: listener}},
+		{name: "allow_anonymous", flag: "allow-anonymous", help: "Let everybody who reaches the listeners connect. Without a password file this is so on loopback anyway.",
+			value: toggle{&c.AllowAnonymous}},
+		{name: "log.level", flag: "log-level", help: "The least important events to log.",
+			value: choice(&c.Log.Level, "debug", "info", "warn", "error")},
+		{name: "log.format", flag: "log-format", help: "How to write events: text for people, json for machines.",
+			value: choice(&c.Log.Format, "text", "json")},
+		{name: "http.address", flag: "http", help: "Where /metrics, /healthz, /readyz and the status page are served. Empty = nowhere.",
+			value: text{p: &c.HTTP.Address, word: "HOST:PORT", allowed: "HOST:PORT", empty: true, check: hostPort}},
+		{name: "http.insecure", flag: "http-insecure", help: "Serve them beyond loopback too, to everybody and in clear.",
+			value: toggle{&c.HTTP.Insecure}},
+	}
+}
+
+func (c *Config) securityKeys() []key {
+	const pem = "the path of a PEM file"
+	return []key{
+		{name: "auth.password_file", flag: "password-file", unset: true, help: "Who may connect: NAME:HASH lines (argon2id, or Mosquitto's). Empty = nobody is asked.",
+			value: text{p: &c.Auth.PasswordFile, word: "FILE", allowed: "the path of a password file", empty: true}},
+		{name: "tls.cert", flag: "tls-cert", unset: true, help: "Certificate chain for tls:// and wss:// listeners.",
+			value: text{p: &c.TLS.Cert, word: "FILE", allowed: pem, empty: true}},
+		{name: "tls.key", flag: "tls-key", unset: true, help: "Private key of that certificate.",
+			value: text{p: &c.TLS.Key, word: "FILE", allowed: pem, empty: true}},
+		{name: "tls.client_ca", flag: "tls-client-ca", unset: true, help: "Certificate authorities; when set, clients must show a certificate of theirs.",
+			value: text{p: &c.TLS.ClientCA, word: "FILE", allowed: pem, empty: true}},
+	}
+}
+
+func (c *Config) linkKeys() []key {
+	return []key{
+		{name: "link.cores", flag: "core", only: Edge, help: "Cores to link to: HOST:PORT of their listeners. One is enough with discovery = \"seeds\".",
+			value: list{p: &c.Link.Cores, word: "HOST:PORT,…", allowed: "addresses such as \"core-1.example:1883\" or \"tls://core-1.example:8883\"", comma: true, check: neighbour}},
+		{name: "link.discovery", flag: "discovery", only: Edge, help: "How cores are found. seeds: the given ones, and those they tell of. static: the given ones only. gossip: by membership, see [gossip].",
+			value: choice(&c.Link.Discovery, "seeds", "static", "gossip")},
+		{name: "link.up", flag: "up", only: Edge, help: "Topic filters whose messages always go up to the cores. Topics that begin with $ never do.",
+			value: list{p: &c.Link.Up, word: "FILTER", allowed: "topic filters such as \"site/7/#\"", check: filter}},
+		{name: "link.advertise", flag: "advertise", only: Core, unset: true, help: "Where other nodes reach this core's listener. Default: the first listener's address.",
+			value: text{p: &c.Link.Advertise, word: "ADDR", allowed: "an address such as core-1.example:1883", empty: true, check: neighbour}},
+		{name: "link.username", flag: "link-username", unset: true, help: "User name to show to other nodes' listeners.",
+			value: text{p: &c.Link.Username, word: "NAME", allowed: "a user name", empty: true}},
+		{name: "link.password_file", flag: "link-password-file", unset: true, help: "File whose first line is the password to show with it.",
+			value: text{p: &c.Link.PasswordFile, word: "FILE", allowed: "the path of a file", empty: true}},
+		{name: "link.ca", flag: "link-ca", unset: true, help: "Certificate authorities that other nodes' tls:// and wss:// listeners must show a certificate of. Default: the system's.",
+			value: text{p: &c.Link.CA, word: "FILE", allowed: "the path of a PEM file", empty: true}},
+	}
+}
+
+func (c *Config) gossipKeys() []key {
+	return []key{
+		{name: "gossip.address", flag: "gossip", unset: c.Role == Edge, help: "Where membership is gossiped, TCP and UDP. Beyond loopback it needs gossip.key_file or gossip.insecure.",
+			value: text{p: &c.Gossip.Address, word: "HOST:PORT", allowed: "HOST:PORT", empty: true, check: hostPort}},
+		{name: "gossip.join", flag: "join", unset: true, help: "Gossip addresses of some members, to find the others through.",
+			value: list{p: &c.Gossip.Join, word: "HOST:PORT,…", allowed: "addresses such as \"core-1.example:7946\"", comma: true, check: remote}},
+		{name: "gossip.advertise", flag: "gossip-advertise", unset: true, help: "Address at which other members reach this one, when it is not the one it listens on.",
+			value: text{p: &c.Gossip.Advertise, word: "HOST:PORT", allowed: "HOST:PORT", empty: true, check: remote}},
+		{name: "gossip.key_file", flag: "gossip-key-file", unset: true, help: "File with the fleet's gossip key: 16, 24 or 32 bytes in base64 (head -c32 /dev/urandom | base64).",
+			value: text{p: &c.Gossip.KeyFile, word: "FILE", allowed: "the path of a file", empty: true}},
+		{name: "gossip.insecure", flag: "gossip-insecure", help: "Gossip beyond loopback without a key: whoever reaches the port can join.",
+			value: toggle{&c.Gossip.Insecure}},
+		{name: "gossip.profile", flag: "gossip-profile", help: "Timing of failure detection: for one machine, one network, or far apart.",
+			value: choice(&c.Gossip.Profile, "local", "lan", "wan")},
+	}
+}
+
+func (c *Config) limitKeys() []key {
+	return []key{
+		{name: "limits.connections", help: "Most connections at one time; more are closed at once.",
+			value: number{&c.Limits.Connections, 1, 10_000_000}},
+		{name: "limits.packet_size", help: "Largest MQTT packet in bytes; a client that sends a larger one is disconnected (0x95).",
+			value: number{&c.Limits.PacketSize, 1024, 256 << 20}},
+		{name: "limits.queue_messages", help: "Most messages waiting for one client; at the bound QoS 1 and 2 publishers are refused (0x97).",
+			value: number{&c.Limits.QueueMessages, 1, math.MaxInt32}},
+		{name: "limits.queue_bytes", help: "Most bytes waiting for one client, with the same effect.",
+			value: number{&c.Limits.QueueBytes, 4096, math.MaxInt32}},
+		{name: "limits.link_messages", help: "Most messages waiting for one neighbour node, with the same effect.",
+			value: number{&c.Limits.LinkMessages, 1, math.MaxInt32}},
+		{name: "limits.link_bytes", help: "Most bytes waiting for one neighbour node, with the same effect.",
+			value: number{&c.Limits.LinkBytes, 4096, math.MaxInt32}},
+	}
+}

@@ -1,0 +1,146 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"mangrove/internal/metrics"
+	"mangrove/mqtt/transport"
+)
+
+// Config is what both roles are told. Errors name its fields by their keys in the configuration file.
+type Config struct {
+	Name    string // unique in the fleet
+	Version string // shown, never compared
+	Data    string // folder; see the package comment for its layout
+
+	Listen         []string // as mqtt/transport.ParseAddr reads them; empty = nobody connects
+	TLS            TLS      // for tls:// and wss:// listeners
+	AllowAnonymous bool     // let everybody in, wherever from
+	PasswordFile   string
+
+	HTTP         string // HOST:PORT of the dashboard; "" = none
+	HTTPInsecure bool   // serve it beyond loopback
+
+	Gossip Gossip
+	Dial   Dial
+	Limits Limits
+
+	Log     *slog.Logger      // nil = silent
+	Metrics *metrics.Registry // nil = a new one
+}
+
+// TLS names the PEM files of the encrypted listeners.
+type TLS struct{ Cert, Key, ClientCA string }
+
+// Gossip is how this node takes part in membership. With no Address it does not.
+type Gossip struct {
+	Address   string
+	Advertise string
+	Join      []string
+	Key       []byte // 16, 24 or 32 bytes; nil = in clear
+	Insecure  bool   // in clear beyond loopback
+	Profile   string // local, lan, wan; "" = lan
+}
+
+// Dial is how this node shows itself to other nodes' listeners, and which it trusts.
+type Dial struct {
+	Username string
+	Password []byte
+	CA       string // PEM file of the authorities of other nodes' certificates; "" = the system's
+}
+
+// Limits bound the node. Zero means the default of the part that holds the bound.
+type Limits struct {
+	Connections   int
+	PacketSize    int
+	QueueMessages int
+	QueueBytes    int
+	LinkMessages  int
+	LinkBytes     int
+}
+
+// ConfigError is a setting that cannot be.
+type ConfigError struct {
+	Key string // as in the configuration file
+	Err error
+}
+
+func (e *ConfigError) Error() string { return e.Key + ": " + e.Err.Error() }
+
+// Unwrap returns the reason.
+func (e *ConfigError) Unwrap() error { return e.Err }
+
+// Fault makes a ConfigError.
+func Fault(key, format string, args ...any) error {
+	return &ConfigError{Key: key, Err: fmt.Errorf(format, args...)}
+}
+
+// anonymous reports whether clients without a user name are let in: by the operator's word, or because nobody has
+// passwords, and then Check has seen that only this machine or holders of a certificate get here.
+func (c *Config) anonymous() bool { return c.AllowAnonymous || c.PasswordFile == "" }
+
+// Check tells everything that is wrong with c, each a *ConfigError, joined. [promise P7]
+func (c *Config) Check() error {
+	faults := []error{c.checkListen(), c.checkTLS(), c.checkHTTP(), c.checkGossip()}
+	if c.Name == "" {
+		faults = append(faults, Fault("node", "is empty: give the node a name"))
+	}
+	if c.Data == "" {
+		faults = append(faults, Fault("data", "is empty: name a folder"))
+	}
+	return errors.Join(faults...)
+}
+
+func (c *Config) checkListen() error {
+	if c.PasswordFile != "" || c.AllowAnonymous {
+		return nil
+	}
+	for _, addr := range c.Listen {
+		if proven := c.TLS.ClientCA != "" && encrypted(addr); !proven && !transport.IsLoopback(addr) {
+			return Fault("listen", "%s is reachable from other machines and nobody would be asked who they are: "+
+				"set auth.password_file (--password-file), or allow_anonymous = true (--allow-anonymous) to let everybody in", addr)
+		}
+	}
+	return nil
+}
+
+func (c *Config) checkTLS() error {
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return Fault("tls.cert", "tls.cert and tls.key go together: set both or neither")
+	}
+	for _, addr := range c.Listen {
+		if encrypted(addr) && c.TLS.Cert == "" {
+			return Fault("listen", "%s needs a certificate: set tls.cert and tls.key (--tls-cert, --tls-key)", addr)
+		}
+	}
+	return nil
+}
+
+func encrypted(addr string) bool {
+	a, err := transport.ParseAddr(addr)
+	return err == nil && (a.Scheme == transport.TLS || a.Scheme == transport.WSS)
+}
+
+func (c *Config) checkHTTP() error {
+	if c.HTTP == "" || c.HTTPInsecure || transport.IsLoopback(c.HTTP) {
+		return nil
+	}
+	return Fault("http.address", "%s is reachable from other machines and the pages ask nobody who they are: "+
+		"use a loopback address, or set http.insecure = true (--http-insecure)", c.HTTP)
+}
+
+func (c *Config) checkGossip() error {
+	g := &c.Gossip
+	switch n := len(g.Key); {
+	case g.Address == "" && len(g.Join) > 0:
+		return Fault("gossip.join", "needs gossip.address (--gossip): the address to gossip on")
+	case n != 0 && n != 16 && n != 24 && n != 32:
+		return Fault("gossip.key_file", "the key has %d bytes, want 16, 24 or 32", n)
+	case g.Address != "" && n == 0 && !g.Insecure && !transport.IsLoopback(g.Address):
+		return Fault("gossip.address", "%s is reachable from other machines and whoever reaches it could join: "+
+			"set gossip.key_file (--gossip-key-file), or gossip.insecure = true (--gossip-insecure)", g.Address)
+	}
+	return nil
+}
