@@ -99,11 +99,11 @@ func New(role Role) *Config {
 	c.Link.Cores = []string{"127.0.0.1:1884"}
 	c.Link.Discovery = "seeds"
 	c.Link.Up = []string{"#"}
-	c.Gossip.Profile = "lan"
-	c.Limits.Connections = 20_000
+	c.Gossip.Profile = "auto"
+	c.Limits.Connections = 100_000
 	c.Limits.PacketSize = 1 << 20
-	c.Limits.QueueMessages = 10_000
-	c.Limits.QueueBytes = 64 << 20
+	c.Limits.QueueMessages = 100_000
+	c.Limits.QueueBytes = 256 << 20
 	c.Limits.LinkMessages = 1_000_000
 	c.Limits.LinkBytes = 1 << 30
 	c.Log.Level, c.Log.Format = "info", "text"

@@ -106,8 +106,8 @@ func (c *Config) gossipKeys() []key {
 			value: text{p: &c.Gossip.KeyFile, word: "FILE", allowed: "the path of a file", empty: true}},
 		{name: "gossip.insecure", flag: "gossip-insecure", help: "Gossip beyond loopback without a key: whoever reaches the port can join.",
 			value: toggle{&c.Gossip.Insecure}},
-		{name: "gossip.profile", flag: "gossip-profile", help: "Timing of failure detection: for one machine, one network, or far apart.",
-			value: choice(&c.Gossip.Profile, "local", "lan", "wan")},
+		{name: "gossip.profile", flag: "gossip-profile", help: "Timing of failure detection: local for one machine, lan for a network, auto by the address.",
+			value: choice(&c.Gossip.Profile, "auto", "local", "lan")},
 	}
 }
 
