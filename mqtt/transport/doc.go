@@ -1,0 +1,12 @@
+// Package transport accepts and dials the byte streams that MQTT runs over: TCP, TLS, WebSocket,
+// secure WebSocket and unix sockets. Every one of them is a net.Conn in the end, and nothing above
+// this package knows which.
+//
+//	socket ─accept─┬────────────────────────────────────────→ Listener.Accept   (tcp, unix)
+//	               └→ half-open ─TLS─ and/or ─WebSocket─ ok → Listener.Accept   (tls, ws, wss)
+//	                          └ too slow, too many, wrong bytes → closed, Config.Rejected
+//
+// A tls, ws or wss listener owns one goroutine that accepts, and one for each half-open
+// handshake; Close ends them and waits. tcp and unix listeners own none. Connections belong to whom
+// Accept or Dial gave them. What the bytes mean, keep-alive and deadlines are the caller's.
+package transport

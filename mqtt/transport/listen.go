@@ -1,0 +1,124 @@
+package transport
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+)
+
+// What holds where Config has no other value.
+const (
+	DefaultHandshakeTimeout = 10 * time.Second
+	DefaultMaxConns         = 100_000
+	DefaultMaxHandshakes    = 256
+)
+
+// ErrFull is what Config.Rejected gets for a connection above MaxConns.
+var ErrFull = errors.New("listener has its maximum of connections")
+
+// ErrHandshake is wrapped in what Config.Rejected gets for a TLS or WebSocket handshake that failed.
+var ErrHandshake = errors.New("handshake failed")
+
+// Config is how to listen. The zero Config does for tcp, ws and unix.
+type Config struct {
+	TLS *tls.Config // certificates, for tls and wss; versions below TLS 1.2 are not offered unless it says so
+
+	HandshakeTimeout time.Duration // for the TLS and WebSocket handshakes together; 0 = 10 s
+	MaxHandshakes    int           // handshakes under way at once, 0 = 256; above, newcomers wait in the kernel's backlog and the slowest are dropped
+	MaxConns         int           // open connections, 0 = 100,000; above, newcomers are closed at once
+
+	// Rejected is told of each connection that Accept will not return, and why. nil = nobody is.
+	// Called from several goroutines; must not block.
+	Rejected func(remote net.Addr, err error)
+	Log      *slog.Logger // nil = discard
+}
+
+// Listener accepts connections. Safe for concurrent use.
+type Listener interface {
+	// Accept waits for the next connection that is ready to carry MQTT. Passing troubles, such as no free
+	// file descriptors, are waited out; the only error is net.ErrClosed, after Close.
+	Accept() (net.Conn, error)
+	// Addr is the address in full with the port the system chose, as "tcp://127.0.0.1:41234".
+	Addr() string
+	// Scheme is the scheme of Addr.
+	Scheme() string
+	// Close ends the listener and what is half-open, unblocks Accept, and leaves accepted connections
+	// alone. May be called twice.
+	Close() error
+}
+
+// Listen starts to listen on addr as ParseAddr reads it.
+func Listen(addr string, cfg Config) (Listener, error) {
+	a, err := ParseAddr(addr)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.check(a); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", a, err)
+	}
+	raw, err := listenSocket(a)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", a, err)
+	}
+	if a.Scheme != Unix {
+		a.Host = raw.Addr().String()
+	}
+	s := newSocket(raw, a, cfg)
+	if a.Scheme == TCP || a.Scheme == Unix {
+		return s, nil
+	}
+	return newShaker(s, cfg), nil
+}
+
+func listenSocket(a Addr) (net.Listener, error) {
+	if a.Scheme == Unix {
+		return listenUnix(a.Path)
+	}
+	return net.Listen("tcp", a.Host)
+}
+
+// check fills in the defaults.
+func (c *Config) check(a Addr) error {
+	if c.HandshakeTimeout < 0 || c.MaxConns < 0 || c.MaxHandshakes < 0 {
+		return errors.New("HandshakeTimeout, MaxConns and MaxHandshakes may not be negative")
+	}
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = DefaultHandshakeTimeout
+	}
+	if c.MaxConns == 0 {
+		c.MaxConns = DefaultMaxConns
+	}
+	if c.MaxHandshakes == 0 {
+		c.MaxHandshakes = DefaultMaxHandshakes
+	}
+	if c.Rejected == nil {
+		c.Rejected = func(net.Addr, error) {}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if a.Scheme == TLS || a.Scheme == WSS {
+		return c.checkTLS()
+	}
+	return nil
+}
+
+func (c *Config) checkTLS() error {
+	if c.TLS == nil || len(c.TLS.Certificates) == 0 && c.TLS.GetCertificate == nil && c.TLS.GetConfigForClient == nil {
+		return errors.New("a certificate is needed")
+	}
+	c.TLS = withVersion(c.TLS)
+	return nil
+}
+
+// withVersion makes TLS 1.2 the floor where cfg names none.
+func withVersion(cfg *tls.Config) *tls.Config {
+	cfg = cfg.Clone()
+	if cfg.MinVersion == 0 {
+		cfg.MinVersion = tls.VersionTLS12
+	}
+	return cfg
+}

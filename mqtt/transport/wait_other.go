@@ -1,0 +1,8 @@
+//go:build !unix
+
+package transport
+
+import "net"
+
+// ReadWaiter answers nil: on this system a connection must simply be read.
+func ReadWaiter(net.Conn) (wait func() error) { return nil }
