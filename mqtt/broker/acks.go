@@ -1,0 +1,137 @@
+package broker
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// acks are the acknowledgements a connection owes for QoS 1 and 2 PUBLISH packets. They leave in
+// the order the packets came, whatever order the receipts are done in. [MQTT-4.6.0-2] [MQTT-4.6.0-3]
+//
+//	PUBLISH ─expect─→ queue ──(Receipt done: settle)──→ head done? ─→ PUBACK / PUBREC
+//
+// They also count what the client has in flight, for Receive Maximum. [MQTT-3.3.4-7]
+type acks struct {
+	c *conn
+
+	due atomic.Int32 // len(queue)
+
+	mu    sync.Mutex
+	queue []*pending
+	qos1  int                 // in queue
+	qos2  map[uint16]struct{} // from PUBLISH to PUBCOMP, or to PUBREC with an error
+}
+
+// pending is one acknowledgement to come.
+type pending struct {
+	kind   packet.Type // PUBACK or PUBREC
+	id     uint16
+	reason packet.ReasonCode
+	done   bool
+	err    error
+}
+
+// errReceiveMaximum ends a 5.0 connection whose client sends more than was agreed.
+var errReceiveMaximum = &packet.Error{Reason: packet.ReceiveMaximumExceeded, Rule: "MQTT-3.3.4-7",
+	Detail: "more unacknowledged PUBLISH packets than Receive Maximum"}
+
+// expect adds the acknowledgement of a PUBLISH to the queue. A 5.0 client may not have more than max
+// unacknowledged; a QoS 2 packet sent again counts once.
+func (a *acks) expect(v packet.Version, qos byte, id uint16, max int) (*pending, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, known := a.qos2[id]
+	if repeat := qos == 2 && known; v == packet.V5 && !repeat && a.qos1+len(a.qos2) >= max {
+		return nil, errReceiveMaximum
+	}
+	p := &pending{kind: packet.PUBACK, id: id}
+	if qos == 2 {
+		p.kind = packet.PUBREC
+		a.noteLocked(id)
+	} else {
+		a.qos1++
+	}
+	a.queue = append(a.queue, p)
+	a.due.Store(int32(len(a.queue)))
+	return p, nil
+}
+
+func (a *acks) noteLocked(id uint16) {
+	if a.qos2 == nil {
+		a.qos2 = map[uint16]struct{}{}
+	}
+	a.qos2[id] = struct{}{}
+}
+
+// waitRoom waits until fewer than max acknowledgements are due; false = the connection is closing. It
+// is how clients before 5.0 are slowed. The step must have been committed.
+func (a *acks) waitRoom(max int) bool {
+	return a.c.out.waitWhile(func() bool { return int(a.due.Load()) >= max })
+}
+
+// settle notes that the receipt of p is done and sends what is due now. It is called from any
+// goroutine and does not block.
+func (a *acks) settle(p *pending, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	p.done, p.err = true, err
+	n := 0
+	for n < len(a.queue) && a.queue[n].done {
+		a.sendLocked(a.queue[n])
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	if a.queue = append(a.queue[:0], a.queue[n:]...); len(a.queue) == 0 {
+		a.queue = nil
+	}
+	a.due.Store(int32(len(a.queue)))
+	if a.c.version < packet.V5 {
+		a.c.out.signal()
+	}
+}
+
+func (a *acks) sendLocked(p *pending) {
+	reason := p.reason
+	if p.err != nil {
+		a.c.srv.metrics.refused.Inc()
+		if a.c.version < packet.V5 {
+			// No code can say that it was not kept, so nothing is acknowledged. [MQTT-4.3.2-2]
+			a.c.shut(ending{why: "not_kept", detail: p.err.Error()})
+			return
+		}
+		reason = ackReason(p.err)
+	}
+	switch {
+	case p.kind == packet.PUBACK:
+		a.qos1--
+	case reason >= packet.UnspecifiedError:
+		delete(a.qos2, p.id) // [MQTT-4.3.3-9]: the exchange ends with such a PUBREC
+	}
+	a.c.out.send(&packet.Ack{Kind: p.kind, PacketID: p.id, Reason: reason}, a.c.version)
+}
+
+// ackReason is what a publisher is told when a taker could not keep its message.
+func ackReason(err error) packet.ReasonCode {
+	var fault *packet.Error
+	switch {
+	case errors.Is(err, mqtt.ErrQuota), errors.Is(err, store.ErrFull):
+		return packet.QuotaExceeded
+	case errors.As(err, &fault) && fault.Reason >= packet.UnspecifiedError:
+		return fault.Reason
+	}
+	return packet.UnspecifiedError
+}
+
+// completed notes that PUBCOMP for id is about to be sent.
+func (a *acks) completed(id uint16) {
+	a.mu.Lock()
+	delete(a.qos2, id)
+	a.mu.Unlock()
+}

@@ -1,0 +1,105 @@
+package broker
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"mangrove/internal/metrics"
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+)
+
+// Defaults of Config.
+const (
+	DefaultMaxPacket      = 1 << 20
+	DefaultMaxLinkPacket  = 4 << 20
+	DefaultReceiveMaximum = 256
+	DefaultTopicAliases   = 32
+	DefaultMaxConns       = 100_000
+	DefaultMaxOutput      = 1 << 20
+	DefaultConnectTimeout = 10 * time.Second
+	DefaultWriteTimeout   = 30 * time.Second
+	DefaultCloseTimeout   = 2 * time.Second
+	DefaultSysInterval    = 10 * time.Second
+)
+
+// Config of a Server. Router and Sessions are required; every other zero value works.
+type Config struct {
+	Router    *Router
+	Sessions  mqtt.Sessions
+	Retained  mqtt.Retained  // nil = retained messages are refused and not sent
+	Store     *store.Store   // commits what takers wrote into the batch of a step; nil = nobody writes
+	Authority mqtt.Authority // nil = everybody may do everything
+	Links     mqtt.Links     // nil = links are refused
+
+	Listeners []ListenerConfig
+
+	MaxPacket         uint32        // bytes of one packet a client may send; above: closed with 0x95
+	MaxLinkPacket     uint32        // the same for a link, whose frames gather messages
+	ReceiveMaximum    uint16        // QoS>=1 publishes a client may have unacknowledged; above: 5.0 closed with 0x93, 3.x not read further
+	TopicAliasMaximum uint16        // topic aliases a client may set; 0 = DefaultTopicAliases
+	KeepAliveMax      time.Duration // 5.0 clients that ask for more are given this; 0 = no bound
+	SessionExpiryMax  time.Duration // sessions that ask for more are given this; 0 = no bound
+	MaxConns          int           // above: closed on accept and counted
+	MaxOutput         int           // bytes waiting for one client; above: QoS 0 is dropped, QoS>=1 waits, reading stops
+	ConnectTimeout    time.Duration // from accept to CONNECT
+	WriteTimeout      time.Duration // one write that takes longer closes the connection
+	CloseTimeout      time.Duration // for the last bytes of a connection being closed
+	SysInterval       time.Duration // of $SYS; negative = no $SYS
+	ResponseInfo      string        // given to 5.0 clients that request response information; "" = none
+
+	Version string // shown in $SYS/broker/version
+	Log     *slog.Logger
+	Metrics *metrics.Registry
+}
+
+// ListenerConfig is one place to accept connections.
+type ListenerConfig struct {
+	Addr     string       // TCP address; also the name the Authority sees
+	TLS      *tls.Config  // nil = plain
+	Listener net.Listener // used instead of listening on Addr: WebSocket, unix and so on; the Server closes it
+}
+
+func (c *Config) check() error {
+	if c.Router == nil || c.Sessions == nil {
+		return errors.New("broker config: Router and Sessions are required")
+	}
+	if m := c.KeepAliveMax; m != 0 && (m < time.Second || m > 65535*time.Second) {
+		return fmt.Errorf("broker config: KeepAliveMax is %v, allowed are 1 s to 65535 s", m)
+	}
+	setDefault(&c.MaxPacket, DefaultMaxPacket)
+	setDefault(&c.MaxLinkPacket, DefaultMaxLinkPacket)
+	setDefault(&c.ReceiveMaximum, DefaultReceiveMaximum)
+	setDefault(&c.TopicAliasMaximum, DefaultTopicAliases)
+	setDefault(&c.MaxConns, DefaultMaxConns)
+	setDefault(&c.MaxOutput, DefaultMaxOutput)
+	setDefault(&c.ConnectTimeout, DefaultConnectTimeout)
+	setDefault(&c.WriteTimeout, DefaultWriteTimeout)
+	setDefault(&c.CloseTimeout, DefaultCloseTimeout)
+	setDefault(&c.SysInterval, DefaultSysInterval)
+	if c.Authority == nil {
+		c.Authority = anyone{}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// anyone is the Authority of a server that was given none.
+type anyone struct{}
+
+func (anyone) Authenticate(*mqtt.Client) error        { return nil }
+func (anyone) MayPublish(*mqtt.Client, string) bool   { return true }
+func (anyone) MaySubscribe(*mqtt.Client, string) bool { return true }

@@ -1,0 +1,264 @@
+package broker
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// lingerTime is how long a client that was told goodbye may take to read it; lingerBytes is how much
+// of what it still sends is thrown away meanwhile. Without this the kernel may answer unread bytes with
+// a reset that overtakes the last packet.
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 1 << 20
+)
+
+// conn is one client's connection, from accept to its end. It is the session's mqtt.Outlet.
+//
+//	accepted ──CONNECT──→ greeted ──┬─ DISCONNECT, end of stream, fault ─→ shut → detach → closed
+//	                                └─ (link) ─ the same with frames instead of packets
+type conn struct {
+	srv      *Server
+	listener string
+	nc       net.Conn
+
+	in    input // reader only
+	out   out
+	acks  acks
+	alarm alarm
+
+	heard    atomic.Uint32 // tick of the last bytes from the client
+	patience atomic.Uint32 // ticks without bytes after which it is gone; 0 = for ever
+	greeted  atomic.Bool   // CONNACK with success was sent
+
+	// Set while CONNECT is handled, not changed afterwards.
+	version   packet.Version
+	client    mqtt.Client
+	expiry    time.Duration // of the session, as opened
+	problems  bool          // the client wants reason strings [MQTT-3.1.2-29]
+	maxIn     uint32        // bytes of a packet from the client
+	maxOut    uint32        // bytes of a packet to the client; 0 = no bound
+	session   mqtt.Session  // nil for links
+	link      mqtt.LinkEnd  // nil for clients
+	since     time.Time
+	connected bool // reader only
+
+	aliases inAliases          // reader only
+	matches matchCache         // reader only
+	detach  mqtt.DetachRequest // reader only
+	end     atomic.Pointer[ending]
+}
+
+func newConn(s *Server, listener string, nc net.Conn) *conn {
+	c := &conn{srv: s, listener: listener, nc: nc, maxIn: s.cfg.MaxPacket, since: s.now()}
+	c.in.init(nc)
+	c.out.init(nc, s.cfg.MaxOutput, s.metrics.bytesOut, &s.wheel.now, c.drained)
+	c.acks.c = c
+	c.alarm.check = c.look
+	c.patience.Store(inTicks(s.cfg.ConnectTimeout))
+	c.heard.Store(s.wheel.now.Load())
+	return c
+}
+
+// serve is the connection's life, on its reader goroutine.
+func (c *conn) serve() {
+	c.srv.wheel.add(&c.alarm, c.patience.Load())
+	err := c.read()
+	c.shut(endingOf(err))
+	c.leave()
+	c.out.join()
+	c.drain()
+	c.nc.Close() // an error means that it is closed already
+	c.srv.wheel.remove(&c.alarm)
+	c.in.drop()
+	end := c.end.Load()
+	c.srv.metrics.closed(end.why)
+	c.srv.log.Debug("connection closed", "client", c.client.ID, "addr", c.nc.RemoteAddr(), "reason", end.why, "detail", end.detail)
+}
+
+// read handles packets until the connection ends; the result says why.
+func (c *conn) read() error {
+	for {
+		if !c.out.waitRoom() {
+			return errClosing
+		}
+		if err := c.in.fill(); err != nil {
+			return err
+		}
+		if c.out.isClosing() {
+			return errClosing
+		}
+		s := c.in.step
+		c.heard.Store(c.srv.wheel.now.Load())
+		c.out.hold()
+		want, err := c.handleAll(s)
+		c.commit(s)
+		c.out.flush()
+		if err != nil {
+			return err
+		}
+		c.in.rest(want)
+	}
+}
+
+// handleAll handles each whole packet of s and returns the size of the one that is not whole yet.
+func (c *conn) handleAll(s *step) (want int, err error) {
+	begin := s.start
+	defer func() { c.srv.metrics.bytesIn.Add(s.start - begin) }()
+	for len(s.data()) > 0 {
+		data := s.data()
+		total, header, want, err := packet.Frame(data, c.maxIn)
+		if err != nil {
+			if other, ok := stranger(data); ok && !c.connected {
+				return 0, other
+			}
+			return 0, err
+		}
+		if total == 0 {
+			return want, nil
+		}
+		s.start += total
+		if err := packet.CheckHeader(header, total, c.version); err != nil {
+			return 0, err
+		}
+		if err := c.handle(s, data[0], data[header:total]); err != nil {
+			return 0, err
+		}
+	}
+	return 0, nil
+}
+
+// handle handles one packet.
+func (c *conn) handle(s *step, first byte, body []byte) error {
+	kind, flags := packet.Type(first>>4), first&15
+	if !c.connected {
+		if kind != packet.CONNECT {
+			return c.notConnect(first, body)
+		}
+		return c.handleConnect(flags, body)
+	}
+	if c.link != nil {
+		return c.handleLink(s, kind, flags, body)
+	}
+	switch kind {
+	case packet.PUBLISH:
+		return c.handlePublish(s, flags, body)
+	case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
+		return c.handleAck(s, kind, flags, body)
+	case packet.SUBSCRIBE:
+		return c.handleSubscribe(s, flags, body)
+	case packet.UNSUBSCRIBE:
+		return c.handleUnsubscribe(s, flags, body)
+	case packet.PINGREQ:
+		return c.handlePing(flags, body)
+	case packet.DISCONNECT:
+		return c.handleDisconnect(flags, body)
+	case packet.AUTH:
+		return c.handleAuth(flags, body)
+	case packet.CONNECT:
+		// [MQTT-3.1.0-2]
+		return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.1.0-2", Detail: "second CONNECT"}
+	}
+	return &packet.Error{Reason: packet.ProtocolError, Detail: "a packet of a kind that only servers send"}
+}
+
+// notConnect is a first packet that is not CONNECT. [MQTT-3.1.0-1]
+func (c *conn) notConnect(first byte, body []byte) error {
+	if other, ok := stranger(append([]byte{first, byte(len(body))}, body...)); ok {
+		return other
+	}
+	return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.1.0-1", Detail: "first packet is not CONNECT"}
+}
+
+// commit makes what the takers of s's publishes wrote stable; their receipts will send the
+// acknowledgements.
+func (c *conn) commit(s *step) {
+	if !s.acked && s.batch.Empty() {
+		return
+	}
+	s.qos0.Close()
+	batch := s.batch
+	s.renew()
+	c.srv.commit(batch)
+}
+
+// pause ends the running step early, before something that may take long or must come after it.
+func (c *conn) pause(s *step) {
+	c.commit(s)
+	c.out.flush()
+}
+
+// drained is called by the writer when output that was full has drained.
+func (c *conn) drained() {
+	if c.session != nil {
+		c.session.Resume()
+	}
+}
+
+// look is the wheel's look at the connection.
+func (c *conn) look(now uint32) (again uint32) {
+	if began := c.out.began.Load(); began != 0 && now-began >= inTicks(c.srv.cfg.WriteTimeout) {
+		c.shut(ending{why: "write_timeout", detail: "the client does not read"})
+		c.nc.Close() // the writer is stuck; its Write ends with an error
+		return 0
+	}
+	again = inTicks(c.srv.cfg.WriteTimeout) / 2
+	patience := c.patience.Load()
+	if patience == 0 {
+		return again
+	}
+	silent := now - c.heard.Load()
+	if silent < patience {
+		return min(again, patience-silent)
+	}
+	if !c.greeted.Load() {
+		c.shut(ending{why: "connect_timeout", detail: "no CONNECT in time"})
+	} else {
+		// [MQTT-3.1.2-22]
+		c.shut(ending{why: "keep_alive_timeout", reason: packet.KeepAliveTimeout, detail: "nothing heard for 1.5 × keep alive"})
+	}
+	return again
+}
+
+// shut begins the end of the connection. Only the first call counts. It does not block; the reader
+// does the rest.
+func (c *conn) shut(end ending) {
+	if !c.end.CompareAndSwap(nil, &end) {
+		return
+	}
+	var last packet.Packet
+	if c.greeted.Load() && c.version == packet.V5 && end.reason != 0 { // version is set before greeted
+		last = c.disconnect(end)
+	}
+	c.out.shut(last, packet.V5, c.srv.cfg.CloseTimeout, end.linger)
+}
+
+// leave tells the session or the link that the connection is gone.
+func (c *conn) leave() {
+	switch {
+	case c.session != nil:
+		c.detach.DropWill = c.end.Load().normal && c.detach.DropWill
+		c.session.Detach(c, c.detach)
+		c.srv.metrics.clients.Add(-1)
+	case c.link != nil:
+		c.link.Closed(&endError{*c.end.Load()})
+		c.srv.metrics.links.Add(-1)
+	}
+}
+
+// drain lets the client read the last packet.
+func (c *conn) drain() {
+	half, ok := c.nc.(interface{ CloseWrite() error })
+	if !ok || !c.end.Load().linger || half.CloseWrite() != nil {
+		return
+	}
+	if c.nc.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		// Ends with the client's end of stream, the deadline, or the bound; none is worth a word.
+		_, _ = io.CopyN(io.Discard, c.nc, lingerBytes)
+	}
+}

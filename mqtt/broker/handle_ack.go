@@ -1,0 +1,26 @@
+package broker
+
+import "mangrove/mqtt/packet"
+
+// handleAck handles PUBACK, PUBREC, PUBREL and PUBCOMP: they are the session's business.
+func (c *conn) handleAck(s *step, kind packet.Type, flags byte, body []byte) error {
+	p := &s.ack
+	p.Kind = kind
+	if err := p.Decode(flags, body, c.version); err != nil {
+		return err
+	}
+	if kind == packet.PUBREL && s.acked {
+		c.commit(s) // so that forgetting an id comes after noting it, also for a client that does not wait
+	}
+	return c.session.Acked(kind, p.PacketID, p.Reason)
+}
+
+// handlePing answers PINGREQ. [MQTT-3.12.4-1]
+func (c *conn) handlePing(flags byte, body []byte) error {
+	var p packet.Pingreq
+	if err := p.Decode(flags, body, c.version); err != nil {
+		return err
+	}
+	c.out.send(&packet.Pingresp{}, c.version)
+	return nil
+}

@@ -1,0 +1,33 @@
+package broker
+
+import "mangrove/mqtt/packet"
+
+// handleDisconnect handles the client's goodbye. [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-3.14.4-3]
+func (c *conn) handleDisconnect(flags byte, body []byte) error {
+	var p packet.Disconnect
+	if err := p.Decode(flags, body, c.version); err != nil {
+		return err
+	}
+	if p.Props.Has(packet.PropSessionExpiry) {
+		wanted := expiryOf(p.Props.SessionExpiry)
+		if c.expiry == 0 && wanted != 0 { // [MQTT-3.14.2-2]
+			return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.14.2-2", Detail: "session expiry set where it was 0"}
+		}
+		granted := c.srv.capExpiry(wanted)
+		c.detach.Expiry = &granted
+	}
+	c.detach.DropWill = p.Reason == packet.Success
+	return errBye
+}
+
+// disconnect is the DISCONNECT that tells a 5.0 client why the server ends the connection.
+func (c *conn) disconnect(end ending) *packet.Disconnect {
+	p := &packet.Disconnect{Reason: end.reason}
+	if c.problems && end.detail != "" { // [MQTT-3.1.2-29] allows it in DISCONNECT in any case
+		p.Props = (&packet.Properties{ReasonString: end.detail}).Mark(packet.PropReasonString)
+		if c.maxOut != 0 && uint32(len(p.Append(nil, packet.V5))) > c.maxOut { // [MQTT-3.14.2-3]
+			p.Props = nil
+		}
+	}
+	return p
+}

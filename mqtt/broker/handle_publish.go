@@ -1,0 +1,143 @@
+package broker
+
+import (
+	"bytes"
+	"strings"
+	"time"
+
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// sysPrefix starts the topics that only the node itself publishes.
+const sysPrefix = "$SYS/"
+
+func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
+	p := &s.publish
+	if err := p.Decode(flags, body, c.version); err != nil {
+		return err
+	}
+	c.srv.metrics.received[p.QoS].Inc()
+	if p.Props.Has(packet.PropSubscriptionID) { // [MQTT-3.3.4-6]
+		return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.3.4-6", Detail: "subscription identifier from a client"}
+	}
+	if err := c.checkRetain(p.Retain); err != nil {
+		return err
+	}
+	name, err := c.topicOf(p)
+	if err != nil {
+		return err
+	}
+	to, err := c.matches.get(c.srv.router, c.client.ID, name)
+	if err != nil {
+		return err
+	}
+	if p.QoS == 0 {
+		if c.mayPublish(p, to.topic) == packet.Success {
+			c.srv.router.publish(c.message(p, to.topic), s.qos0, to.targets)
+		} else {
+			c.srv.metrics.denied.Inc()
+		}
+		return nil
+	}
+	return c.publishAcked(s, p, to)
+}
+
+// publishAcked is PUBLISH of QoS 1 and 2: an acknowledgement is owed. [MQTT-4.3.2-4] [MQTT-4.3.3-8]
+func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
+	ack, err := c.expect(s, p)
+	if err != nil {
+		return err
+	}
+	if refusal := c.mayPublish(p, to.topic); refusal != packet.Success {
+		c.srv.metrics.denied.Inc()
+		// Before 5.0 there is no code for it: acknowledged and dropped [MQTT311-3.3.5-2].
+		ack.reason = refusal
+		c.acks.settle(ack, nil)
+		return nil
+	}
+	r := mqtt.NewReceipt(s.batch, func(err error) { c.acks.settle(ack, err) })
+	s.acked = true
+	if p.QoS == 2 && c.session.Take(p.PacketID, r) {
+		r.Close() // known already: only acknowledged again [MQTT-4.3.3-10]
+		return nil
+	}
+	c.srv.router.publish(c.message(p, to.topic), r, to.targets)
+	if r.Taken() == 0 {
+		c.srv.metrics.noOneListen.Inc()
+		ack.reason = packet.NoMatchingSubscribers
+	}
+	r.Close()
+	return nil
+}
+
+// expect adds p's acknowledgement to those due, within the Receive Maximum: 5.0 clients that exceed
+// it are disconnected [MQTT-3.3.4-7], others are not read further until there is room.
+func (c *conn) expect(s *step, p *packet.Publish) (*pending, error) {
+	max := int(c.srv.cfg.ReceiveMaximum)
+	if c.version < packet.V5 && int(c.acks.due.Load()) >= max {
+		c.pause(s)
+		if !c.acks.waitRoom(max) {
+			return nil, errClosing
+		}
+		c.out.hold()
+	}
+	return c.acks.expect(c.version, p.QoS, p.PacketID, max)
+}
+
+// mayPublish answers Success or why not.
+func (c *conn) mayPublish(p *packet.Publish, topicName string) packet.ReasonCode {
+	switch {
+	case topicName[0] == '$' && (strings.HasPrefix(topicName, sysPrefix) || strings.HasPrefix(topicName, mqtt.LinkPrefix)):
+		return packet.NotAuthorized
+	case !c.srv.cfg.Authority.MayPublish(&c.client, topicName):
+		return packet.NotAuthorized
+	}
+	return packet.Success
+}
+
+// message makes the message of p, which aliases the read buffer.
+func (c *conn) message(p *packet.Publish, topicName string) *mqtt.Message {
+	m := &mqtt.Message{
+		Topic: topicName, Payload: bytes.Clone(p.Payload), QoS: p.QoS, Retain: p.Retain,
+		Publisher: c.client.ID, From: mqtt.Source{Scope: mqtt.ScopeClient},
+	}
+	if p.Props != nil {
+		m.Props = messageProps(p.Props)
+		m.Expires = expiresAt(p.Props, c.srv.now())
+	}
+	return m
+}
+
+// carried is the set of properties that travel with a message. [MQTT-3.3.2-4] [MQTT-3.3.2-15]
+// [MQTT-3.3.2-16] [MQTT-3.3.2-17] [MQTT-3.3.2-20]
+const carried = 1<<packet.PropPayloadFormat | 1<<packet.PropContentType | 1<<packet.PropResponseTopic |
+	1<<packet.PropCorrelationData | 1<<packet.PropUser
+
+// messageProps copies from p what travels with a message; nil when nothing does.
+func messageProps(p *packet.Properties) *packet.Properties {
+	set := p.Set & carried
+	if set == 0 {
+		return nil
+	}
+	return &packet.Properties{
+		Set: set, PayloadFormat: p.PayloadFormat, ContentType: p.ContentType, ResponseTopic: p.ResponseTopic,
+		CorrelationData: bytes.Clone(p.CorrelationData), User: p.User,
+	}
+}
+
+// expiresAt is when a message with these properties expires; zero = never.
+func expiresAt(p *packet.Properties, now time.Time) time.Time {
+	if !p.Has(packet.PropMessageExpiry) {
+		return time.Time{}
+	}
+	return now.Add(time.Duration(p.MessageExpiry) * time.Second)
+}
+
+// checkRetain refuses RETAIN where nothing is retained. [MQTT-3.2.2-14]
+func (c *conn) checkRetain(retain bool) error {
+	if retain && c.srv.cfg.Retained == nil && c.version == packet.V5 {
+		return &packet.Error{Reason: packet.RetainNotSupported, Rule: "MQTT-3.2.2-14", Detail: "RETAIN, but retained messages are off"}
+	}
+	return nil
+}

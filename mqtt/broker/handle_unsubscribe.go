@@ -1,0 +1,26 @@
+package broker
+
+import "mangrove/mqtt/packet"
+
+func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
+	var p packet.Unsubscribe
+	if err := p.Decode(flags, body, c.version); err != nil {
+		return err
+	}
+	c.pause(s) // forgetting a subscription may wait for the disk
+	answer := &packet.Unsuback{PacketID: p.PacketID, Reasons: make([]packet.ReasonCode, len(p.Filters))}
+	existed, err := c.session.Unsubscribe(p.Filters)
+	if err != nil && c.version < packet.V5 {
+		return &endError{ending{why: "not_kept", detail: err.Error()}} // UNSUBACK could only say yes
+	}
+	for i := range p.Filters { // [MQTT-3.11.3-1] [MQTT-3.11.3-2]
+		switch {
+		case err != nil:
+			answer.Reasons[i] = packet.UnspecifiedError
+		case !existed[i]:
+			answer.Reasons[i] = packet.NoSubscriptionExisted
+		}
+	}
+	c.out.send(answer, c.version) // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+	return nil
+}

@@ -1,0 +1,96 @@
+package broker
+
+import "mangrove/mqtt"
+
+// target is one subscriber of a topic with the sum of its subscriptions that match.
+type target struct {
+	to    mqtt.Subscriber
+	scope mqtt.Scope
+	qos   byte
+	rap   bool // show RETAIN as published
+	ids   []uint32
+}
+
+// match finds the subscribers of a topic. publisher is who publishes there, for No Local.
+func (r *Router) match(topicName, publisher string) []target {
+	var m merger
+	r.tree.Match(topicName, func(s mqtt.Subscriber, sub mqtt.Subscription) {
+		scope := s.Scope()
+		// [MQTT-3.8.3-3] A neighbour's name may equal a client id by chance.
+		if sub.NoLocal && scope&linkScopes == 0 && publisher != "" && publisher == s.ClientID() {
+			return
+		}
+		rap := sub.RetainAsPublished || scope&linkScopes != 0
+		m.add(target{to: s, scope: scope, qos: sub.QoS, rap: rap}, sub.ID)
+	})
+	return m.found
+}
+
+// merger sums several subscriptions of one subscriber into one target with the highest QoS and every
+// identifier. [MQTT-3.3.4-2] [MQTT-3.3.4-3]
+type merger struct {
+	found []target
+	index map[mqtt.Subscriber]int // of found, once it is long
+}
+
+// longMerge is the number of targets from which on a map is cheaper than looking at each.
+const longMerge = 16
+
+func (m *merger) add(t target, id uint32) {
+	i := m.find(t.to)
+	if i < 0 {
+		i = len(m.found)
+		m.found = append(m.found, t)
+		m.remember(i)
+	}
+	have := &m.found[i]
+	have.qos = max(have.qos, t.qos)
+	have.rap = have.rap || t.rap
+	if id != 0 {
+		have.ids = append(have.ids, id)
+	}
+}
+
+func (m *merger) find(s mqtt.Subscriber) int {
+	if m.index != nil {
+		if i, ok := m.index[s]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range m.found {
+		if m.found[i].to == s {
+			return i
+		}
+	}
+	return -1
+}
+
+func (m *merger) remember(i int) {
+	switch {
+	case m.index != nil:
+		m.index[m.found[i].to] = i
+	case len(m.found) == longMerge:
+		m.index = make(map[mqtt.Subscriber]int, 4*longMerge)
+		for i := range m.found {
+			m.index[m.found[i].to] = i
+		}
+	}
+}
+
+// delivery is what m becomes for t.
+func (t *target) delivery(m *mqtt.Message) mqtt.Delivery {
+	return mqtt.Delivery{
+		QoS:    min(m.QoS, t.qos),               // [MQTT-3.8.4-8]
+		Retain: m.Retain && (t.rap || m.Replay), // [MQTT-3.3.1-8] [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+		IDs:    t.ids,                           // [MQTT-3.3.4-3]
+	}
+}
+
+// loops tells that m must not go to t: back to where it came from, or between cores a second time.
+func (t *target) loops(m *mqtt.Message) bool {
+	if m.From.Scope == mqtt.ScopePeer && t.scope&(mqtt.ScopeClient|mqtt.ScopeEdge|mqtt.ScopeTap) == 0 {
+		return true
+	}
+	return m.From.Scope&linkScopes != 0 && t.scope&linkScopes != 0 && m.From.Name == t.to.ClientID()
+}

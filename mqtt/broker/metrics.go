@@ -1,0 +1,68 @@
+package broker
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"mangrove/internal/metrics"
+)
+
+// routerMetrics is what a Router counts.
+type routerMetrics struct{ published *metrics.Counter }
+
+func newRouterMetrics(r *metrics.Registry) routerMetrics {
+	return routerMetrics{published: r.Counter("mangrove_messages_routed_total")}
+}
+
+// serverMetrics is what a Server counts.
+type serverMetrics struct {
+	registry *metrics.Registry
+
+	opened      *metrics.Counter
+	received    [3]*metrics.Counter // PUBLISH from clients, by QoS
+	sent        [3]*metrics.Counter // PUBLISH to clients, by QoS
+	bytesIn     *metrics.Counter
+	bytesOut    *metrics.Counter
+	linkFrames  *metrics.Counter // frames from links
+	denied      *metrics.Counter // PUBLISH not permitted
+	refused     *metrics.Counter // PUBLISH answered with an error because a taker could not keep it
+	noOneListen *metrics.Counter // PUBLISH of QoS>=1 without any subscriber
+	clients     atomic.Int64     // connections past CONNACK, links left out
+	links       atomic.Int64
+	maxClients  atomic.Int64
+}
+
+func newServerMetrics(r *metrics.Registry) *serverMetrics {
+	m := &serverMetrics{
+		registry:    r,
+		opened:      r.Counter("mangrove_connections_opened_total"),
+		bytesIn:     r.Counter("mangrove_bytes_received_total"),
+		bytesOut:    r.Counter("mangrove_bytes_sent_total"),
+		linkFrames:  r.Counter("mangrove_link_frames_received_total"),
+		denied:      r.Dropped("not_authorized"),
+		refused:     r.Counter("mangrove_publishes_refused_total"),
+		noOneListen: r.Counter("mangrove_publishes_unmatched_total"),
+	}
+	for qos := range m.received {
+		m.received[qos] = r.Counter(fmt.Sprintf(`mangrove_messages_received_total{qos="%d"}`, qos))
+		m.sent[qos] = r.Counter(fmt.Sprintf(`mangrove_messages_sent_total{qos="%d"}`, qos))
+	}
+	r.Gauge("mangrove_clients_connected", func() float64 { return float64(m.clients.Load()) })
+	r.Gauge("mangrove_links_accepted", func() float64 { return float64(m.links.Load()) })
+	return m
+}
+
+// closed counts the end of a connection.
+func (m *serverMetrics) closed(why string) {
+	m.registry.Counter(fmt.Sprintf(`mangrove_connections_closed_total{reason=%q}`, why)).Inc()
+}
+
+func (m *serverMetrics) clientIn() {
+	n := m.clients.Add(1)
+	for {
+		high := m.maxClients.Load()
+		if n <= high || m.maxClients.CompareAndSwap(high, n) {
+			return
+		}
+	}
+}

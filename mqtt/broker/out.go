@@ -1,0 +1,270 @@
+package broker
+
+import (
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mangrove/internal/metrics"
+	"mangrove/mqtt/packet"
+)
+
+// maxPooled is the size from which on an output buffer is left to the garbage collector.
+const maxPooled = 64 << 10
+
+var outBuffers = sync.Pool{New: func() any { return new(outBuffer) }}
+
+// outBuffer is bytes on their way to one client.
+type outBuffer struct{ b []byte }
+
+// out is a connection's output: packets are appended to ready from any goroutine, and a writer that
+// runs only while there is something to write takes all of it per write.
+//
+//	append ─→ ready ──(writer takes all)──→ inHand ──Write──→ net.Conn
+//	           └────────── at most max bytes together, and one packet ──────────┘
+//
+//	open ──shut──→ closing ──(last byte written, or CloseTimeout)──→ closed
+type out struct {
+	nc       net.Conn
+	max      int
+	bytesOut *metrics.Counter
+	resume   func() // called without locks when output that was full has drained
+	clock    *atomic.Uint32
+	began    atomic.Uint32 // tick in which the running write began; 0 = none
+
+	mu      sync.Mutex
+	changed sync.Cond  // on any change somebody may wait for: bytes written, closing, writer gone
+	ready   *outBuffer // nil while empty
+	early   []byte     // packets that must not precede the next greeting
+	putOff  bool       // packets go to early
+	inHand  int
+	writing bool // the writer runs
+	held    bool // the reader is in a step and will flush after it
+	full    bool // somebody was turned away since the last resume
+	closing bool // nothing more is taken
+	linger  bool // the writer leaves nc open for the reader to end
+	dead    bool // nc failed or was closed
+}
+
+func (o *out) init(nc net.Conn, max int, bytesOut *metrics.Counter, clock *atomic.Uint32, resume func()) {
+	o.nc, o.max, o.bytesOut, o.clock, o.resume = nc, max, bytesOut, clock, resume
+	o.changed.L = &o.mu
+}
+
+// pendingLocked is the number of bytes not written yet.
+func (o *out) pendingLocked() int {
+	if o.ready == nil {
+		return o.inHand + len(o.early)
+	}
+	return o.inHand + len(o.early) + len(o.ready.b)
+}
+
+// spaceLocked returns where to append a packet; o.appendedLocked must follow.
+func (o *out) spaceLocked() *outBuffer {
+	if o.ready == nil {
+		o.ready = outBuffers.Get().(*outBuffer)
+	}
+	return o.ready
+}
+
+func (o *out) appendedLocked() {
+	if !o.held {
+		o.kickLocked()
+	}
+}
+
+// kickLocked starts the writer unless it runs. The connection owns it: it ends when there is nothing
+// left to write, and join awaits it.
+func (o *out) kickLocked() {
+	if o.writing || o.dead || (o.ready == nil && !o.closing) {
+		return
+	}
+	o.writing = true
+	go o.write()
+}
+
+// send appends a packet that may always go: acknowledgements are bounded by what was read, and
+// reading stops above the bound. It does nothing once the connection is closing.
+func (o *out) send(p packet.Packet, v packet.Version) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sendLocked(p, v)
+}
+
+func (o *out) sendLocked(p packet.Packet, v packet.Version) {
+	if o.closing {
+		return
+	}
+	if o.putOff {
+		o.early = p.Append(o.early, v)
+		return
+	}
+	s := o.spaceLocked()
+	s.b = p.Append(s.b, v)
+	o.appendedLocked()
+}
+
+// delay(true) makes packets wait for greet; delay(false) forgets them.
+func (o *out) delay(yes bool) {
+	o.mu.Lock()
+	o.putOff, o.early = yes, nil
+	o.mu.Unlock()
+}
+
+// greet sends CONNACK, and after it what was delayed.
+func (o *out) greet(p *packet.Connack, v packet.Version) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	early := o.early
+	o.putOff, o.early = false, nil
+	o.sendLocked(p, v)
+	if len(early) > 0 && !o.closing {
+		s := o.spaceLocked()
+		s.b = append(s.b, early...)
+		o.appendedLocked()
+	}
+}
+
+// hold keeps the writer from starting until flush, so that the packets of one step leave together.
+func (o *out) hold() {
+	o.mu.Lock()
+	o.held = true
+	o.mu.Unlock()
+}
+
+func (o *out) flush() {
+	o.mu.Lock()
+	o.held = false
+	o.kickLocked()
+	o.mu.Unlock()
+}
+
+// waitRoom waits until fewer than max bytes are waiting; false = the connection is closing.
+func (o *out) waitRoom() bool {
+	return o.waitWhile(func() bool { return o.pendingLocked() >= o.max })
+}
+
+// waitWhile waits as long as busy, which is called with the lock held after each signal; false = the
+// connection is closing.
+func (o *out) waitWhile(busy func() bool) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for !o.closing && busy() {
+		o.changed.Wait()
+	}
+	return !o.closing
+}
+
+// signal makes waitWhile look again.
+func (o *out) signal() {
+	o.mu.Lock()
+	o.changed.Broadcast()
+	o.mu.Unlock()
+}
+
+// shut takes no more packets and ends the connection once what is waiting has been written, which
+// may take patience. last, when not nil, is the packet to end with. With linger the reader ends it.
+// Only the first call counts.
+func (o *out) shut(last packet.Packet, v packet.Version, patience time.Duration, linger bool) (first bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closing {
+		return false
+	}
+	if last != nil {
+		s := o.spaceLocked()
+		s.b = last.Append(s.b, v)
+	}
+	o.closing, o.linger, o.held = true, linger, false
+	if err := o.nc.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+		o.dead = true
+	}
+	o.kickLocked()
+	o.changed.Broadcast()
+	return true
+}
+
+// isClosing tells that shut was called.
+func (o *out) isClosing() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.closing
+}
+
+// join waits for the writer to end. The connection must be closing.
+func (o *out) join() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.writing {
+		o.changed.Wait()
+	}
+	if o.ready != nil {
+		o.ready = nil
+	}
+}
+
+// write is the writer.
+func (o *out) write() {
+	// Let the goroutine that appended, and others that are about to, add to this write.
+	runtime.Gosched()
+	for {
+		buf := o.take()
+		if buf == nil {
+			return
+		}
+		o.began.Store(o.clock.Load())
+		n, err := o.nc.Write(buf.b)
+		o.began.Store(0)
+		o.bytesOut.Add(n)
+		if o.wrote(buf, err) {
+			o.resume()
+		}
+	}
+}
+
+// take hands the waiting bytes to the writer; nil ends it.
+func (o *out) take() *outBuffer {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ready != nil && !o.dead {
+		buf := o.ready
+		o.ready, o.inHand = nil, len(buf.b)
+		return buf
+	}
+	if o.closing && !o.linger {
+		o.nc.Close() // wakes the reader; an error means that it is closed already
+		o.dead = true
+	}
+	o.writing = false
+	o.changed.Broadcast()
+	return nil
+}
+
+// wrote notes the end of a write and tells whether somebody turned away can go on.
+func (o *out) wrote(buf *outBuffer, err error) (drained bool) {
+	recycle(buf)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.inHand = 0
+	if err != nil {
+		o.dead, o.closing, o.linger = true, true, false
+		o.ready = nil
+		o.nc.Close()
+	}
+	o.changed.Broadcast()
+	drained = o.full && !o.closing && o.pendingLocked() <= o.max/2
+	if drained {
+		o.full = false
+	}
+	return drained
+}
+
+func recycle(buf *outBuffer) {
+	if cap(buf.b) > maxPooled {
+		return
+	}
+	buf.b = buf.b[:0]
+	outBuffers.Put(buf)
+}

@@ -1,0 +1,157 @@
+package broker
+
+import (
+	"io"
+	"net"
+	"sync"
+	"syscall"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// readBuffer is the bytes taken per read, enough for many small packets.
+const readBuffer = 16 << 10
+
+// step is what a connection needs while it handles the packets of one read. Idle connections have none.
+type step struct {
+	buf   []byte // storage
+	start int    // buf[start:end] was read and not handled
+	end   int
+
+	publish packet.Publish
+	ack     packet.Ack
+
+	batch *store.Batch  // shared by the publishes of the step
+	qos0  *mqtt.Receipt // shared by those of QoS 0: nobody waits for it
+	acked bool          // a publish of QoS>=1 has a receipt in batch
+}
+
+var steps = sync.Pool{New: func() any { return newStep() }}
+
+func newStep() *step {
+	s := &step{buf: make([]byte, readBuffer)}
+	s.renew()
+	return s
+}
+
+func (s *step) renew() {
+	s.batch, s.acked = &store.Batch{}, false
+	s.qos0 = mqtt.NewReceipt(s.batch, nil)
+}
+
+func (s *step) recycle() {
+	if cap(s.buf) > maxPooled {
+		return
+	}
+	s.start, s.end = 0, 0
+	s.publish, s.ack = packet.Publish{}, packet.Ack{}
+	steps.Put(s)
+}
+
+func (s *step) data() []byte { return s.buf[s.start:s.end] }
+
+// makeRoom makes space to read more of a packet of want bytes. The buffer grows as the bytes come, not
+// as they are announced.
+func (s *step) makeRoom(want int) {
+	if s.start > 0 {
+		s.end = copy(s.buf, s.data())
+		s.start = 0
+	}
+	if s.end < len(s.buf) {
+		return
+	}
+	grown := make([]byte, min(2*len(s.buf), max(want, readBuffer)))
+	copy(grown, s.buf[:s.end])
+	s.buf = grown
+}
+
+// input reads from a connection and holds a buffer only while there are bytes.
+type input struct {
+	nc   net.Conn
+	raw  syscall.RawConn       // nil for connections that are not sockets of the kernel
+	try  func(fd uintptr) bool // tryRead, made once
+	step *step                 // nil while idle
+	want int                   // size of the packet at the start of step, if known
+	one  [1]byte               // where an idle read goes when there is no raw
+	n    int                   // what tryRead found
+	err  error
+}
+
+func (in *input) init(nc net.Conn) {
+	in.nc = nc
+	if sc, ok := nc.(*net.TCPConn); ok && rawReads {
+		if raw, err := sc.SyscallConn(); err == nil {
+			in.raw, in.try = raw, in.tryRead
+		}
+	}
+}
+
+// fill waits for bytes and adds them to in.step. io.EOF is an orderly end of the connection.
+func (in *input) fill() error {
+	if in.step != nil {
+		in.step.makeRoom(in.want)
+	}
+	if in.raw != nil {
+		return in.fillRaw()
+	}
+	if in.step == nil {
+		return in.fillIdle()
+	}
+	n, err := in.nc.Read(in.step.buf[in.step.end:])
+	in.step.end += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// fillRaw takes a buffer only once the kernel has bytes for it.
+func (in *input) fillRaw() error {
+	if err := in.raw.Read(in.try); err != nil {
+		return err
+	}
+	if in.err != nil {
+		return in.err
+	}
+	if in.n == 0 {
+		return io.EOF
+	}
+	in.step.end += in.n
+	return nil
+}
+
+// fillIdle waits for one byte and only then takes a buffer: a packet has at least two.
+func (in *input) fillIdle() error {
+	n, err := in.nc.Read(in.one[:])
+	if n == 0 {
+		return err
+	}
+	in.step = steps.Get().(*step)
+	in.step.buf[0] = in.one[0]
+	in.step.end = 1
+	n, err = in.nc.Read(in.step.buf[1:])
+	in.step.end += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// rest is called after a step: what is left of the bytes waits for more.
+func (in *input) rest(want int) {
+	in.want = want
+	if len(in.step.data()) == 0 {
+		in.step.recycle()
+		in.step = nil
+	}
+}
+
+// drop gives the buffer back at the end of the connection.
+func (in *input) drop() {
+	if in.step != nil {
+		in.step.recycle()
+		in.step = nil
+	}
+}

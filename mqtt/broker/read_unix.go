@@ -1,0 +1,28 @@
+//go:build unix
+
+package broker
+
+import "syscall"
+
+const rawReads = true
+
+// tryRead reads once without waiting; false makes RawConn.Read wait for the descriptor to become
+// readable, with no buffer held meanwhile.
+func (in *input) tryRead(fd uintptr) bool {
+	idle := in.step == nil
+	if idle {
+		in.step = steps.Get().(*step)
+	}
+	in.n, in.err = syscall.Read(int(fd), in.step.buf[in.step.end:])
+	for in.err == syscall.EINTR {
+		in.n, in.err = syscall.Read(int(fd), in.step.buf[in.step.end:])
+	}
+	if in.err == syscall.EAGAIN {
+		if idle {
+			in.step.recycle()
+			in.step = nil
+		}
+		return false
+	}
+	return true
+}

@@ -1,0 +1,154 @@
+package broker
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"mangrove/internal/metrics"
+	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
+)
+
+// RouterConfig of a Router. StoreID and NextID are required; other zero values work.
+type RouterConfig struct {
+	StoreID  uint64        // names this node in Message.Origin
+	NextID   func() uint64 // gives message numbers that rise and are never given twice
+	Retained mqtt.Retained // nil = nothing is retained
+
+	Balance func() Balance // picks the members of shared subscriptions; nil = round-robin. See NewBalance.
+
+	Now     func() time.Time // nil = time.Now
+	Log     *slog.Logger
+	Metrics *metrics.Registry
+}
+
+// Router is where messages and subscriptions meet; it implements mqtt.Router. Publishing takes no
+// lock; subscribing takes one. Safe for concurrent use.
+type Router struct {
+	cfg     RouterConfig
+	tree    topic.Tree[mqtt.Subscriber, mqtt.Subscription]
+	metrics routerMetrics
+
+	mu       sync.Mutex       // changes of tree, groups and interest, so that watchers see them in order
+	held     map[holding]byte // QoS of each subscription, because the tree does not say what it held
+	groups   map[groupKey]*group
+	interest interest
+}
+
+// holding is a subscription's place.
+type holding struct {
+	by     mqtt.Subscriber
+	filter string // in full
+}
+
+const linkScopes = mqtt.ScopeEdge | mqtt.ScopePeer | mqtt.ScopeUplink
+
+// NewRouter returns a Router without subscriptions.
+func NewRouter(cfg RouterConfig) *Router {
+	if cfg.NextID == nil {
+		panic("BUG: RouterConfig.NextID is required")
+	}
+	if cfg.Balance == nil {
+		cfg.Balance = newRoundRobin
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	r := &Router{
+		cfg:     cfg,
+		metrics: newRouterMetrics(cfg.Metrics),
+		held:    map[holding]byte{},
+		groups:  map[groupKey]*group{},
+	}
+	cfg.Metrics.Gauge("mangrove_subscriptions", func() float64 { return float64(r.Subscriptions()) })
+	return r
+}
+
+// Subscriptions is the number of filters held; a shared group counts once.
+func (r *Router) Subscriptions() int { return r.tree.Len() }
+
+// Publish implements mqtt.Router.
+func (r *Router) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
+	r.publish(m, rc, r.match(m.Topic, m.Publisher))
+}
+
+// publish is Publish with the match result at hand.
+func (r *Router) publish(m *mqtt.Message, rc *mqtt.Receipt, targets []target) {
+	r.stamp(m)
+	if m.Retain && r.cfg.Retained != nil {
+		r.cfg.Retained.Set(m, rc)
+	}
+	r.deliver(m, rc, targets)
+}
+
+func (r *Router) stamp(m *mqtt.Message) {
+	if m.From.Scope == 0 {
+		m.From.Scope = mqtt.ScopeClient
+	}
+	m.ID = r.cfg.NextID()
+	if m.Origin.Store == 0 {
+		m.Origin = mqtt.Origin{Store: r.cfg.StoreID, Seq: m.ID}
+	}
+}
+
+func (r *Router) deliver(m *mqtt.Message, rc *mqtt.Receipt, targets []target) {
+	r.metrics.published.Inc()
+	local := m.From.Scope == mqtt.ScopeClient
+	for i := range targets {
+		t := &targets[i]
+		if local || !t.loops(m) {
+			t.to.Deliver(m, t.delivery(m), rc)
+		}
+	}
+}
+
+// Subscribe implements mqtt.Router.
+func (r *Router) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) (existed bool) {
+	name, filter := topic.Split(sub.Filter)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, existed := r.held[holding{s, sub.Filter}]
+	r.held[holding{s, sub.Filter}] = sub.QoS
+	if name != "" {
+		r.joinLocked(groupKey{name, filter}, s, sub)
+	} else {
+		r.tree.Set(filter, s, sub)
+	}
+	r.interest.change(filter, s.Scope(), existed, old, sub.QoS)
+	return existed
+}
+
+// Unsubscribe implements mqtt.Router.
+func (r *Router) Unsubscribe(s mqtt.Subscriber, full string) (existed bool) {
+	name, filter := topic.Split(full)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	old, existed := r.held[holding{s, full}]
+	if !existed {
+		return false
+	}
+	delete(r.held, holding{s, full})
+	if name != "" {
+		r.leaveLocked(groupKey{name, filter}, s)
+	} else {
+		r.tree.Delete(filter, s)
+	}
+	r.interest.remove(filter, s.Scope(), old)
+	return true
+}
+
+// Interest implements mqtt.Router.
+func (r *Router) Interest(scopes mqtt.Scope, fn func(filter string, qos byte, wanted bool)) (stop func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	w := r.interest.watch(scopes, fn)
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.interest.unwatch(w)
+	}
+}

@@ -1,0 +1,113 @@
+package broker
+
+import (
+	"encoding/binary"
+	"time"
+
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// Publish implements mqtt.Outlet.
+func (c *conn) Publish(m *mqtt.Message, d mqtt.Delivery, packetID uint16, dup bool) mqtt.SendResult {
+	var scratch [128]byte
+	props := scratch[:0]
+	if c.version == packet.V5 {
+		props = c.appendProps(props, m, d)
+	}
+	remaining := 2 + len(m.Topic) + len(props) + len(m.Payload)
+	if d.QoS > 0 {
+		remaining += 2
+	}
+	if c.maxOut != 0 && remaining+headerSize(remaining) > int(c.maxOut) { // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+		return mqtt.TooLarge
+	}
+	result := c.out.publish(m, d.QoS, firstByte(d, dup), remaining, packetID, props)
+	if result == mqtt.Sent {
+		c.srv.metrics.sent[d.QoS].Inc()
+	}
+	return result
+}
+
+// publish appends a PUBLISH packet.
+//
+//	first byte │ remaining length │ topic │ [packet id] │ [properties] │ payload
+func (o *out) publish(m *mqtt.Message, qos, first byte, remaining int, packetID uint16, props []byte) mqtt.SendResult {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closing || o.pendingLocked() >= o.max {
+		o.full = true
+		return mqtt.Full
+	}
+	s := o.spaceLocked()
+	b := append(s.b, first)
+	b = binary.AppendUvarint(b, uint64(remaining)) // the same encoding as a Variable Byte Integer
+	b = binary.BigEndian.AppendUint16(b, uint16(len(m.Topic)))
+	b = append(b, m.Topic...)
+	if qos > 0 {
+		b = binary.BigEndian.AppendUint16(b, packetID)
+	}
+	b = append(b, props...)
+	s.b = append(b, m.Payload...)
+	o.appendedLocked()
+	return mqtt.Sent
+}
+
+func firstByte(d mqtt.Delivery, dup bool) byte {
+	b := byte(packet.PUBLISH)<<4 | d.QoS<<1
+	if d.Retain {
+		b |= 1
+	}
+	if dup {
+		b |= 1 << 3
+	}
+	return b
+}
+
+// headerSize is the size of the fixed header before remaining bytes.
+func headerSize(remaining int) int {
+	switch {
+	case remaining < 1<<7:
+		return 2
+	case remaining < 1<<14:
+		return 3
+	case remaining < 1<<21:
+		return 4
+	}
+	return 5
+}
+
+// appendProps adds the properties of m on its way to this client.
+func (c *conn) appendProps(dst []byte, m *mqtt.Message, d mqtt.Delivery) []byte {
+	if m.Props == nil && m.Expires.IsZero() && len(d.IDs) == 0 {
+		return append(dst, 0)
+	}
+	var p packet.Properties
+	if m.Props != nil {
+		p = *m.Props
+		p.Set &= carried
+	}
+	if !m.Expires.IsZero() { // [MQTT-3.3.2-6]: what is left of it
+		left := m.Expires.Sub(c.srv.now())
+		p.MessageExpiry = uint32(max(0, (left+time.Second-1)/time.Second))
+		p.Mark(packet.PropMessageExpiry)
+	}
+	if len(d.IDs) > 0 { // [MQTT-3.3.4-3] [MQTT-3.3.4-4]
+		p.SubscriptionIDs = d.IDs
+		p.Mark(packet.PropSubscriptionID)
+	}
+	return p.Append(dst)
+}
+
+// Ack implements mqtt.Outlet.
+func (c *conn) Ack(kind packet.Type, packetID uint16, reason packet.ReasonCode) {
+	if kind == packet.PUBCOMP {
+		c.acks.completed(packetID)
+	}
+	c.out.send(&packet.Ack{Kind: kind, PacketID: packetID, Reason: reason}, c.version)
+}
+
+// Close implements mqtt.Outlet and mqtt.Carrier.
+func (c *conn) Close(reason packet.ReasonCode) {
+	c.shut(ending{why: reasonLabel(reason), reason: reason})
+}

@@ -1,0 +1,216 @@
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt/packet"
+)
+
+// acceptPause is the wait after a failed Accept: out of file descriptors, most often.
+const acceptPause = 100 * time.Millisecond
+
+// Server accepts connections and serves them.
+//
+//	New ──Start──→ accepting ──Close──→ closed
+type Server struct {
+	cfg     Config
+	router  *Router
+	log     *slog.Logger
+	metrics *serverMetrics
+	wheel   *wheel
+	sys     *sys
+	now     func() time.Time
+	began   time.Time
+	stop    chan struct{} // closed by Close
+
+	// Accept loops, connections' readers, the wheel and the $SYS publisher; Close waits for all.
+	running sync.WaitGroup
+
+	mu        sync.Mutex
+	listeners []*listener
+	conns     map[*conn]struct{}
+	closed    bool
+}
+
+// listener is one place to accept connections.
+type listener struct {
+	net.Listener
+	name string
+}
+
+// New checks cfg and returns a Server that does not accept yet.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg: cfg, router: cfg.Router, log: cfg.Log, metrics: newServerMetrics(cfg.Metrics), wheel: newWheel(),
+		now: time.Now, began: time.Now(), stop: make(chan struct{}), conns: map[*conn]struct{}{},
+	}
+	s.sys = newSys(s)
+	return s, nil
+}
+
+// Start opens the listeners and returns; connections are accepted from here on. When one listener
+// cannot be opened, none stays open and the error names it.
+func (s *Server) Start() error {
+	for _, cfg := range s.cfg.Listeners {
+		l, err := listen(cfg)
+		if err != nil {
+			s.closeListeners()
+			return err
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	s.running.Go(func() { s.wheel.run(s.stop) })
+	if s.cfg.SysInterval > 0 {
+		s.running.Go(func() { s.sys.run(s.stop) })
+	}
+	for _, l := range s.listeners {
+		s.running.Go(func() { s.accept(l) })
+		s.log.Info("listening", "addr", l.Addr().String())
+	}
+	return nil
+}
+
+func listen(cfg ListenerConfig) (*listener, error) {
+	l := cfg.Listener
+	if l == nil {
+		var err error
+		if l, err = net.Listen("tcp", cfg.Addr); err != nil {
+			return nil, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
+		}
+	}
+	if cfg.TLS != nil {
+		l = tls.NewListener(l, cfg.TLS)
+	}
+	return &listener{Listener: l, name: cfg.Addr}, nil
+}
+
+// accept takes connections until the listener is closed. A failing Accept does not end it.
+func (s *Server) accept(l *listener) {
+	for {
+		nc, err := l.Accept()
+		switch {
+		case err == nil:
+			s.Serve(nc, l.name)
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			s.log.Warn("accept failed", "addr", l.Addr().String(), "error", err)
+			select {
+			case <-time.After(acceptPause):
+			case <-s.stop:
+				return
+			}
+		}
+	}
+}
+
+// Serve takes over a connection that was accepted elsewhere; name is the listener's, for the
+// Authority. It returns at once. A closed or full Server closes nc.
+func (s *Server) Serve(nc net.Conn, name string) {
+	s.metrics.opened.Inc()
+	c := newConn(s, name, nc)
+	if why := s.enter(c); why != "" {
+		nc.Close() // an error means that it is closed already
+		s.metrics.closed(why)
+		return
+	}
+}
+
+// enter starts c's reader, or tells why not. The reader ends with its connection, which Close ends.
+func (s *Server) enter(c *conn) (why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return "server_shutting_down"
+	case len(s.conns) >= s.cfg.MaxConns:
+		return "too_many_connections"
+	}
+	s.conns[c] = struct{}{}
+	s.running.Go(func() {
+		c.serve()
+		s.exit(c)
+	})
+	return ""
+}
+
+func (s *Server) exit(c *conn) {
+	s.mu.Lock()
+	delete(s.conns, c)
+	s.mu.Unlock()
+}
+
+// commit hands a batch to the store. Without one there is nobody who writes.
+func (s *Server) commit(b *store.Batch) {
+	if s.cfg.Store == nil {
+		if !b.Empty() {
+			panic("BUG: writes without a store")
+		}
+		return
+	}
+	s.cfg.Store.Commit(b)
+}
+
+// Addrs are the addresses listened on, in the order of Config.Listeners, as chosen by the kernel.
+func (s *Server) Addrs() []string {
+	addrs := make([]string, len(s.listeners))
+	for i, l := range s.listeners {
+		addrs[i] = l.Addr().String()
+	}
+	return addrs
+}
+
+// Close stops accepting, tells each client that the server shuts down, detaches the sessions, and
+// waits for all of it; when ctx ends first, connections are cut. It may be called twice, from anywhere.
+func (s *Server) Close(ctx context.Context) error {
+	s.mu.Lock()
+	first := !s.closed
+	s.closed = true
+	s.mu.Unlock()
+	if first {
+		close(s.stop)
+	}
+	err := s.closeListeners()
+	s.each(func(c *conn) { c.Close(packet.ServerShuttingDown) })
+	done := make(chan struct{})
+	go func() { // ends when everything has ended, which cutting the connections below ensures
+		s.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return err
+	case <-ctx.Done():
+		s.each(func(c *conn) { c.nc.Close() }) // an error means that it is closed already
+		<-done
+		return errors.Join(err, ctx.Err())
+	}
+}
+
+func (s *Server) closeListeners() (err error) {
+	for _, l := range s.listeners {
+		if e := l.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
+			err = errors.Join(err, fmt.Errorf("close listener %s: %w", l.name, e))
+		}
+	}
+	return err
+}
+
+func (s *Server) each(fn func(*conn)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		fn(c)
+	}
+}

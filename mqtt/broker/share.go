@@ -1,0 +1,127 @@
+package broker
+
+import (
+	"slices"
+	"sync"
+
+	"mangrove/mqtt"
+)
+
+// groupKey names a shared subscription: "$share/name/filter".
+type groupKey struct{ name, filter string }
+
+// group is one shared subscription. To the tree it is one Subscriber; it hands each message to one
+// of its members. [MQTT-4.8.2-4]
+type group struct {
+	balance Balance
+
+	mu      sync.Mutex
+	members []Member // in the order they joined; replaced, never changed in place
+}
+
+// Member is one subscriber of a shared subscription.
+type Member struct {
+	Subscriber   mqtt.Subscriber
+	Subscription mqtt.Subscription
+}
+
+// joinLocked adds s to a group or replaces its subscription. The Router's lock is held.
+func (r *Router) joinLocked(key groupKey, s mqtt.Subscriber, sub mqtt.Subscription) {
+	g := r.groups[key]
+	if g == nil {
+		g = &group{balance: r.cfg.Balance()}
+		r.groups[key] = g
+		g.set(Member{s, sub})
+		// What a member gets is decided by its own subscription, so the group takes everything as it is.
+		r.tree.Set(key.filter, g, mqtt.Subscription{Filter: key.filter, QoS: 2, RetainAsPublished: true})
+		return
+	}
+	g.set(Member{s, sub})
+}
+
+// leaveLocked removes s from a group, and the group with its last member. The Router's lock is held.
+func (r *Router) leaveLocked(key groupKey, s mqtt.Subscriber) {
+	if g := r.groups[key]; g.remove(s) == 0 {
+		delete(r.groups, key)
+		r.tree.Delete(key.filter, g)
+	}
+}
+
+func (g *group) set(m Member) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	members := slices.Clone(g.members)
+	if i := indexOf(members, m.Subscriber); i >= 0 {
+		members[i] = m
+	} else {
+		members = append(members, m)
+	}
+	g.members = members
+}
+
+func (g *group) remove(s mqtt.Subscriber) (left int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := indexOf(g.members, s); i >= 0 {
+		g.members = slices.Delete(slices.Clone(g.members), i, i+1)
+	}
+	return len(g.members)
+}
+
+func indexOf(members []Member, s mqtt.Subscriber) int {
+	return slices.IndexFunc(members, func(m Member) bool { return m.Subscriber == s })
+}
+
+// Deliver implements mqtt.Subscriber: one member gets the message.
+func (g *group) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
+	if m.Replay {
+		return // retained messages are not sent to shared subscriptions (section 4.8.2)
+	}
+	to, ok := g.pick(m)
+	if !ok {
+		return // the last member left after the match was made
+	}
+	sub := to.Subscription
+	d = mqtt.Delivery{QoS: min(m.QoS, sub.QoS), Retain: d.Retain && sub.RetainAsPublished}
+	if sub.ID != 0 {
+		d.IDs = []uint32{sub.ID}
+	}
+	to.Subscriber.Deliver(m, d, r)
+}
+
+// pick chooses among the members that are online, or, when none is, among all: those left keep the
+// message for later.
+func (g *group) pick(m *mqtt.Message) (Member, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.members) == 0 {
+		return Member{}, false
+	}
+	candidates := online(g.members)
+	return candidates[g.balance.Pick(m, candidates)], true
+}
+
+// online returns the members that are online; all when none or every one is.
+func online(members []Member) []Member {
+	away := func(m Member) bool { return !m.Subscriber.Online() }
+	if !slices.ContainsFunc(members, away) {
+		return members
+	}
+	if on := slices.DeleteFunc(slices.Clone(members), away); len(on) > 0 {
+		return on
+	}
+	return members
+}
+
+// ClientID implements mqtt.Subscriber: a group has none.
+func (g *group) ClientID() string { return "" }
+
+// Scope implements mqtt.Subscriber.
+func (g *group) Scope() mqtt.Scope { return mqtt.ScopeClient }
+
+// Online implements mqtt.Subscriber.
+func (g *group) Online() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.ContainsFunc(g.members, func(m Member) bool { return m.Subscriber.Online() })
+}

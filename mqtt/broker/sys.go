@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
+)
+
+// sys publishes figures of the node under $SYS/broker with Mosquitto's topic names. They are kept in
+// memory for new subscribers, not in the retained store, and links do not carry them.
+type sys struct {
+	srv *Server
+
+	mu     sync.Mutex
+	latest map[string]*mqtt.Message
+}
+
+func newSys(s *Server) *sys { return &sys{srv: s, latest: map[string]*mqtt.Message{}} }
+
+// run publishes at once and then at the configured interval until stop is closed.
+func (y *sys) run(stop <-chan struct{}) {
+	t := time.NewTicker(y.srv.cfg.SysInterval)
+	defer t.Stop()
+	for {
+		y.publish()
+		select {
+		case <-t.C:
+		case <-stop:
+			return
+		}
+	}
+}
+
+// publish sends what has changed since the last time.
+func (y *sys) publish() {
+	batch := &store.Batch{}
+	receipt := mqtt.NewReceipt(batch, nil)
+	for _, f := range y.figures() {
+		if m := y.keep(f); m != nil {
+			y.srv.router.deliver(m, receipt, y.srv.router.match(m.Topic, ""))
+		}
+	}
+	receipt.Close()
+	y.srv.commit(batch)
+}
+
+// keep remembers a figure and returns it as a message, nil when it is what it was.
+func (y *sys) keep(f figure) *mqtt.Message {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	name := "$SYS/broker/" + f.name
+	if old := y.latest[name]; old != nil && string(old.Payload) == f.value {
+		return nil
+	}
+	m := &mqtt.Message{Topic: name, Payload: []byte(f.value), From: mqtt.Source{Scope: mqtt.ScopeClient}}
+	y.srv.router.stamp(m)
+	y.latest[name] = m
+	return m
+}
+
+// match visits the figures whose topic matches filter, as Retained.Match does.
+func (y *sys) match(filter string, visit func(*mqtt.Message) bool) {
+	if filter == "" || filter[0] != '$' { // [MQTT-4.7.2-1]
+		return
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for name, m := range y.latest {
+		if topic.Match(filter, name) && !visit(m) {
+			return
+		}
+	}
+}
+
+// figure is one topic below $SYS/broker.
+type figure struct{ name, value string }
+
+func (y *sys) figures() []figure {
+	s := y.srv.Stats()
+	n := func(name string, v uint64) figure { return figure{name, strconv.FormatUint(v, 10)} }
+	return []figure{
+		{"version", "mangrove version " + s.Version},
+		{"uptime", fmt.Sprintf("%d seconds", int(s.Uptime.Seconds()))},
+		n("clients/connected", uint64(s.Clients)),
+		n("clients/active", uint64(s.Clients)),
+		n("clients/maximum", uint64(s.MaxClients)),
+		n("connections/socket/count", s.Opened),
+		n("subscriptions/count", uint64(s.Subscriptions)),
+		n("publish/messages/received", s.MessagesIn),
+		n("publish/messages/sent", s.MessagesOut),
+		n("messages/received", s.MessagesIn),
+		n("messages/sent", s.MessagesOut),
+		n("bytes/received", s.BytesIn),
+		n("bytes/sent", s.BytesOut),
+	}
+}
