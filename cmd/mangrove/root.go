@@ -1,0 +1,29 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"mangrove/cmd/internal/cli"
+	"mangrove/cmd/internal/config"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mangrove",
+		Short: "MQTT for fleets of devices: edge brokers, cores, and links that keep what they carry",
+		Long: `Mangrove is MQTT for fleets of devices. Edges are brokers beside the devices; they keep sessions on
+disk and carry messages up to cores, which find each other by gossip and route across the fleet.`,
+		Example: `  mangrove demo                                # a whole fleet on this machine, with faults, and a report
+
+  mangrove core                                # by hand: a core,
+  mangrove edge --core 127.0.0.1:1884          # an edge linked to it,
+  mangrove sub -p 1884 -t 'site/#' -v          # somebody at the core who listens,
+  mangrove pub -p 1883 -t site/7/temp -m 21.5  # and somebody at the edge who speaks`,
+		Args: cobra.NoArgs,
+	}
+	root.AddCommand(
+		cli.NewConfig("mangrove", config.Edge, config.Core),
+		cli.NewVersion("mangrove"),
+	)
+	return root
+}
