@@ -8,7 +8,7 @@ import (
 )
 
 func newRoot() *cobra.Command {
-	root := &cobra.Command{
+	root := cli.Group(&cobra.Command{
 		Use:   "mangrove",
 		Short: "MQTT for fleets of devices: edge brokers, cores, and links that keep what they carry",
 		Long: `Mangrove is MQTT for fleets of devices. Edges are brokers beside the devices; they keep sessions on
@@ -19,8 +19,7 @@ disk and carry messages up to cores, which find each other by gossip and route a
   mangrove edge --core 127.0.0.1:1884          # an edge linked to it,
   mangrove sub -p 1884 -t 'site/#' -v          # somebody at the core who listens,
   mangrove pub -p 1883 -t site/7/temp -m 21.5  # and somebody at the edge who speaks`,
-		Args: cobra.NoArgs,
-	}
+	})
 	root.AddCommand(
 		cli.NewConfig("mangrove", config.Edge, config.Core),
 		cli.NewVersion("mangrove"),

@@ -10,12 +10,12 @@ import (
 
 // NewConfig is the command `config`, for these roles.
 func NewConfig(name string, roles ...config.Role) *cobra.Command {
-	cmd := &cobra.Command{
+	cmd := Group(&cobra.Command{
 		Use:   "config",
 		Short: "Check a configuration file, or print one to start from",
 		Example: fmt.Sprintf("  %[1]s config default %[2]s > %[2]s.toml\n  %[1]s config check %[2]s.toml",
 			name, roles[0]),
-	}
+	})
 	cmd.AddCommand(newConfigCheck(name, roles), newConfigDefault(name, roles))
 	return cmd
 }

@@ -49,6 +49,14 @@ func WithCode(code int, err error) error {
 	return &codedError{code, err}
 }
 
+// Group makes cmd a command that has only subcommands: alone it shows its help, and a word that is
+// none of them is a usage error.
+func Group(cmd *cobra.Command) *cobra.Command {
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
+}
+
 // Execute runs a command line and tells its exit code. Errors are written to stderr, one a line.
 func Execute(root *cobra.Command, args []string, stderr io.Writer) int {
 	root.SilenceErrors, root.SilenceUsage = true, true

@@ -17,7 +17,7 @@ import (
 // run executes a small tree of commands.
 func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	root := &cobra.Command{Use: "mangrove", Args: cobra.NoArgs}
+	root := Group(&cobra.Command{Use: "mangrove"})
 	fails := func(name string, err error) *cobra.Command {
 		return &cobra.Command{Use: name, Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error { return err }}
 	}
@@ -48,6 +48,8 @@ func TestExitCodes(t *testing.T) {
 		{[]string{"fine", "surplus"}, ExitUsage, "unknown command \"surplus\""},
 		{[]string{"fine", "--no-such"}, ExitUsage, "unknown flag: --no-such (see mangrove fine --help)"},
 		{[]string{"nonsense"}, ExitUsage, "unknown command \"nonsense\""},
+		{[]string{"config", "nonsense"}, ExitUsage, "unknown command \"nonsense\""},
+		{nil, ExitClean, ""},
 		{[]string{"config", "check"}, ExitUsage, "accepts 1 arg(s)"},
 		{[]string{"config", "default", "middle"}, ExitUsage, "invalid argument \"middle\""},
 		{[]string{"config", "check", "/nonexistent.toml"}, ExitFailed, "no such file"},
