@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	"mangrove/internal/metrics"
@@ -59,9 +58,8 @@ type Config struct {
 
 // ListenerConfig is one place to accept connections.
 type ListenerConfig struct {
-	Addr     string       // TCP address; also the name the Authority sees
-	TLS      *tls.Config  // nil = plain
-	Listener net.Listener // used instead of listening on Addr: WebSocket, unix and so on; the Server closes it
+	Addr string      // as transport.ParseAddr reads it: "host:port", "tls://host:port", "ws://…"; also the name the Authority sees
+	TLS  *tls.Config // certificates, for tls and wss
 }
 
 func (c *Config) check() error {

@@ -56,7 +56,7 @@ type conn struct {
 
 func newConn(s *Server, listener string, nc net.Conn) *conn {
 	c := &conn{srv: s, listener: listener, nc: nc, maxIn: s.cfg.MaxPacket, since: s.now()}
-	c.in.init(nc)
+	c.in.init(nc, &s.steps)
 	c.out.init(nc, s.cfg.MaxOutput, s.metrics.bytesOut, &s.wheel.now, c.drained)
 	c.acks.c = c
 	c.alarm.check = c.look
@@ -183,7 +183,7 @@ func (c *conn) commit(s *step) {
 	}
 	s.qos0.Close()
 	batch := s.batch
-	s.renew()
+	c.srv.steps.renew(s)
 	c.srv.commit(batch)
 }
 

@@ -3,7 +3,6 @@ package broker
 import (
 	"strings"
 
-	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/topic"
@@ -123,7 +122,7 @@ func (r *retainedSender) flush() {
 }
 
 func (r *retainedSender) deliver(messages []*mqtt.Message) {
-	batch := &store.Batch{}
+	batch := r.c.srv.newBatch()
 	receipt := mqtt.NewReceipt(batch, nil)
 	for _, m := range messages {
 		r.c.out.waitRoom()                                                       // when the connection is closing, the session keeps or drops as for any other message

@@ -9,6 +9,7 @@ import (
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
 )
 
 // readBuffer is the bytes taken per read, enough for many small packets.
@@ -28,26 +29,34 @@ type step struct {
 	acked bool          // a publish of QoS>=1 has a receipt in batch
 }
 
-var steps = sync.Pool{New: func() any { return newStep() }}
+// stepPool keeps steps for the connections of one Server, whose batches are of one store.
+type stepPool struct {
+	pool     sync.Pool
+	newBatch func() *store.Batch
+}
 
-func newStep() *step {
+func (p *stepPool) get() *step {
+	if s, ok := p.pool.Get().(*step); ok {
+		return s
+	}
 	s := &step{buf: make([]byte, readBuffer)}
-	s.renew()
+	p.renew(s)
 	return s
 }
 
-func (s *step) renew() {
-	s.batch, s.acked = &store.Batch{}, false
+// renew gives s a batch that nothing was written to.
+func (p *stepPool) renew(s *step) {
+	s.batch, s.acked = p.newBatch(), false
 	s.qos0 = mqtt.NewReceipt(s.batch, nil)
 }
 
-func (s *step) recycle() {
+func (p *stepPool) put(s *step) {
 	if cap(s.buf) > maxPooled {
 		return
 	}
 	s.start, s.end = 0, 0
 	s.publish, s.ack = packet.Publish{}, packet.Ack{}
-	steps.Put(s)
+	p.pool.Put(s)
 }
 
 func (s *step) data() []byte { return s.buf[s.start:s.end] }
@@ -69,23 +78,27 @@ func (s *step) makeRoom(want int) {
 
 // input reads from a connection and holds a buffer only while there are bytes.
 type input struct {
-	nc   net.Conn
-	raw  syscall.RawConn       // nil for connections that are not sockets of the kernel
-	try  func(fd uintptr) bool // tryRead, made once
-	step *step                 // nil while idle
-	want int                   // size of the packet at the start of step, if known
-	one  [1]byte               // where an idle read goes when there is no raw
-	n    int                   // what tryRead found
-	err  error
+	nc    net.Conn
+	steps *stepPool
+	raw   syscall.RawConn       // nil for connections that are not sockets of the kernel
+	wait  func() error          // waits for bytes where there is no raw; nil = only reading can wait
+	try   func(fd uintptr) bool // tryRead, made once
+	step  *step                 // nil while idle
+	want  int                   // size of the packet at the start of step, if known
+	one   [1]byte               // where an idle read goes when there is no raw
+	n     int                   // what tryRead found
+	err   error
 }
 
-func (in *input) init(nc net.Conn) {
-	in.nc = nc
-	if sc, ok := nc.(*net.TCPConn); ok && rawReads {
+func (in *input) init(nc net.Conn, steps *stepPool) {
+	in.nc, in.steps = nc, steps
+	if sc, ok := nc.(syscall.Conn); ok && rawReads {
 		if raw, err := sc.SyscallConn(); err == nil {
 			in.raw, in.try = raw, in.tryRead
+			return
 		}
 	}
+	in.wait = transport.ReadWaiter(nc)
 }
 
 // fill waits for bytes and adds them to in.step. io.EOF is an orderly end of the connection.
@@ -96,8 +109,14 @@ func (in *input) fill() error {
 	if in.raw != nil {
 		return in.fillRaw()
 	}
-	if in.step == nil {
+	if in.step == nil && in.wait == nil {
 		return in.fillIdle()
+	}
+	if in.step == nil {
+		if err := in.wait(); err != nil {
+			return err
+		}
+		in.step = in.steps.get()
 	}
 	n, err := in.nc.Read(in.step.buf[in.step.end:])
 	in.step.end += n
@@ -128,7 +147,7 @@ func (in *input) fillIdle() error {
 	if n == 0 {
 		return err
 	}
-	in.step = steps.Get().(*step)
+	in.step = in.steps.get()
 	in.step.buf[0] = in.one[0]
 	in.step.end = 1
 	n, err = in.nc.Read(in.step.buf[1:])
@@ -143,7 +162,7 @@ func (in *input) fillIdle() error {
 func (in *input) rest(want int) {
 	in.want = want
 	if len(in.step.data()) == 0 {
-		in.step.recycle()
+		in.steps.put(in.step)
 		in.step = nil
 	}
 }
@@ -151,7 +170,7 @@ func (in *input) rest(want int) {
 // drop gives the buffer back at the end of the connection.
 func (in *input) drop() {
 	if in.step != nil {
-		in.step.recycle()
+		in.steps.put(in.step)
 		in.step = nil
 	}
 }

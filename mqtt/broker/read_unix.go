@@ -11,7 +11,7 @@ const rawReads = true
 func (in *input) tryRead(fd uintptr) bool {
 	idle := in.step == nil
 	if idle {
-		in.step = steps.Get().(*step)
+		in.step = in.steps.get()
 	}
 	in.n, in.err = syscall.Read(int(fd), in.step.buf[in.step.end:])
 	for in.err == syscall.EINTR {
@@ -19,7 +19,7 @@ func (in *input) tryRead(fd uintptr) bool {
 	}
 	if in.err == syscall.EAGAIN {
 		if idle {
-			in.step.recycle()
+			in.steps.put(in.step)
 			in.step = nil
 		}
 		return false

@@ -2,20 +2,18 @@ package broker
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
 	"mangrove/internal/store"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
 )
-
-// acceptPause is the wait after a failed Accept: out of file descriptors, most often.
-const acceptPause = 100 * time.Millisecond
 
 // Server accepts connections and serves them.
 //
@@ -27,6 +25,7 @@ type Server struct {
 	metrics *serverMetrics
 	wheel   *wheel
 	sys     *sys
+	steps   stepPool
 	now     func() time.Time
 	began   time.Time
 	stop    chan struct{} // closed by Close
@@ -42,7 +41,7 @@ type Server struct {
 
 // listener is one place to accept connections.
 type listener struct {
-	net.Listener
+	transport.Listener
 	name string
 }
 
@@ -56,6 +55,7 @@ func New(cfg Config) (*Server, error) {
 		now: time.Now, began: time.Now(), stop: make(chan struct{}), conns: map[*conn]struct{}{},
 	}
 	s.sys = newSys(s)
+	s.steps.newBatch = s.newBatch
 	return s, nil
 }
 
@@ -63,7 +63,7 @@ func New(cfg Config) (*Server, error) {
 // cannot be opened, none stays open and the error names it.
 func (s *Server) Start() error {
 	for _, cfg := range s.cfg.Listeners {
-		l, err := listen(cfg)
+		l, err := s.listen(cfg)
 		if err != nil {
 			s.closeListeners()
 			return err
@@ -76,42 +76,41 @@ func (s *Server) Start() error {
 	}
 	for _, l := range s.listeners {
 		s.running.Go(func() { s.accept(l) })
-		s.log.Info("listening", "addr", l.Addr().String())
+		s.log.Info("listening", "addr", l.Addr())
 	}
 	return nil
 }
 
-func listen(cfg ListenerConfig) (*listener, error) {
-	l := cfg.Listener
-	if l == nil {
-		var err error
-		if l, err = net.Listen("tcp", cfg.Addr); err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", cfg.Addr, err)
-		}
-	}
-	if cfg.TLS != nil {
-		l = tls.NewListener(l, cfg.TLS)
+func (s *Server) listen(cfg ListenerConfig) (*listener, error) {
+	l, err := transport.Listen(cfg.Addr, transport.Config{
+		TLS: cfg.TLS, HandshakeTimeout: s.cfg.ConnectTimeout, MaxConns: s.cfg.MaxConns, Log: s.log,
+		Rejected: func(_ net.Addr, err error) { s.metrics.closed(rejection(err)) },
+	})
+	if err != nil {
+		return nil, err
 	}
 	return &listener{Listener: l, name: cfg.Addr}, nil
 }
 
-// accept takes connections until the listener is closed. A failing Accept does not end it.
+// rejection names why a connection did not become one, for the metric of closed connections.
+func rejection(err error) string {
+	switch {
+	case errors.Is(err, transport.ErrFull):
+		return "too_many_connections"
+	case errors.Is(err, transport.ErrHandshake):
+		return "handshake_failed"
+	}
+	return "other"
+}
+
+// accept takes connections until the listener is closed.
 func (s *Server) accept(l *listener) {
 	for {
 		nc, err := l.Accept()
-		switch {
-		case err == nil:
-			s.Serve(nc, l.name)
-		case errors.Is(err, net.ErrClosed):
-			return
-		default:
-			s.log.Warn("accept failed", "addr", l.Addr().String(), "error", err)
-			select {
-			case <-time.After(acceptPause):
-			case <-s.stop:
-				return
-			}
+		if err != nil {
+			return // net.ErrClosed is the only error
 		}
+		s.Serve(nc, l.name)
 	}
 }
 
@@ -151,6 +150,13 @@ func (s *Server) exit(c *conn) {
 	s.mu.Unlock()
 }
 
+func (s *Server) newBatch() *store.Batch {
+	if s.cfg.Store == nil {
+		return &store.Batch{}
+	}
+	return s.cfg.Store.NewBatch()
+}
+
 // commit hands a batch to the store. Without one there is nobody who writes.
 func (s *Server) commit(b *store.Batch) {
 	if s.cfg.Store == nil {
@@ -162,11 +168,12 @@ func (s *Server) commit(b *store.Batch) {
 	s.cfg.Store.Commit(b)
 }
 
-// Addrs are the addresses listened on, in the order of Config.Listeners, as chosen by the kernel.
+// Addrs are the addresses listened on, in the order of Config.Listeners, with the ports the system
+// chose: "host:port" for TCP, with a scheme for the others.
 func (s *Server) Addrs() []string {
 	addrs := make([]string, len(s.listeners))
 	for i, l := range s.listeners {
-		addrs[i] = l.Addr().String()
+		addrs[i] = strings.TrimPrefix(l.Addr(), "tcp://")
 	}
 	return addrs
 }
@@ -200,7 +207,7 @@ func (s *Server) Close(ctx context.Context) error {
 
 func (s *Server) closeListeners() (err error) {
 	for _, l := range s.listeners {
-		if e := l.Close(); e != nil && !errors.Is(e, net.ErrClosed) {
+		if e := l.Close(); e != nil {
 			err = errors.Join(err, fmt.Errorf("close listener %s: %w", l.name, e))
 		}
 	}

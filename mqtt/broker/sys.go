@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -38,7 +37,7 @@ func (y *sys) run(stop <-chan struct{}) {
 
 // publish sends what has changed since the last time.
 func (y *sys) publish() {
-	batch := &store.Batch{}
+	batch := y.srv.newBatch()
 	receipt := mqtt.NewReceipt(batch, nil)
 	for _, f := range y.figures() {
 		if m := y.keep(f); m != nil {
