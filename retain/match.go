@@ -1,0 +1,92 @@
+package retain
+
+import (
+	"bytes"
+	"time"
+
+	"mangrove/mqtt"
+)
+
+// matchStep is how many messages are read from the store at a time: the pieces of memory a Match needs,
+// and for how long it may hold up the store's writer.
+const matchStep = 128
+
+// Match visits the retained messages whose topic matches filter (without $share), expired ones
+// left out, while visit returns true, in no particular order. The messages are shared: not to be changed.
+// visit may call the Store. A message replaced meanwhile may be left out: whoever subscribed before asking gets the new
+// one anyway.
+func (s *Store) Match(filter string, now time.Time, visit func(*mqtt.Message) bool) {
+	s.mu.RLock()
+	found := s.root.match(filter, nil)
+	s.mu.RUnlock()
+	for len(found) > 0 {
+		piece := found[:min(matchStep, len(found))]
+		found = found[len(piece):]
+		for _, m := range s.messagesOf(piece, now) {
+			if m != nil && !visit(m) {
+				return
+			}
+		}
+	}
+}
+
+// messagesOf returns the messages of entries; nil for those that have expired or were removed meanwhile.
+func (s *Store) messagesOf(entries []*entry, now time.Time) []*mqtt.Message {
+	got := make([]*mqtt.Message, len(entries))
+	var ids []uint64
+	var places []int
+	for i, e := range entries {
+		if e.expired(now) {
+			continue
+		}
+		if got[i] = e.msg.Load(); got[i] == nil {
+			ids, places = append(ids, e.id), append(places, i)
+		}
+	}
+	if len(ids) == 0 {
+		return got
+	}
+	err := s.cfg.Store.Bodies(ids, func(i int, body []byte) bool {
+		if body != nil {
+			got[places[i]] = s.decode(entries[places[i]], bytes.Clone(body))
+		}
+		return true
+	})
+	if err != nil {
+		s.count.unread.Add(len(ids))
+		s.cfg.Log.Error("retained messages cannot be read", "count", len(ids), "error", err)
+	}
+	s.remember(entries, places, got)
+	return got
+}
+
+// decode reads a body, which becomes the message's.
+func (s *Store) decode(e *entry, body []byte) *mqtt.Message {
+	m, _, err := mqtt.DecodeMessage(body)
+	if err != nil {
+		s.count.unread.Inc()
+		s.cfg.Log.Error("retained message cannot be read", "topic", e.topic, "error", err)
+		return nil
+	}
+	m.ID = e.id
+	return m
+}
+
+// remember keeps what was read in the cache, if there is room, and tells of bodies that should have been there.
+func (s *Store) remember(entries []*entry, places []int, got []*mqtt.Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, i := range places {
+		e := entries[i]
+		n := s.root.find(e.topic)
+		if n == nil || n.visible != e || n.open != nil {
+			continue
+		}
+		if got[i] == nil {
+			s.count.unread.Inc()
+			s.cfg.Log.Error("retained message is missing in the store", "topic", e.topic, "body", e.id)
+		} else if s.cache.fits(e) && e.msg.CompareAndSwap(nil, got[i]) {
+			s.cache.add(e)
+		}
+	}
+}
