@@ -4,7 +4,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"mangrove/cmd/internal/cli"
-	"mangrove/cmd/internal/config"
 )
 
 func newRoot() *cobra.Command {
@@ -21,7 +20,6 @@ disk and carry messages up to cores, which find each other by gossip and route a
   mangrove pub -p 1883 -t site/7/temp -m 21.5  # and somebody at the edge who speaks`,
 	})
 	root.AddCommand(
-		cli.NewConfig("mangrove", config.Edge, config.Core),
 		cli.NewVersion("mangrove"),
 	)
 	return root

@@ -2,25 +2,32 @@ package cli
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"mangrove/cmd/internal/config"
 )
 
-// NewConfig is the command `config`, for these roles.
-func NewConfig(name string, roles ...config.Role) *cobra.Command {
+// Checks tells, by role, what is wrong with a configuration as a whole.
+type Checks map[config.Role]func(*config.Config) error
+
+// NewConfig is the command `config`, for the roles that have a check.
+func NewConfig(name string, checks Checks) *cobra.Command {
+	roles := slices.Sorted(maps.Keys(checks))
+	slices.Reverse(roles) // edge first: there are more of them
 	cmd := Group(&cobra.Command{
 		Use:   "config",
 		Short: "Check a configuration file, or print one to start from",
 		Example: fmt.Sprintf("  %[1]s config default %[2]s > %[2]s.toml\n  %[1]s config check %[2]s.toml",
 			name, roles[0]),
 	})
-	cmd.AddCommand(newConfigCheck(name, roles), newConfigDefault(name, roles))
+	cmd.AddCommand(newConfigCheck(name, roles, checks), newConfigDefault(name, roles))
 	return cmd
 }
 
-func newConfigCheck(name string, roles []config.Role) *cobra.Command {
+func newConfigCheck(name string, roles []config.Role, checks Checks) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check FILE",
 		Short: "Tell every fault of a configuration file; exit code 0 when there is none, else 1",
@@ -38,21 +45,17 @@ Whose file it is follows from its role key, else from the keys it uses. Files it
 					return err
 				}
 			}
-			if err := check(role, args[0]); err != nil {
+			c := config.New(role)
+			if err := c.Load(args[0]); err != nil {
+				return err
+			}
+			if err := checks[role](c); err != nil {
 				return err
 			}
 			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s: ok (%s)\n", args[0], role)
 			return err
 		},
 	}
-}
-
-func check(role config.Role, path string) error {
-	c := config.New(role)
-	if err := c.Load(path); err != nil {
-		return err
-	}
-	return c.Check()
 }
 
 func newConfigDefault(name string, roles []config.Role) *cobra.Command {

@@ -14,6 +14,8 @@ import (
 	"mangrove/cmd/internal/config"
 )
 
+func noFault(*config.Config) error { return nil }
+
 // run executes a small tree of commands.
 func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
@@ -26,7 +28,7 @@ func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 		fails("broken", errors.New("it broke")),
 		fails("coded", WithCode(27, errors.New("nothing heard"))),
 		fails("two", errors.Join(errors.New("one fault"), errors.New("another"))),
-		NewConfig("mangrove", config.Edge, config.Core),
+		NewConfig("mangrove", Checks{config.Edge: noFault, config.Core: noFault}),
 		NewVersion("mangrove"),
 	)
 	var out, errs bytes.Buffer

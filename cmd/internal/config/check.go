@@ -48,57 +48,9 @@ func filter(s string) error {
 	return nil
 }
 
-// Check tells what is wrong with c as a whole; what is wrong with one key was told when it was
-// read. Each fault names the place where its key was set.
-func (c *Config) Check() error {
-	n, err := c.settings()
-	faults := []error{err, n.Check()}
-	if c.Role == Edge && c.Link.Discovery == "gossip" && c.Gossip.Address == "" {
-		faults = append(faults, node.Fault("link.discovery", "gossip needs gossip.address (--gossip)"))
-	}
-	if c.Role == Core && c.Gossip.Address == "" {
-		faults = append(faults, node.Fault("gossip.address", "is empty: a core finds the others by gossip (--gossip)"))
-	}
-	return c.placed(errors.Join(faults...))
-}
-
-// placed writes before each fault where its key was set.
-func (c *Config) placed(err error) error {
-	var many interface{ Unwrap() []error }
-	if errors.As(err, &many) {
-		var all []error
-		for _, e := range many.Unwrap() {
-			all = append(all, c.placed(e))
-		}
-		return errors.Join(all...)
-	}
-	var fault *node.ConfigError
-	if errors.As(err, &fault) {
-		if p, ok := c.places[fault.Key]; ok {
-			return fmt.Errorf("%s: %w", p, err)
-		}
-	}
-	return err
-}
-
-// NodeConfig is what both roles are told.
-func (c *Config) NodeConfig() (node.Config, error) {
-	n, err := c.settings()
-	if err != nil {
-		return n, c.placed(err)
-	}
-	if n.Gossip.Key, err = readKey(c.Gossip.KeyFile); err != nil {
-		return n, c.placed(node.Fault("gossip.key_file", "%w", err))
-	}
-	if n.Dial.Password, err = readSecret(c.Link.PasswordFile); err != nil {
-		return n, c.placed(node.Fault("link.password_file", "%w", err))
-	}
-	return n, c.placed(n.Check())
-}
-
-// settings is NodeConfig without what stands in other files, which need not be on the machine where a
-// configuration is checked.
-func (c *Config) settings() (node.Config, error) {
+// Settings is what both roles are told, without what stands in other files, which need not be on the
+// machine where a configuration is checked.
+func (c *Config) Settings() (node.Config, error) {
 	name, err := c.NodeName()
 	n := node.Config{
 		Name:           name,
@@ -113,10 +65,45 @@ func (c *Config) settings() (node.Config, error) {
 		Limits:         node.Limits(c.Limits),
 		Gossip: node.Gossip{
 			Address: c.Gossip.Address, Advertise: c.Gossip.Advertise, Join: c.Gossip.Join,
-			Insecure: c.Gossip.Insecure || c.Gossip.KeyFile != "", Profile: c.Gossip.Profile,
+			Profile: c.Gossip.Profile, Insecure: c.Gossip.Insecure || c.Gossip.KeyFile != "",
 		},
 	}
 	return n, err
+}
+
+// Complete adds to Settings what stands in other files.
+func (c *Config) Complete() (node.Config, error) {
+	n, err := c.Settings()
+	if err != nil {
+		return n, err
+	}
+	n.Gossip.Insecure = c.Gossip.Insecure
+	if n.Gossip.Key, err = readKey(c.Gossip.KeyFile); err != nil {
+		return n, c.Place(node.Fault("gossip.key_file", "%w", err))
+	}
+	if n.Dial.Password, err = readSecret(c.Link.PasswordFile); err != nil {
+		return n, c.Place(node.Fault("link.password_file", "%w", err))
+	}
+	return n, nil
+}
+
+// Place writes before each fault (*node.ConfigError) in err where its key was set.
+func (c *Config) Place(err error) error {
+	var many interface{ Unwrap() []error }
+	if errors.As(err, &many) {
+		var all []error
+		for _, e := range many.Unwrap() {
+			all = append(all, c.Place(e))
+		}
+		return errors.Join(all...)
+	}
+	var fault *node.ConfigError
+	if errors.As(err, &fault) {
+		if p, ok := c.places[fault.Key]; ok {
+			return fmt.Errorf("%s: %w", p, err)
+		}
+	}
+	return err
 }
 
 // readKey reads a gossip key in base64; no path, no key.

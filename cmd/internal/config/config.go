@@ -1,7 +1,7 @@
 // Package config is what an operator can say to a node: the keys of the configuration file and the
 // flags of the command line.
 //
-//	defaults → file (TOML) → flags → Check → edge.Config or core.Config
+//	defaults → file (TOML) → flags → Settings → the Check of edge.Config or core.Config → Place
 //
 // There is one table of keys (keys.go). The file reader, the flags, the commented default file and
 // the error messages all follow from it, so a key is described in one place. Every error names

@@ -46,12 +46,12 @@ func flagHelp(k key) string {
 	return strings.ToLower(s[:1]) + s[1:]
 }
 
-// Config reads the file, if one was named, puts the flags over it, and checks the whole.
+// Config reads the file, if one was named, and puts the flags over it.
 func (f *Flags) Config() (*Config, error) {
 	c := New(f.role)
 	if f.file != "" {
 		if err := c.Load(f.file); err != nil {
-			return nil, err
+			return c, err
 		}
 	}
 	var faults []error
@@ -65,13 +65,7 @@ func (f *Flags) Config() (*Config, error) {
 		}
 		c.places[k.name] = place{flag: k.flag}
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
-	if err := c.Check(); err != nil {
-		return nil, err
-	}
-	return c, nil
+	return c, errors.Join(faults...)
 }
 
 // Set implements pflag.Value: the argument is tried on a Config that nobody uses.
