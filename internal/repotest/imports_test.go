@@ -20,6 +20,7 @@ var rows = map[string]int{
 	"internal/gossip":    1,
 	"internal/store":     1,
 	"internal/sim":       1,
+	"internal/wal":       1,
 	"mqtt":               2,
 	"mqtt/client":        2,
 	"mqtt/broker":        3,
