@@ -1,0 +1,129 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// Acked handles PUBACK, PUBREC, PUBREL and PUBCOMP from the client.
+func (s *Session) Acked(kind packet.Type, id uint16, reason packet.ReasonCode) error {
+	s.mu.Lock()
+	defer s.unlock()
+	switch {
+	case s.ended || s.outlet == nil:
+		return nil
+	case kind == packet.PUBREL:
+		return s.pubrel(id)
+	}
+	known, err := s.out.acked(kind, id, reason, s)
+	if !known {
+		s.m.log.Debug("acknowledgement of an unknown packet id", "client", s.clientID, "type", byte(kind), "id", id)
+	}
+	return err
+}
+
+func (s *Session) releasedLocked(seq uint64, err error) {
+	s.writing--
+	s.out.released(seq, err == nil, s)
+	if err != nil {
+		s.failLocked("keep PUBREC", err)
+	}
+}
+
+// Take notes that a QoS 2 PUBLISH came in, in r's batch. [MQTT-4.3.3-10]
+func (s *Session) Take(id uint16, r *mqtt.Receipt) (repeat bool) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.ended {
+		return false
+	}
+	first, wait := s.in.take(id, r)
+	if wait {
+		r.Hold()
+	}
+	if !first {
+		return true
+	}
+	r.OnSettle(s, uint64(id))
+	if s.durable {
+		r.Batch().Put(store.Received, receivedKey(s.number, id), []byte{recordVersion, 0})
+		s.writing++
+	}
+	return false
+}
+
+// Settle implements mqtt.Settler: the publish that Take noted has come to its end. After an error the
+// client may use the id for another message as soon as it hears of it, so it is forgotten first, on disk too.
+func (s *Session) Settle(r *mqtt.Receipt, arg uint64, err error) {
+	id := uint16(arg)
+	s.mu.Lock()
+	f := &forgotten{r, s.in.settle(id, err == nil), err}
+	wait := false
+	if s.durable {
+		s.writing--
+		if err != nil && !s.ended {
+			wait = true
+			b := s.write()
+			b.Delete(store.Received, receivedKey(s.number, id))
+			b.Notify(f, 0)
+		}
+		s.leftoversLocked()
+	}
+	s.unlock()
+	if !wait {
+		f.Committed(0, nil)
+	}
+}
+
+// forgotten ends a receipt and those that waited for it.
+type forgotten struct {
+	r       *mqtt.Receipt
+	waiting []*mqtt.Receipt
+	err     error
+}
+
+// Committed implements store.Waiter.
+func (f *forgotten) Committed(_ uint64, err error) {
+	why := f.err
+	if err != nil {
+		why = errors.Join(f.err, err)
+	}
+	for _, r := range f.waiting {
+		r.Release(why)
+	}
+	f.r.Finish(why)
+}
+
+// pubrel ends an inbound QoS 2 exchange. PUBCOMP leaves when it is stable that the id is forgotten; else
+// a message that the client sends under it next could be taken for a repeat. [MQTT-4.3.3-11] [MQTT-4.3.3-12]
+func (s *Session) pubrel(id uint16) error {
+	was, known := s.in.pubrel(id, s.outlet)
+	switch {
+	case !known:
+		s.outlet.Ack(packet.PUBCOMP, id, packet.PacketIDNotFound)
+	case was == taking:
+		return &packet.Error{Reason: packet.ProtocolError, Detail: fmt.Sprintf("PUBREL for packet id %d before PUBREC", id)}
+	case was == completing: // PUBCOMP is on its way
+	case s.durable:
+		b := s.write()
+		b.Delete(store.Received, receivedKey(s.number, id))
+		b.Notify(s, kindComplete|uint64(id))
+	default:
+		s.completedLocked(id, nil)
+	}
+	return nil
+}
+
+func (s *Session) completedLocked(id uint16, err error) {
+	out := s.in.completed(id, err == nil)
+	switch {
+	case err != nil:
+		s.failLocked("forget a QoS 2 packet id", err)
+	case out != nil && out == s.outlet:
+		out.Ack(packet.PUBCOMP, id, packet.Success)
+	}
+}

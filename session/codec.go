@@ -1,0 +1,284 @@
+package session
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+)
+
+// recordVersion begins each value. A record of a newer version is refused, not guessed at.
+const recordVersion = 1
+
+var errRecord = errors.New("bytes end early or are not of this record")
+
+// Keys. Numbers are big-endian, so that ranges are in order:
+//
+//	Sessions       client id
+//	Subscriptions  session number 8, filter
+//	Queues         session number 8, seq 8
+//	Received       session number 8, packet id 2
+func numberKey(number uint64, more int) []byte {
+	return binary.BigEndian.AppendUint64(make([]byte, 0, 8+more), number)
+}
+
+func filterKey(number uint64, filter string) []byte {
+	return append(numberKey(number, len(filter)), filter...)
+}
+
+func appendQueueKey(b []byte, number, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(b, number), seq)
+}
+
+func queueKey(number, seq uint64) []byte { return appendQueueKey(make([]byte, 0, 16), number, seq) }
+
+func receivedKey(number uint64, id uint16) []byte {
+	return binary.BigEndian.AppendUint16(numberKey(number, 2), id)
+}
+
+// splitKey takes the session number off a key.
+func splitKey(k []byte) (number uint64, rest []byte, err error) {
+	if len(k) < 8 {
+		return 0, nil, fmt.Errorf("decode key: %w", errRecord)
+	}
+	return binary.BigEndian.Uint64(k), k[8:], nil
+}
+
+// record is a session as it stands in the Sessions table:
+//
+//	version   1
+//	flags     1  bit 0 connected, bit 1 will
+//	number    uvarint
+//	expiry    varint   milliseconds; < 0 = never
+//	detached  varint   Unix milliseconds; 0 while connected
+//	sent      uvarint  messages below it may have been sent
+//	[will     varint delay, varint expiry (milliseconds), message as mqtt.AppendMessage]
+type record struct {
+	number    uint64
+	connected bool
+	expiry    time.Duration
+	detached  int64
+	sent      uint64
+	will      *will
+}
+
+const (
+	recordConnected = 1 << 0
+	recordWill      = 1 << 1
+)
+
+func (r *record) append(b []byte) []byte {
+	var flags byte
+	if r.connected {
+		flags |= recordConnected
+	}
+	if r.will != nil {
+		flags |= recordWill
+	}
+	b = append(b, recordVersion, flags)
+	b = binary.AppendUvarint(b, r.number)
+	b = binary.AppendVarint(b, millis(r.expiry))
+	b = binary.AppendVarint(b, r.detached)
+	b = binary.AppendUvarint(b, r.sent)
+	if w := r.will; w != nil {
+		b = binary.AppendVarint(b, millis(w.delay))
+		b = binary.AppendVarint(b, millis(w.expiry))
+		b = mqtt.AppendMessage(b, w.msg)
+	}
+	return b
+}
+
+func decodeRecord(b []byte) (r record, err error) {
+	c, flags := openRecord(b)
+	r.connected = flags&recordConnected != 0
+	r.number = c.uvarint()
+	r.expiry = duration(c.varint())
+	r.detached = c.varint()
+	r.sent = c.uvarint()
+	if flags&recordWill != 0 {
+		w := &will{delay: duration(c.varint()), expiry: duration(c.varint())}
+		if c.err == nil {
+			// The bytes belong to the store; the message keeps parts of what it is decoded from.
+			w.msg, c.b, c.err = mqtt.DecodeMessage(append([]byte(nil), c.b...))
+		}
+		r.will = w
+	}
+	return r, c.end("session")
+}
+
+// queued is a message in the Queues table:
+//
+//	body     8  id in the body store, put there by store.PutRef; 0 once released
+//	version  1
+//	flags    1  bit 0-1 QoS, bit 2 retain, bit 3 released, bit 4 expires, bit 5 identifiers
+//	size     uvarint  bytes it counts
+//	[expires varint   Unix milliseconds]
+//	[identifiers  uvarint count, uvarint each]
+type queued struct {
+	qos      byte
+	retain   bool
+	released bool
+	body     uint64
+	size     int32
+	expires  int64 // 0 = never
+	ids      []uint32
+}
+
+const (
+	queuedRetain   = 1 << 2
+	queuedReleased = 1 << 3
+	queuedExpires  = 1 << 4
+	queuedIDs      = 1 << 5
+)
+
+// maxSubscriptionIDs bounds what decodeQueued allocates for; a message has one for each matching
+// subscription of one session.
+const maxSubscriptionIDs = 1 << 20
+
+// append adds what follows body.
+func (q *queued) append(b []byte) []byte {
+	flags := q.qos
+	if q.retain {
+		flags |= queuedRetain
+	}
+	if q.released {
+		flags |= queuedReleased
+	}
+	if q.expires != 0 {
+		flags |= queuedExpires
+	}
+	if len(q.ids) > 0 {
+		flags |= queuedIDs
+	}
+	b = append(b, recordVersion, flags)
+	b = binary.AppendUvarint(b, uint64(q.size))
+	if q.expires != 0 {
+		b = binary.AppendVarint(b, q.expires)
+	}
+	if len(q.ids) > 0 {
+		b = binary.AppendUvarint(b, uint64(len(q.ids)))
+	}
+	for _, id := range q.ids {
+		b = binary.AppendUvarint(b, uint64(id))
+	}
+	return b
+}
+
+func decodeQueued(b []byte) (q queued, err error) {
+	body, b, ok := store.RefID(b)
+	if !ok {
+		return q, fmt.Errorf("decode queued message: %w", errRecord)
+	}
+	c, flags := openRecord(b)
+	q.body = body
+	q.qos = flags & 3
+	q.retain = flags&queuedRetain != 0
+	q.released = flags&queuedReleased != 0
+	q.size = int32(c.uvarint())
+	if flags&queuedExpires != 0 {
+		q.expires = c.varint()
+	}
+	if flags&queuedIDs != 0 {
+		q.ids = c.ids()
+	}
+	return q, c.end("queued message")
+}
+
+// appendSubscription: version, options as in SUBSCRIBE (bit 0-1 QoS, 2 No Local, 3 Retain As Published,
+// 4-5 Retain Handling), identifier uvarint.
+func appendSubscription(b []byte, sub mqtt.Subscription) []byte {
+	options := sub.QoS | sub.RetainHandling<<4
+	if sub.NoLocal {
+		options |= 1 << 2
+	}
+	if sub.RetainAsPublished {
+		options |= 1 << 3
+	}
+	return binary.AppendUvarint(append(b, recordVersion, options), uint64(sub.ID))
+}
+
+func decodeSubscription(filter string, b []byte) (mqtt.Subscription, error) {
+	c, options := openRecord(b)
+	sub := mqtt.Subscription{Filter: filter, QoS: options & 3, NoLocal: options&(1<<2) != 0,
+		RetainAsPublished: options&(1<<3) != 0, RetainHandling: options >> 4 & 3, ID: uint32(c.uvarint())}
+	return sub, c.end("subscription")
+}
+
+func millis(d time.Duration) int64 {
+	if d < 0 {
+		return -1
+	}
+	return d.Milliseconds()
+}
+
+func duration(ms int64) time.Duration {
+	if ms < 0 {
+		return -1
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
+// cursor reads a record until its bytes run short, which it remembers.
+type cursor struct {
+	b   []byte
+	err error
+}
+
+// openRecord checks the version and returns the flags.
+func openRecord(b []byte) (c *cursor, flags byte) {
+	switch {
+	case len(b) < 2:
+		return &cursor{err: errRecord}, 0
+	case b[0] != recordVersion:
+		return &cursor{err: fmt.Errorf("version %d, known is %d", b[0], recordVersion)}, 0
+	}
+	return &cursor{b: b[2:]}, b[1]
+}
+
+func (c *cursor) uvarint() uint64 {
+	v, n := binary.Uvarint(c.b)
+	return c.took(v, n)
+}
+
+func (c *cursor) varint() int64 {
+	v, n := binary.Varint(c.b)
+	return int64(c.took(uint64(v), n))
+}
+
+func (c *cursor) took(v uint64, n int) uint64 {
+	if n <= 0 || c.err != nil {
+		c.b = nil
+		if c.err == nil {
+			c.err = errRecord
+		}
+		return 0
+	}
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *cursor) ids() []uint32 {
+	n := c.uvarint()
+	if n > maxSubscriptionIDs || n > uint64(len(c.b)) {
+		c.took(0, 0)
+		return nil
+	}
+	ids := make([]uint32, n)
+	for i := range ids {
+		ids[i] = uint32(c.uvarint())
+	}
+	return ids
+}
+
+func (c *cursor) end(what string) error {
+	if c.err == nil && len(c.b) > 0 {
+		c.err = errRecord
+	}
+	if c.err != nil {
+		return fmt.Errorf("decode %s: %w", what, c.err)
+	}
+	return nil
+}

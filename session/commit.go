@@ -1,0 +1,53 @@
+package session
+
+import (
+	"errors"
+
+	"mangrove/internal/store"
+)
+
+// newBatch returns a batch also when there is no store; it stays empty then.
+func (m *Manager) newBatch() *store.Batch {
+	if m.cfg.Store == nil {
+		return new(store.Batch)
+	}
+	return m.cfg.Store.NewBatch()
+}
+
+var errNoStore = errors.New("there is no store to keep it in")
+
+// commit commits b and waits until it is stable. No lock but a gate is held.
+func (m *Manager) commit(b *store.Batch) error {
+	w := make(signal, 1)
+	m.commitFor(b, w)
+	return <-w
+}
+
+// commitLater commits b; an error is logged, the state in memory goes on without it.
+func (m *Manager) commitLater(b *store.Batch) { m.commitFor(b, (*logged)(m)) }
+
+func (m *Manager) commitFor(b *store.Batch, w store.Waiter) {
+	switch {
+	case m.cfg.Store != nil:
+		b.Notify(w, 0)
+		m.cfg.Store.Commit(b)
+	case b.Empty():
+		w.Committed(0, nil)
+	default:
+		w.Committed(0, errNoStore)
+	}
+}
+
+// signal is a store.Waiter for one who waits; its buffer is 1.
+type signal chan error
+
+func (s signal) Committed(_ uint64, err error) { s <- err }
+
+// logged is a store.Waiter that has nobody to tell.
+type logged Manager
+
+func (l *logged) Committed(_ uint64, err error) {
+	if err != nil {
+		l.log.Error("keep session", "error", err)
+	}
+}

@@ -1,0 +1,160 @@
+package session
+
+import (
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// trimSlack is how far above its bound a queue may be until the oldest messages are dropped; above it
+// the new ones are.
+const trimSlack = 1024
+
+// Deliver hands m over. A durable session keeps QoS 1 and 2 in r's batch, and sends when that is stable.
+func (s *Session) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.ended {
+		return
+	}
+	r.Count()
+	switch {
+	case d.QoS == 0 && !s.queuesQoS0():
+		s.deliverNow(m, d)
+	case s.full(m.Size()):
+		s.deliverFull(m, d, r)
+	default:
+		s.enqueue(m, d, r)
+	}
+}
+
+// deliverNow is QoS 0: at once or not at all.
+func (s *Session) deliverNow(m *mqtt.Message, d mqtt.Delivery) {
+	if !s.out.running {
+		s.drop(dropOffline, 1)
+		return
+	}
+	switch s.outlet.Publish(m, d, 0, false) { // [MQTT-3.3.1-2]
+	case mqtt.Full:
+		s.drop(dropBuffer, 1)
+	case mqtt.TooLarge:
+		s.drop(dropTooLarge, 1)
+	}
+}
+
+// queuesQoS0 reports whether a QoS 0 message goes through the queue: nothing may overtake what waits there.
+func (s *Session) queuesQoS0() bool {
+	return s.m.cfg.QueueQoS0 && s.durable && (!s.out.running || s.out.tail > 0 || s.out.win.len() > s.out.live)
+}
+
+// full reports whether one more message of that size is above the session's bounds.
+func (s *Session) full(size int) bool {
+	most, bytes := s.m.cfg.MaxQueuedMessages, s.m.cfg.MaxQueuedBytes
+	if !s.durable {
+		most, bytes = s.m.cfg.MaxMemoryMessages, s.m.cfg.MaxMemoryBytes
+	}
+	return s.out.count >= most || s.out.count > 0 && s.out.bytes+int64(size) > bytes
+}
+
+// deliverFull does what was configured for a queue at its bound. A publisher is refused only for the
+// sake of a session that promises to keep what it takes.
+func (s *Session) deliverFull(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
+	switch policy := s.m.cfg.WhenFull; {
+	case !s.durable || d.QoS == 0 || policy == DropNew:
+		s.drop(dropQueueFull, 1)
+	case policy == Refuse:
+		s.m.count.refused.Inc()
+		r.Refuse(mqtt.ErrQuota)
+	case s.out.count >= s.m.cfg.MaxQueuedMessages+trimSlack:
+		s.drop(dropQueueFull, 1)
+	default:
+		s.enqueue(m, d, r)
+		s.need(jobTrim)
+	}
+}
+
+func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
+	e := entry{seq: s.out.id(), body: m.ID, msg: m, ids: d.IDs, size: int32(m.Size()), qos: d.QoS, retain: d.Retain,
+		state: ready}
+	if s.durable {
+		e.state = writing
+		s.keep(&e, r)
+	}
+	s.out.add(e)
+	if s.durable {
+		s.expiresLocked(m.Expires)
+	} else {
+		s.out.pump(s)
+	}
+}
+
+// keep writes e's record into the publish's batch.
+func (s *Session) keep(e *entry, r *mqtt.Receipt) {
+	q := queued{qos: e.qos, retain: e.retain, size: e.size, ids: e.ids}
+	if !e.msg.Expires.IsZero() {
+		q.expires = e.msg.Expires.UnixMilli()
+	}
+	var key [16]byte
+	var rec [64]byte
+	m := e.msg
+	b := r.Batch()
+	b.PutRef(store.Queues, appendQueueKey(key[:0], s.number, e.seq), e.body, q.append(rec[:0]),
+		func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })
+	b.Notify(s, kindQueued|e.seq)
+	s.writing++
+}
+
+// expiresLocked has the tail looked through when a message in it may have expired.
+func (s *Session) expiresLocked(at time.Time) {
+	if at.IsZero() || s.out.tail == 0 {
+		return
+	}
+	if ms := at.UnixMilli(); s.soonest == 0 || ms < s.soonest {
+		s.soonest = ms
+		s.armLocked()
+	}
+}
+
+func (s *Session) drop(why drop, n int) { s.m.count.dropped[why].Add(n) }
+
+// What follows is outbound's world; the lock is held.
+
+func (s *Session) publish(e *entry, id uint16, dup bool) mqtt.SendResult {
+	return s.outlet.Publish(e.msg, mqtt.Delivery{QoS: e.qos, Retain: e.retain, IDs: e.ids}, id, dup)
+}
+
+func (s *Session) ack(kind packet.Type, id uint16, reason packet.ReasonCode) {
+	s.outlet.Ack(kind, id, reason)
+}
+
+func (s *Session) release(e *entry) (stable bool) {
+	if !s.durable {
+		return true
+	}
+	q := queued{qos: e.qos, released: true, size: e.size}
+	var key [16]byte
+	b := s.write()
+	b.Put(store.Queues, appendQueueKey(key[:0], s.number, e.seq), q.append(make([]byte, 8, 32)))
+	b.Notify(s, kindReleased|e.seq)
+	s.writing++
+	return false
+}
+
+func (s *Session) done(e *entry, why drop) {
+	if why != delivered {
+		s.drop(why, 1)
+	}
+	if s.durable {
+		s.m.bin.put(place{s.number, e.seq})
+	}
+}
+
+func (s *Session) expired(m *mqtt.Message) bool {
+	return !m.Expires.IsZero() && m.Expired(s.m.cfg.Now())
+}
+
+func (s *Session) fetch() { s.need(jobFetch) }
+
+var _ world = (*Session)(nil)

@@ -1,0 +1,145 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"mangrove/internal/store"
+)
+
+// loader brings the durable sessions back. Messages stay in the store; only their number, their size and
+// where the queue ends come to memory.
+type loader struct {
+	m        *Manager
+	byNumber map[uint64]*Session
+	orphans  map[uint64]*Session // numbers without a session: what an interrupted discard left
+	bad      error
+}
+
+// load runs in New, before any goroutine.
+func (m *Manager) load() error {
+	l := &loader{m: m, byNumber: map[uint64]*Session{}, orphans: map[uint64]*Session{}}
+	for _, step := range []struct {
+		table store.Table
+		row   func(k, v []byte) error
+	}{
+		{store.Sessions, l.session}, {store.Subscriptions, l.subscription},
+		{store.Queues, l.queued}, {store.Received, l.received},
+	} {
+		err := m.cfg.Store.Scan(step.table, nil, nil, func(k, v []byte) bool {
+			l.bad = step.row(k, v)
+			return l.bad == nil
+		})
+		if err == nil {
+			err = l.bad
+		}
+		if err != nil {
+			return fmt.Errorf("table %d: %w", step.table, err)
+		}
+	}
+	l.finish()
+	return nil
+}
+
+func (l *loader) session(k, v []byte) error {
+	rec, err := decodeRecord(v)
+	if err != nil {
+		return fmt.Errorf("client %q: %w", k, err)
+	}
+	m := l.m
+	s := &Session{m: m, clientID: string(k), number: rec.number, durable: true, expiry: m.cfg.clamp(rec.expiry)}
+	s.out.lim = &m.lim
+	s.out.sent = rec.sent
+	if rec.connected {
+		s.out.guess = 1 // set when the end of the queue is known
+	} else {
+		s.detached = -max(0, m.start.Sub(time.UnixMilli(rec.detached)))
+	}
+	if w := rec.will; w != nil {
+		s.will = ownWill(w.msg, w.delay, w.expiry, s.clientID)
+		s.will.grace = m.cfg.WillGrace
+	}
+	l.byNumber[rec.number] = s
+	m.sessions[s.clientID] = s
+	return nil
+}
+
+// owner returns the session whose record has key k, an ended one for a number that is nobody's.
+func (l *loader) owner(k []byte) (s *Session, rest []byte, err error) {
+	number, rest, err := splitKey(k)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s = l.byNumber[number]; s != nil {
+		return s, rest, nil
+	}
+	if s = l.orphans[number]; s == nil {
+		s = &Session{m: l.m, number: number, durable: true, ended: true}
+		l.orphans[number] = s
+	}
+	return s, rest, nil
+}
+
+func (l *loader) subscription(k, v []byte) error {
+	s, filter, err := l.owner(k)
+	if err != nil || s.ended {
+		return err
+	}
+	sub, err := decodeSubscription(string(filter), v)
+	if err != nil {
+		return fmt.Errorf("client %q, filter %q: %w", s.clientID, filter, err)
+	}
+	l.m.cfg.Router.Subscribe(s, sub)
+	s.filters.add(sub.Filter)
+	return nil
+}
+
+func (l *loader) queued(k, v []byte) error {
+	s, rest, err := l.owner(k)
+	if err != nil || s.ended {
+		return err
+	}
+	seq, _, err := splitKey(rest)
+	if err != nil {
+		return err
+	}
+	q, err := decodeQueued(v)
+	if err != nil {
+		return fmt.Errorf("client %q, message %d: %w", s.clientID, seq, err)
+	}
+	s.out.found(seq, q.size)
+	if q.expires != 0 && (s.soonest == 0 || q.expires < s.soonest) {
+		s.soonest = q.expires
+	}
+	return nil
+}
+
+func (l *loader) received(k, v []byte) error {
+	s, rest, err := l.owner(k)
+	if err != nil || s.ended {
+		return err
+	}
+	if len(rest) != 2 || len(v) == 0 || v[0] != recordVersion {
+		return fmt.Errorf("client %q, received packet id: %w", s.clientID, errRecord)
+	}
+	s.in.set(uint16(rest[0])<<8|uint16(rest[1]), receipts{step: taken})
+	return nil
+}
+
+// finish sets the alarms, and has leftovers removed.
+func (l *loader) finish() {
+	for _, s := range l.byNumber {
+		s.mu.Lock()
+		s.out.restart()
+		s.armLocked()
+		s.unlock()
+	}
+	for _, s := range l.orphans {
+		s.mu.Lock()
+		s.leftoversLocked()
+		s.unlock()
+	}
+	if n := len(l.byNumber); n > 0 {
+		l.m.log.Info("sessions restored", "sessions", n, "leftovers", len(l.orphans))
+	}
+}

@@ -1,0 +1,206 @@
+package session
+
+import (
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// Manager implements mqtt.Sessions. Safe for concurrent use.
+//
+// Locks, in the order in which they may be taken: gates (one client's life: Open, Detach, Subscribe, expiry), Session.mu,
+// then any of the small ones (mu, timers, jobs, bin). The Router is called with a gate held at most;
+// Store.Commit never under Session.mu, because it may answer at once.
+type Manager struct {
+	cfg    Config
+	log    *slog.Logger
+	count  *counters
+	lim    limits
+	start  time.Time
+	gates  gates
+	timers timers
+	jobs   jobs
+	bin    bin
+
+	stop  chan struct{}
+	ended sync.WaitGroup
+	once  sync.Once
+
+	mu       sync.Mutex
+	closed   bool
+	sessions map[string]*Session
+}
+
+// New returns a Manager with the durable sessions of cfg.Store: their subscriptions are registered with cfg.Router, and
+// those that were connected when the node ended count as detached now.
+func New(cfg Config) (*Manager, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{cfg: cfg, log: cfg.Log, count: newCounters(cfg.Metrics), start: cfg.Now(), stop: make(chan struct{}),
+		lim: limits{cfg.WindowMessages, cfg.WindowBytes}, sessions: make(map[string]*Session)}
+	m.jobs.init()
+	m.timers.wake = make(chan struct{}, 1)
+	m.bin.init(m)
+	if cfg.Store != nil {
+		if err := m.load(); err != nil {
+			return nil, fmt.Errorf("load sessions: %w", err)
+		}
+	}
+	m.gauges(cfg.Metrics)
+	m.ended.Add(1 + cfg.Workers)
+	go m.runTimers() // ends with Close, which waits
+	for range cfg.Workers {
+		go m.work() // ends with Close, which waits
+	}
+	return m, nil
+}
+
+// clock is the time since the manager began; it does not jump with the wall clock.
+func (m *Manager) clock() time.Duration { return m.cfg.Now().Sub(m.start) }
+
+// lookup returns the session of a client, or nil.
+func (m *Manager) lookup(clientID string) *Session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.sessions[clientID]
+}
+
+// admit tells why no (more) session can be opened.
+func (m *Manager) admit(clientID string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return &packet.Error{Reason: packet.ServerShuttingDown, Detail: "sessions are closed"}
+	}
+	if m.sessions[clientID] == nil && len(m.sessions) >= m.cfg.MaxSessions {
+		return &packet.Error{Reason: packet.QuotaExceeded, Detail: fmt.Sprintf("there are %d sessions already", m.cfg.MaxSessions)}
+	}
+	return nil
+}
+
+// enter puts s under its client id; leave takes it off if it is still there.
+func (m *Manager) enter(s *Session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sessions[s.clientID] = s
+}
+
+func (m *Manager) leave(s *Session) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.sessions[s.clientID] == s {
+		delete(m.sessions, s.clientID)
+	}
+}
+
+func (m *Manager) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
+}
+
+// all returns the sessions of this moment.
+func (m *Manager) all() []*Session {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	list := make([]*Session, 0, len(m.sessions))
+	for _, s := range m.sessions {
+		list = append(list, s)
+	}
+	return list
+}
+
+// Count tells how many sessions there are, and how many of them are connected.
+func (m *Manager) Count() (sessions, connected int) {
+	for _, s := range m.all() {
+		sessions++
+		if s.connected() {
+			connected++
+		}
+	}
+	return sessions, connected
+}
+
+// Queued tells how many messages the sessions are owed, those in flight included, and their bytes.
+func (m *Manager) Queued() (messages int, bytes int64) {
+	for _, s := range m.all() {
+		info := s.info()
+		messages += info.Queued
+		bytes += info.QueuedBytes
+	}
+	return messages, bytes
+}
+
+// Info is one session as the status page shows it.
+type Info struct {
+	ClientID      string
+	Connected     bool
+	Durable       bool
+	Expiry        time.Duration // < 0 = never
+	Queued        int           // messages owed, those in flight included
+	QueuedBytes   int64
+	InFlight      int // sent and not acknowledged
+	Subscriptions int
+}
+
+// Each calls fn for each session, in no order. fn may call the Manager.
+func (m *Manager) Each(fn func(Info)) {
+	for _, s := range m.all() {
+		fn(s.info())
+	}
+}
+
+// Kick closes the connection of a client with reason; false when it has none. The session stays.
+func (m *Manager) Kick(clientID string, reason packet.ReasonCode) bool {
+	s := m.lookup(clientID)
+	if s == nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	if s.outlet == nil {
+		return false
+	}
+	s.outlet.Close(reason)
+	return true
+}
+
+// Close publishes the wills of sessions that are not durable and stops the goroutines; it may be called twice, both wait.
+// Durable sessions stay as they are in the store: those that are still connected count as detached
+// when the node starts again, and their wills are published then.
+func (m *Manager) Close() {
+	m.once.Do(func() {
+		m.mu.Lock()
+		m.closed = true
+		m.mu.Unlock()
+		close(m.stop)
+		m.jobs.close()
+		m.ended.Wait()
+		m.lastWills()
+		m.bin.flush()
+	})
+	m.ended.Wait()
+}
+
+// lastWills publishes the wills that no store keeps.
+func (m *Manager) lastWills() {
+	for _, s := range m.all() {
+		s.mu.Lock()
+		var w *will
+		if !s.durable {
+			w, s.will = s.will, nil
+		}
+		s.unlock()
+		b := m.newBatch()
+		m.announce(b, w)
+		m.commitLater(b)
+	}
+}
+
+var _ mqtt.Sessions = (*Manager)(nil)

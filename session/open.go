@@ -1,0 +1,191 @@
+package session
+
+import (
+	"fmt"
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// Open attaches out to the client's session.
+//
+//	gate → an earlier connection is closed → one batch: its will, the new record → stable → attached
+func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, bool, error) {
+	defer m.gates.enter(req.ClientID)()
+	if err := m.admit(req.ClientID); err != nil {
+		return nil, false, err
+	}
+	old := m.lookup(req.ClientID)
+	present, w := old.displace(req.Clean)
+	s := old
+	if !present {
+		s = m.newSession(req.ClientID, m.cfg.Store != nil && m.cfg.clamp(req.Expiry) != 0)
+	}
+	if err := m.keepOpen(old, s, &req, w); err != nil {
+		old.restore(w)
+		return nil, false, fmt.Errorf("keep session: %w", err)
+	}
+	m.enter(s)
+	if old != nil && !present {
+		m.end(old)
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	s.attachLocked(out, &req)
+	s.armLocked()
+	return s, present, nil
+}
+
+// displace takes an earlier connection off [MQTT-3.1.4-3] and tells whether the session goes on
+// [MQTT-3.1.2-4] [MQTT-3.1.2-5], and which will is to be published now: the new connection drops it only within the will
+// delay of a session that goes on [MQTT-3.1.3-9].
+func (s *Session) displace(clean bool) (goesOn bool, w *will) {
+	if s == nil {
+		return false, nil
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	if s.ended {
+		return false, nil
+	}
+	if s.outlet != nil {
+		s.outlet.Close(packet.SessionTakenOver)
+		s.detachLocked()
+	}
+	goesOn = !clean && s.expiry != 0
+	if s.will != nil && (!goesOn || s.willAtLocked() <= s.m.clock()) {
+		w, s.will = s.will, nil
+	}
+	return goesOn, w
+}
+
+// restore gives a session back what displace took, since the new connection could not be kept.
+func (s *Session) restore(w *will) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.unlock()
+	if s.ended {
+		return
+	}
+	if w != nil {
+		s.will = w
+	}
+	s.armLocked()
+}
+
+// keepOpen writes what Open changes and waits for it, if anything of it is durable. A new session has a new
+// number: what the old one left under its number is out of reach with this batch, and removed bit by bit later.
+func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) error {
+	b := m.newBatch()
+	m.announce(b, w)
+	switch {
+	case s.durable:
+		rec := record{number: s.number, connected: true, expiry: m.cfg.clamp(req.Expiry), will: newWill(req, req.ClientID)}
+		b.Put(store.Sessions, []byte(req.ClientID), rec.append(nil))
+	case old != nil && old.durable:
+		b.Delete(store.Sessions, []byte(req.ClientID))
+	default:
+		m.commitLater(b)
+		return nil
+	}
+	return m.commit(b)
+}
+
+// Detach ends the connection of out. [MQTT-3.14.4-3]
+func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
+	defer s.m.gates.enter(s.clientID)()
+	w, over, ok := s.part(out, req)
+	if !ok {
+		return
+	}
+	b := s.m.newBatch()
+	s.m.announce(b, w)
+	s.mu.Lock()
+	switch {
+	case s.durable && over:
+		b.Delete(store.Sessions, []byte(s.clientID))
+	case s.durable:
+		s.recordLocked(b)
+	}
+	if !over {
+		s.armLocked()
+	}
+	s.unlock()
+	s.m.commitLater(b)
+	if over {
+		s.m.end(s)
+	}
+}
+
+// part takes out off and tells which will is to be published now, and whether the session is over.
+// ok is false when out is not its connection any more, or when a restart will see to it.
+func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, ok bool) {
+	s.mu.Lock()
+	defer s.unlock()
+	if s.ended || out == nil || s.outlet != out {
+		return nil, false, false
+	}
+	s.detachLocked()
+	if s.durable && s.m.isClosed() {
+		return nil, false, false
+	}
+	if req.Expiry != nil && s.expiry != 0 { // [MQTT-3.14.2-2] is the broker's to refuse
+		s.expiry = s.m.cfg.clamp(*req.Expiry)
+	}
+	if req.DropWill {
+		s.will = nil // [MQTT-3.1.2-10]
+	}
+	if s.will != nil && s.willAtLocked() <= s.detached {
+		w, s.will = s.will, nil
+	}
+	return w, s.expiry == 0, true
+}
+
+// recordLocked writes the record of a detached session.
+func (s *Session) recordLocked(b *store.Batch) {
+	rec := record{number: s.number, expiry: s.expiry, sent: s.out.sent, will: s.will}
+	rec.detached = s.m.cfg.Now().Add(s.detached - s.m.clock()).UnixMilli()
+	b.Put(store.Sessions, []byte(s.clientID), rec.append(nil))
+}
+
+// end takes a session that has no connection out of the node. Its record is gone or another's already; the gate is held.
+func (m *Manager) end(s *Session) {
+	s.mu.Lock()
+	s.ended = true
+	s.drop(dropEnded, s.out.clear())
+	gone := s.filters
+	s.filters, s.in = filters{}, inbound{}
+	m.timers.clear(s)
+	s.leftoversLocked()
+	s.unlock()
+	m.leave(s)
+	gone.each(func(f string) { m.cfg.Router.Unsubscribe(s, f) })
+}
+
+// armLocked sets the time at which something is due.
+func (s *Session) armLocked() {
+	at := time.Duration(-1)
+	sooner := func(t time.Duration) {
+		if t = max(t, 0); at < 0 || t < at {
+			at = t
+		}
+	}
+	if s.outlet == nil && s.expiry >= 0 {
+		sooner(s.overAtLocked())
+	}
+	if s.outlet == nil && s.will != nil {
+		sooner(max(s.willAtLocked(), s.will.grace))
+	}
+	if s.soonest != 0 {
+		sooner(max(s.m.clock()+time.UnixMilli(s.soonest).Sub(s.m.cfg.Now()), s.swept+s.m.cfg.SweepEvery))
+	}
+	if at < 0 {
+		s.m.timers.clear(s)
+		return
+	}
+	s.m.timers.set(s, at)
+}

@@ -1,0 +1,284 @@
+package session
+
+import (
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// maxIDs is how many packet identifiers there are. An entry's id is seq % maxIDs + 1, so ids are
+// unique while the entries in flight span fewer sequence numbers than this. [MQTT-2.2.1-2] [MQTT-2.2.1-4]
+const maxIDs = 65535
+
+func packetID(seq uint64) uint16 { return uint16(seq%maxIDs) + 1 }
+
+// world is what outbound can make happen.
+type world interface {
+	// publish hands e to the connection. id is 0 at QoS 0.
+	publish(e *entry, id uint16, dup bool) mqtt.SendResult
+	ack(kind packet.Type, id uint16, reason packet.ReasonCode)
+	// release keeps that PUBREC came for e; stable says that it is kept already, else
+	// outbound.released tells it later.
+	release(e *entry) (stable bool)
+	// done forgets e's record: acknowledged, or dropped for a reason.
+	done(e *entry, why drop)
+	expired(m *mqtt.Message) bool
+	// fetch asks for outbound.loaded or outbound.given to be called some time.
+	fetch()
+}
+
+// drop says why a message will not be delivered; delivered when it was.
+type drop byte
+
+// outbound is what one client is still owed, in order. Pure: no clock, no I/O. Not safe for concurrent use.
+//
+//	     win (in memory)                                  tail (on disk only)
+//	├── live ───────┼─ to send again ─┼─ to be sent ──┤├───────────────────────┤
+//	sent on this        seq < sent        seq >= sent   end                   next
+//	connection
+type outbound struct {
+	win  ring
+	live int    // entries at the front that were sent on this connection; at most window
+	next uint64 // seq of the next message
+	sent uint64 // messages below it may have been sent
+	end  uint64 // messages from it on are in the tail
+
+	guess   uint64    // below it, sent is only a guess: the node died while the client was connected
+	tail    int       // messages there
+	pending []unknown // those of the tail whose record is not stable yet, by seq
+
+	count int   // messages in all
+	bytes int64 // their sizes
+	held  int   // bytes of messages that win keeps in memory
+
+	lim      *limits
+	window   int  // of this connection; 0 = not connected
+	running  bool // the connection takes packets
+	blocked  bool // its output buffer is full
+	memory   bool // nothing is on disk: there is no tail
+	keep     bool // sent messages stay in memory, to be sent again on another connection
+	cutting  bool // records are being cut out of the tail: not to be read now
+	hopeless bool // the store failed: not to be read before the next connection
+}
+
+// limits is what one session may hold in memory.
+type limits struct {
+	messages int // unsent, at most
+	bytes    int // of messages in memory; at least one message is held
+}
+
+// unknown is a message in the tail before its record is stable.
+type unknown struct {
+	seq  uint64
+	size int32
+}
+
+// id gives out the next place in the queue.
+func (o *outbound) id() uint64 {
+	seq := max(o.next, 1)
+	o.next = seq + 1
+	return seq
+}
+
+// add puts a new message at the end of the queue; its seq is from id. It is kept in memory when it
+// would be sent soon, else only the record it has, or will have, in the store stands for it.
+func (o *outbound) add(e entry) {
+	o.count++
+	o.bytes += int64(e.size)
+	if o.memory || o.window > 0 && o.tail == 0 && o.room(int(e.size)) {
+		o.end = e.seq + 1
+		o.push(e)
+		return
+	}
+	o.tail++
+	o.pending = append(o.pending, unknown{e.seq, e.size})
+}
+
+func (o *outbound) push(e entry) {
+	if e.msg != nil {
+		o.held += int(e.size)
+	}
+	o.win.push(e)
+}
+
+// room reports whether one more message of that size may be held in memory.
+func (o *outbound) room(size int) bool {
+	unsent := o.win.len() - o.live
+	return unsent == 0 || unsent < o.lim.messages && o.held+size <= o.lim.bytes
+}
+
+// stored tells what became of the record of message seq.
+func (o *outbound) stored(seq uint64, ok bool, w world) {
+	if seq >= o.end {
+		o.settlePending(seq, ok)
+	} else if i := o.win.find(seq); i >= 0 && ok {
+		o.win.at(i).state = ready
+	} else if i >= 0 {
+		o.remove(i)
+	}
+	o.pump(w)
+}
+
+func (o *outbound) settlePending(seq uint64, ok bool) {
+	for i, p := range o.pending {
+		if p.seq != seq {
+			continue
+		}
+		o.pending = append(o.pending[:i], o.pending[i+1:]...)
+		if !ok {
+			o.tail--
+			o.count--
+			o.bytes -= int64(p.size)
+		}
+		break
+	}
+	if len(o.pending) == 0 && o.window == 0 {
+		o.pending = nil
+	}
+}
+
+// attach begins a connection with that send window. What was sent before is to be sent
+// again. [MQTT-4.4.0-1]
+func (o *outbound) attach(window int) {
+	o.window, o.live, o.running, o.blocked, o.hopeless = window, 0, false, false, false
+}
+
+// detach ends the connection. What was not sent leaves the memory when the store has it.
+func (o *outbound) detach() {
+	o.window, o.live, o.running, o.blocked = 0, 0, false, false
+	if o.memory {
+		return
+	}
+	var back []unknown
+	for o.win.len() > 0 && o.win.at(o.win.len()-1).seq >= o.sent {
+		e := o.win.pop()
+		o.end = e.seq
+		o.tail++
+		if e.state == writing {
+			back = append(back, unknown{e.seq, e.size})
+		}
+	}
+	o.rewind(back)
+	for i := range o.win.len() {
+		o.win.at(i).msg = nil
+	}
+	o.held = 0
+	o.win.free()
+}
+
+// rewind puts unwritten messages, newest first, before those of pending.
+func (o *outbound) rewind(back []unknown) {
+	if len(back) == 0 {
+		return
+	}
+	all := make([]unknown, 0, len(back)+len(o.pending))
+	for i := len(back) - 1; i >= 0; i-- {
+		all = append(all, back[i])
+	}
+	o.pending = append(all, o.pending...)
+}
+
+// resume starts sending, or goes on after blocked.
+func (o *outbound) resume(w world) {
+	if o.window == 0 {
+		return
+	}
+	o.running, o.blocked = true, false
+	o.pump(w)
+}
+
+// pump sends what may be sent, in order. [MQTT-4.6.0-5] [MQTT-3.3.4-9]
+func (o *outbound) pump(w world) {
+	for o.running && !o.blocked && o.live < min(o.window, o.win.len()) && o.step(w) {
+	}
+	if o.wants() {
+		w.fetch()
+	}
+}
+
+// step deals with the first entry that is not live, and reports whether it could.
+func (o *outbound) step(w world) bool {
+	e := o.win.at(o.live)
+	again := e.seq < o.sent
+	switch {
+	case e.state == writing || e.seq-o.win.at(0).seq >= maxIDs:
+		return false
+	case e.state == released: // [MQTT-4.4.0-1]
+		w.ack(packet.PUBREL, packetID(e.seq), packet.Success)
+		o.live++
+		return true
+	case e.state == releasing: // PUBREL follows from released
+		o.live++
+		return true
+	case e.qos == 0 && again: // at most once
+		o.drop(o.live, dropQoS0Again, w)
+		return true
+	case e.msg == nil:
+		w.fetch()
+		return false
+	case w.expired(e.msg) && (!again || e.guess && e.qos == 1): // [MQTT-3.3.2-5]
+		o.drop(o.live, dropExpired, w)
+		return true
+	}
+	return o.send(e, again, w)
+}
+
+// send writes one PUBLISH, with DUP when it may have been sent before. [MQTT-3.3.1-1] [MQTT-3.3.1-2]
+func (o *outbound) send(e *entry, again bool, w world) bool {
+	id := packetID(e.seq)
+	if e.qos == 0 {
+		id = 0 // [MQTT-2.2.1-2]
+	}
+	switch w.publish(e, id, again) {
+	case mqtt.Full:
+		o.blocked = true
+		return false
+	case mqtt.TooLarge: // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
+		o.drop(o.live, dropTooLarge, w)
+		return true
+	}
+	o.sent = max(o.sent, e.seq+1)
+	if e.qos == 0 {
+		o.drop(o.live, delivered, w)
+		return true
+	}
+	e.state = sent
+	o.live++
+	if !o.keep {
+		o.forget(e)
+	}
+	return true
+}
+
+// forget lets go of a message in memory.
+func (o *outbound) forget(e *entry) {
+	if e.msg != nil {
+		e.msg = nil
+		o.held -= int(e.size)
+	}
+}
+
+// drop ends entry i.
+func (o *outbound) drop(i int, why drop, w world) {
+	w.done(o.win.at(i), why)
+	o.remove(i)
+}
+
+func (o *outbound) remove(i int) {
+	e := o.win.at(i)
+	o.forget(e)
+	o.count--
+	o.bytes -= int64(e.size)
+	if i < o.live {
+		o.live--
+	}
+	o.win.remove(i)
+}
+
+// inFlight is the number of messages sent and not acknowledged, as far as memory knows.
+func (o *outbound) inFlight() int {
+	n := 0
+	for n < o.win.len() && o.win.at(n).seq < o.sent {
+		n++
+	}
+	return n
+}

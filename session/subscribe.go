@@ -1,0 +1,126 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+var errEnded = errors.New("session has ended")
+
+// Subscribe keeps the subscriptions, then registers them with the Router.
+func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error) {
+	defer s.m.gates.enter(s.clientID)()
+	if err := s.maySubscribe(len(subs)); err != nil {
+		return nil, err
+	}
+	err = s.keepFilters(func(b *store.Batch) {
+		for _, sub := range subs {
+			b.Put(store.Subscriptions, filterKey(s.number, sub.Filter), appendSubscription(nil, sub))
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("keep subscriptions: %w", err)
+	}
+	existed = make([]bool, len(subs))
+	for i, sub := range subs {
+		existed[i] = s.m.cfg.Router.Subscribe(s, sub)
+		s.mu.Lock()
+		s.filters.add(sub.Filter)
+		s.unlock()
+	}
+	return existed, nil
+}
+
+// Unsubscribe takes full filters.
+func (s *Session) Unsubscribe(list []string) (existed []bool, err error) {
+	defer s.m.gates.enter(s.clientID)()
+	if err := s.maySubscribe(0); err != nil {
+		return nil, err
+	}
+	err = s.keepFilters(func(b *store.Batch) {
+		for _, f := range list {
+			b.Delete(store.Subscriptions, filterKey(s.number, f))
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("remove subscriptions: %w", err)
+	}
+	existed = make([]bool, len(list))
+	for i, f := range list {
+		existed[i] = s.m.cfg.Router.Unsubscribe(s, f)
+		s.mu.Lock()
+		s.filters.remove(f)
+		s.unlock()
+	}
+	return existed, nil
+}
+
+func (s *Session) maySubscribe(more int) error {
+	s.mu.Lock()
+	defer s.unlock()
+	switch most := s.m.cfg.MaxSubscriptions; {
+	case s.ended:
+		return errEnded
+	case s.filters.len()+more > most:
+		return &packet.Error{Reason: packet.QuotaExceeded, Detail: fmt.Sprintf("the session may have %d subscriptions", most)}
+	}
+	return nil
+}
+
+// keepFilters commits what fill writes, when the session is durable. The gate is held.
+func (s *Session) keepFilters(fill func(*store.Batch)) error {
+	if !s.durable {
+		return nil
+	}
+	b := s.m.newBatch()
+	fill(b)
+	return s.m.commit(b)
+}
+
+// filters is a set of subscription filters: few in most sessions, many in some.
+type filters struct {
+	few  []string
+	many map[string]struct{}
+}
+
+const fewFilters = 16
+
+func (f *filters) len() int { return len(f.few) + len(f.many) }
+
+func (f *filters) add(filter string) {
+	switch {
+	case f.many != nil:
+		f.many[filter] = struct{}{}
+	case slices.Contains(f.few, filter):
+	case len(f.few) < fewFilters:
+		f.few = append(f.few, filter)
+	default:
+		f.many = map[string]struct{}{filter: {}}
+		for _, s := range f.few {
+			f.many[s] = struct{}{}
+		}
+		f.few = nil
+	}
+}
+
+func (f *filters) remove(filter string) {
+	delete(f.many, filter)
+	if i := slices.Index(f.few, filter); i >= 0 {
+		f.few = slices.Delete(f.few, i, i+1)
+	}
+}
+
+// each visits all.
+func (f *filters) each(visit func(string)) {
+	for _, s := range f.few {
+		visit(s)
+	}
+	for s := range f.many {
+		visit(s)
+	}
+}

@@ -1,0 +1,126 @@
+package session
+
+import "mangrove/mqtt"
+
+// span is the part of the tail that can be read now: from <= seq < to.
+type span struct {
+	from, to uint64
+	messages int // not more than these
+	bytes    int
+}
+
+// readable is the part of the tail before the first record that is not stable.
+func (o *outbound) readable() (from, to uint64) {
+	if len(o.pending) > 0 {
+		return o.end, o.pending[0].seq
+	}
+	return o.end, o.next
+}
+
+// wants reports whether the window should be filled from the tail: half of it is free.
+func (o *outbound) wants() bool {
+	from, to := o.readable()
+	unsent := o.win.len() - o.live
+	return o.running && o.tail > 0 && from < to && !o.cutting && !o.hopeless &&
+		unsent <= o.lim.messages/2 && (unsent == 0 || o.held <= o.lim.bytes/2)
+}
+
+// gap is what a fill should read.
+func (o *outbound) gap() span {
+	from, to := o.readable()
+	unsent := o.win.len() - o.live
+	return span{from, to, o.lim.messages - unsent, max(1, o.lim.bytes-o.held)}
+}
+
+// loaded brings the messages of from <= seq < to, all there are, into the window. It does nothing when the window moved
+// meanwhile. missing is the number of messages that should have been there.
+func (o *outbound) loaded(from, to uint64, entries []entry) (missing int) {
+	if from != o.end || o.window == 0 {
+		return 0
+	}
+	for _, e := range entries {
+		e.guess = e.seq < o.guess
+		o.push(e)
+	}
+	o.end = to
+	o.tail -= len(entries)
+	if to == o.next && len(o.pending) == 0 && o.tail > 0 {
+		missing, o.tail = o.tail, 0
+		o.count -= missing
+	}
+	return missing
+}
+
+// bodiless lists entries that are to be sent and whose message is on disk only, at most n.
+func (o *outbound) bodiless(n int) (list []entry) {
+	for i := o.live; i < o.win.len() && len(list) < n; i++ {
+		if e := o.win.at(i); e.msg == nil && e.body != 0 && e.state < releasing {
+			list = append(list, *e)
+		}
+	}
+	return list
+}
+
+// given brings one of them; nil when the store does not have it.
+func (o *outbound) given(seq uint64, m *mqtt.Message, w world) {
+	i := o.win.find(seq)
+	if i < 0 || o.window == 0 || o.win.at(i).state >= releasing || o.win.at(i).msg != nil {
+		return
+	}
+	if m == nil {
+		o.drop(i, dropBodyLost, w)
+		return
+	}
+	o.win.at(i).msg = m
+	o.held += int(o.win.at(i).size)
+}
+
+// rule says which records of the tail may be dropped unsent: a QoS 2 message that may have been sent must
+// stay, the client may hold its packet id.
+type rule struct{ sent, guess uint64 }
+
+func (o *outbound) rule() rule { return rule{o.sent, o.guess} }
+
+func (r rule) removable(seq uint64, qos byte) bool {
+	return seq >= r.sent || seq < r.guess && qos < 2
+}
+
+// dropOldest drops the first message in memory that was not sent; false when there is none.
+func (o *outbound) dropOldest(w world) bool {
+	i := o.inFlight()
+	if i >= o.win.len() || o.win.at(i).state != ready {
+		return false
+	}
+	o.drop(i, dropQueueFull, w)
+	return true
+}
+
+// cut tells that n messages were cut out of the tail.
+func (o *outbound) cut(n int, bytes int64) {
+	o.tail -= n
+	o.count -= n
+	o.bytes -= bytes
+}
+
+// clear forgets everything; it returns how many messages there were.
+func (o *outbound) clear() int {
+	n := o.count
+	*o = outbound{next: o.next, lim: o.lim, memory: o.memory}
+	return n
+}
+
+// found counts a message that the store has, on loading.
+func (o *outbound) found(seq uint64, size int32) {
+	o.tail++
+	o.count++
+	o.bytes += int64(size)
+	o.next = seq + 1
+}
+
+// restart ends loading. When the node died while the client was connected, everything may have been sent.
+func (o *outbound) restart() {
+	o.next = max(o.next, o.sent, 1)
+	if o.guess > 0 {
+		o.guess, o.sent = o.next, o.next
+	}
+}

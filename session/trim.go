@@ -1,0 +1,133 @@
+package session
+
+import "mangrove/internal/store"
+
+// cut is one step of removing records from the tail, unsent: the oldest above the bound, or those
+// that expired. One at a time; the tail is not read meanwhile.
+type cut struct {
+	why   drop
+	n     int
+	bytes int64
+	next  uint64 // where the tail was not looked at yet; 0 = it was to its end
+	least int64  // the first expiry among those left, Unix milliseconds; 0 = none
+}
+
+// cutStep is how many records one step reads.
+const cutStep = 4096
+
+// trim drops the oldest unsent messages of a queue above its bound. Runs on a worker.
+func (s *Session) trim() {
+	s.mu.Lock()
+	n, bytes := s.excess()
+	for (n > 0 || bytes > 0) && s.out.dropOldest(s) {
+		n, bytes = s.excess()
+	}
+	s.unlock()
+	if n > 0 || bytes > 0 {
+		c := &cut{why: dropQueueFull}
+		s.cutTail(c, 0, func(*queued) bool { return c.n < n || c.bytes < bytes })
+	}
+}
+
+// excess is how much the queue is above its bounds.
+func (s *Session) excess() (n int, bytes int64) {
+	return s.out.count - s.m.cfg.MaxQueuedMessages, s.out.bytes - s.m.cfg.MaxQueuedBytes
+}
+
+// sweep drops expired messages of the tail, and goes on where the step before it stopped. Runs on a
+// worker. [MQTT-3.3.2-5]
+func (s *Session) sweep() {
+	now := s.m.cfg.Now().UnixMilli()
+	s.mu.Lock()
+	if s.out.tail == 0 {
+		s.soonest = 0
+	}
+	due := s.soonest != 0 && s.soonest <= now
+	c := &cut{why: dropExpired}
+	from := uint64(0)
+	if s.sweeping != nil {
+		from, c.least = s.sweeping.next, s.sweeping.least
+		s.sweeping = nil
+	}
+	s.unlock()
+	if due {
+		s.cutTail(c, from, func(q *queued) bool { return c.expired(q, now) })
+	}
+}
+
+func (c *cut) expired(q *queued, now int64) bool {
+	if q.expires > now && (c.least == 0 || q.expires < c.least) {
+		c.least = q.expires
+	}
+	return q.expires != 0 && q.expires <= now
+}
+
+// cutTail removes the records that pick wants from one step of the tail, at or after least.
+func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) {
+	s.mu.Lock()
+	from, to := s.out.readable()
+	from = max(from, least)
+	number, rule := s.number, s.out.rule()
+	may := !s.ended && !s.out.cutting && s.out.tail > 0 && from < to
+	s.out.cutting = s.out.cutting || may
+	s.unlock()
+	if !may {
+		return
+	}
+	b := s.m.cfg.Store.NewBatch()
+	seen := 0
+	err := s.m.scanQueue(number, from, to, func(seq uint64, q *queued) bool {
+		if seen++; seen > cutStep {
+			c.next = seq
+			return false
+		}
+		if rule.removable(seq, q.qos) && pick(q) {
+			c.n++
+			c.bytes += int64(q.size)
+			b.Delete(store.Queues, queueKey(number, seq))
+		}
+		return true
+	})
+	s.mu.Lock()
+	defer s.unlock()
+	s.cut = c
+	if err != nil || c.n == 0 {
+		s.cutLocked(err)
+		return
+	}
+	b.Notify(s, kindCut)
+	s.batch = b
+}
+
+// cutLocked tells what became of the step.
+func (s *Session) cutLocked(err error) {
+	c := s.cut
+	s.cut, s.out.cutting = nil, false
+	switch {
+	case s.ended:
+		return
+	case err != nil:
+		s.m.log.Error("drop queued messages", "client", s.clientID, "reason", dropNames[c.why], "error", err)
+		return
+	}
+	s.out.cut(c.n, c.bytes)
+	s.drop(c.why, c.n)
+	if n, bytes := s.excess(); c.why == dropQueueFull && c.n > 0 && (n > 0 || bytes > 0) {
+		s.need(jobTrim)
+	}
+	if c.why == dropExpired {
+		s.sweptLocked(c)
+	}
+	s.out.pump(s)
+}
+
+// sweptLocked goes on with a sweep, or notes when the next one can find something.
+func (s *Session) sweptLocked(c *cut) {
+	if c.next != 0 {
+		s.sweeping = c
+		s.need(jobSweep)
+		return
+	}
+	s.soonest = c.least
+	s.armLocked()
+}
