@@ -1,0 +1,57 @@
+package auth
+
+import (
+	"errors"
+	"log/slog"
+	"time"
+
+	"mangrove/internal/metrics"
+	"mangrove/mqtt"
+)
+
+// Config of an Authority. The zero value lets everybody in: keeping such a node to loopback is up to
+// whoever opens its listeners.
+type Config struct {
+	// PasswordFile has one line per user, "name:$argon2id$…"; empty lines and lines that start with # are skipped.
+	// "" = nobody is asked for a password.
+	PasswordFile string
+	// AllowAnonymous lets clients in that give no user name although there is a PasswordFile.
+	AllowAnonymous bool
+
+	// MaxHashing is how many passwords are checked at a time, each taking the memory its line of the file says;
+	// others wait up to MaxWait and are then refused as ServerBusy. Defaults 2 and 10 s.
+	MaxHashing int
+	MaxWait    time.Duration
+
+	Log     *slog.Logger
+	Metrics *metrics.Registry
+	Now     func() time.Time // default time.Now; only for how often the file is looked at
+}
+
+const (
+	defaultMaxHashing = 2
+	defaultMaxWait    = 10 * time.Second
+)
+
+// New returns the Authority that cfg asks for. A password file with a mistake is refused with file and line.
+func New(cfg Config) (mqtt.Authority, error) {
+	if cfg.MaxHashing < 0 || cfg.MaxWait < 0 {
+		return nil, errors.New("auth: MaxHashing and MaxWait must not be negative")
+	}
+	if cfg.PasswordFile == "" {
+		return Open{}, nil
+	}
+	if cfg.MaxHashing == 0 {
+		cfg.MaxHashing = defaultMaxHashing
+	}
+	if cfg.MaxWait == 0 {
+		cfg.MaxWait = defaultMaxWait
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return newPasswords(cfg)
+}

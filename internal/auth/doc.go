@@ -1,0 +1,10 @@
+// Package auth decides who may connect to a node and what they may do. It is the only user of argon2.
+//
+//	CONNECT ─Authenticate→ Open: everybody
+//	                       Passwords: user → password file (read again when it changes)
+//	                                    known password of this run → HMAC, a microsecond
+//	                                    else argon2id, few at a time
+//	PUBLISH, SUBSCRIBE ─MayPublish, MaySubscribe→ all but what the node keeps for itself
+//
+// No goroutines: checks run on the caller's.
+package auth
