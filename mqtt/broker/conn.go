@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
@@ -112,11 +113,11 @@ func (c *conn) handleAll(s *step) (want int, err error) {
 	defer func() { c.srv.metrics.bytesIn.Add(s.start - begin) }()
 	for len(s.data()) > 0 {
 		data := s.data()
+		if err := c.checkFirst(data); err != nil {
+			return 0, err
+		}
 		total, header, want, err := packet.Frame(data, c.maxIn)
 		if err != nil {
-			if other, ok := stranger(data); ok && !c.connected {
-				return 0, other
-			}
 			return 0, err
 		}
 		if total == 0 {
@@ -137,9 +138,6 @@ func (c *conn) handleAll(s *step) (want int, err error) {
 func (c *conn) handle(s *step, first byte, body []byte) error {
 	kind, flags := packet.Type(first>>4), first&15
 	if !c.connected {
-		if kind != packet.CONNECT {
-			return c.notConnect(first, body)
-		}
 		return c.handleConnect(flags, body)
 	}
 	if c.link != nil {
@@ -167,12 +165,18 @@ func (c *conn) handle(s *step, first byte, body []byte) error {
 	return &packet.Error{Reason: packet.ProtocolError, Detail: "a packet of a kind that only servers send"}
 }
 
-// notConnect is a first packet that is not CONNECT. [MQTT-3.1.0-1]
-func (c *conn) notConnect(first byte, body []byte) error {
-	if other, ok := stranger(append([]byte{first, byte(len(body))}, body...)); ok {
+// checkFirst refuses, as soon as it shows, what does not begin with CONNECT. [MQTT-3.1.0-1]
+func (c *conn) checkFirst(data []byte) error {
+	if c.connected {
+		return nil
+	}
+	if other, ok := stranger(data); ok {
 		return other
 	}
-	return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.1.0-1", Detail: "first packet is not CONNECT"}
+	if kind := packet.Type(data[0] >> 4); kind != packet.CONNECT && kind != 0 {
+		return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.1.0-1", Detail: fmt.Sprintf("first packet is %v, want CONNECT", kind)}
+	}
+	return nil
 }
 
 // commit makes what the takers of s's publishes wrote stable; their receipts will send the

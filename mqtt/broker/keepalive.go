@@ -114,5 +114,6 @@ func (w *wheel) run(stop <-chan struct{}) {
 	}
 }
 
-// inTicks rounds up, so that nothing comes early.
-func inTicks(d time.Duration) uint32 { return uint32((d+tick-1)/tick) + 1 }
+// inTicks rounds up, so that nothing comes early: the tick noted may be over already, and the one
+// it is compared with has just begun.
+func inTicks(d time.Duration) uint32 { return uint32((d+tick-1)/tick) + 2 }
