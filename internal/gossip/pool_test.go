@@ -145,6 +145,7 @@ func TestLeave(t *testing.T) {
 	a := start(t, cfg)
 	b := start(t, config("b", a.Addr()))
 	wantMembers(t, a, "b")
+	wantMembers(t, b, "a") // it says goodbye to those it knows
 	for range 2 {
 		if err := b.Close(); err != nil {
 			t.Fatalf("Close: %v", err)
