@@ -40,6 +40,7 @@ func (s *Subscribe) Decode(flags byte, body []byte, v Version) error {
 	if v == V5 {
 		s.Props = r.properties(AllowedSubscribe)
 	}
+	s.Filters = make([]SubscribeFilter, 0, r.countTexts(1))
 	for len(r.b) > 0 {
 		var f SubscribeFilter
 		f.read(&r, v)

@@ -2,6 +2,7 @@ package packet
 
 import (
 	"bytes"
+	"encoding/binary"
 	"unicode/utf8"
 )
 
@@ -46,4 +47,17 @@ func (r *reader) topicFilter() string {
 		r.malformed("MQTT-4.7.3-1", "topic filter is empty")
 	}
 	return string(b)
+}
+
+// countTexts tells how many texts, each with so many bytes after it, the rest of the body holds: so
+// that a list is allocated once, and never greater than its bytes allow.
+func (r *reader) countTexts(after int) (n int) {
+	for b := r.b; len(b) >= 2; n++ {
+		size := 2 + int(binary.BigEndian.Uint16(b)) + after
+		if size > len(b) {
+			break
+		}
+		b = b[size:]
+	}
+	return n
 }

@@ -20,6 +20,7 @@ func (u *Unsubscribe) Decode(flags byte, body []byte, v Version) error {
 	if v == V5 {
 		u.Props = r.properties(AllowedUnsubscribe)
 	}
+	u.Filters = make([]string, 0, r.countTexts(0))
 	for len(r.b) > 0 {
 		u.Filters = append(u.Filters, r.topicFilter())
 	}
