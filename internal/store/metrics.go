@@ -41,7 +41,6 @@ func (c *counters) count(done applied) {
 	c.bytes.Add(done.bytes)
 	c.bodiesWritten.Add(done.bodiesWritten)
 	c.bodiesFreed.Add(done.bodiesFreed)
-	c.strayReleases.Add(done.strayReleases)
 }
 
 // watch registers what is read from s when somebody asks.

@@ -244,6 +244,10 @@ func (s *Store) commitGroup() (how severity, err error) {
 	if err != nil {
 		return fatal, errors.Join(err, tx.Rollback())
 	}
+	if done.strayReleases > 0 {
+		s.cfg.Log.Warn("references to message bodies were given back that nobody had", "count", done.strayReleases)
+		s.count.strayReleases.Add(done.strayReleases)
+	}
 	if done.writes == 0 {
 		return 0, tx.Rollback()
 	}
