@@ -1,0 +1,64 @@
+package bridge
+
+import (
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+)
+
+// age looks after the neighbour's lifetime: an edge that moved is forgotten after MovedLinger when nothing is left to
+// hand over, any other after NeighbourExpiry without a link, with what it was owed.
+func (n *Neighbour) age(now time.Time) {
+	rec, cfg := n.snapshot(), &n.b.cfg
+	switch {
+	case n.scope == mqtt.ScopeUplink:
+	case n.Online():
+		if now.Sub(rec.lastSeen) > cfg.NeighbourExpiry/8 {
+			batch := new(store.Batch)
+			n.update(batch, func(r *record) { r.lastSeen = now })
+			cfg.Store.Commit(batch)
+		}
+	case !rec.moved.IsZero() && now.Sub(rec.moved) > cfg.MovedLinger && n.queue.empty(),
+		now.Sub(rec.lastSeen) > cfg.NeighbourExpiry && !n.b.listed(n.name):
+		n.remove()
+	}
+}
+
+// remove forgets the neighbour. The first call takes it out of the Router; when nothing that was delivered
+// before is on its way to the disk, its rows go.
+func (n *Neighbour) remove() {
+	n.wantsMu.Lock()
+	defer n.wantsMu.Unlock()
+	taker := n.takerLocked()
+	for filter := range n.wants.filters {
+		n.b.cfg.Router.Unsubscribe(taker, filter)
+	}
+	n.wants = interestSet{}
+	if !n.closeQueue() {
+		return // it is back, or the next round will find it settled
+	}
+	if m := n.mover.Swap(nil); m != nil {
+		m.stop()
+		<-m.done
+	}
+	if messages, _ := n.queue.backlog(); messages > 0 {
+		n.b.metrics.dropped(dropNeighbourGone, messages)
+		n.b.cfg.Log.Warn("neighbour forgotten with its queue", "neighbour", n.name, "messages", messages)
+	}
+	batch := new(store.Batch)
+	batch.Delete(store.Neighbours, []byte(n.name))
+	batch.DeleteRange(store.LinkQueues, n.queue.key(0), n.queue.key(^uint64(0)))
+	batch.DeleteRange(store.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
+	n.b.cfg.Store.Commit(batch)
+	n.b.mu.Lock()
+	delete(n.b.neighbours, n.name)
+	n.b.mu.Unlock()
+}
+
+// closeQueue closes the queue unless there is a link. settled is as of queue.close.
+func (n *Neighbour) closeQueue() (settled bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.link.Load() == nil && n.queue.close()
+}

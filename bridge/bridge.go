@@ -1,0 +1,369 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// Bridge is a node's links to other nodes. It implements mqtt.Links. Safe for concurrent use.
+type Bridge struct {
+	cfg        Config
+	metrics    bridgeMetrics
+	seen       *seen
+	announcer  *announcer
+	compressor *compressor
+	tap        *retainedTap
+	unwatch    func() // ends the announcer's interest in the Router
+
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	running sync.WaitGroup // every goroutine; counted by begin
+	cores   atomic.Pointer[coreList]
+	uplink  *uplink // of an edge
+
+	mu         sync.Mutex
+	closed     bool
+	neighbours map[string]*Neighbour
+	links      map[*link]struct{}
+	dialers    map[string]*peerDialer
+}
+
+// errClosing is why links end when the node stops.
+var errClosing = errors.New("node is shutting down")
+
+// New makes the links of a node: it loads what is known of its neighbours and registers them in the Router. Nothing is
+// dialled before SetPeers or SetCores; call these when sessions and retained messages are loaded, since interest
+// that is not there then is withdrawn.
+func New(cfg Config) (*Bridge, error) {
+	if err := cfg.check(); err != nil {
+		return nil, fmt.Errorf("make bridge: %w", err)
+	}
+	c, err := newCompressor(cfg.MaxFrameBytes)
+	if err != nil {
+		return nil, fmt.Errorf("make bridge: %w", err)
+	}
+	b := &Bridge{
+		cfg: cfg, metrics: newMetrics(cfg.Metrics), compressor: c,
+		seen:       newSeen(max(seenChunks, 2*cfg.Window), seenOrigins),
+		announcer:  newAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
+		neighbours: map[string]*Neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
+	}
+	b.ctx, b.cancel = context.WithCancel(context.Background())
+	b.tap = &retainedTap{b}
+	b.cores.Store(new(coreList))
+	if err := b.load(); err != nil {
+		b.cancel()
+		return nil, errors.Join(fmt.Errorf("make bridge: %w", err), c.close())
+	}
+	b.register()
+	return b, nil
+}
+
+// load reads the neighbours and what was seen.
+func (b *Bridge) load() error {
+	if err := b.seen.load(b.cfg.Store); err != nil {
+		return err
+	}
+	var bad error
+	err := b.cfg.Store.Scan(store.Neighbours, nil, nil, func(k, v []byte) bool {
+		var rec record
+		if rec, bad = decodeRecord(string(k), v); bad != nil {
+			return false
+		}
+		b.neighbours[string(k)] = b.newNeighbour(string(k), rec)
+		return true
+	})
+	if err = errors.Join(err, bad); err != nil {
+		return fmt.Errorf("load neighbours: %w", err)
+	}
+	grace := b.cfg.Now().Add(b.cfg.NeighbourExpiry/8 - b.cfg.NeighbourExpiry)
+	for _, n := range b.neighbours {
+		if n.rec.lastSeen.Before(grace) {
+			n.rec.lastSeen = grace // the node itself was away
+		}
+		if err := n.queue.load(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// register starts what runs as long as the Bridge, and tells the Router of the neighbours.
+func (b *Bridge) register() {
+	interest := mqtt.ScopeClient
+	if b.cfg.Role == RoleCore {
+		interest |= mqtt.ScopeEdge
+		b.cfg.Router.Subscribe(b.tap, mqtt.Subscription{Filter: "#", QoS: 2, RetainAsPublished: true})
+	} else {
+		b.uplink = newUplink(b)
+	}
+	for _, n := range b.neighbours {
+		if err := n.loadWants(); err != nil {
+			b.cfg.Log.Error("interest is asked for anew", "error", err)
+		}
+		if !n.snapshot().moved.IsZero() {
+			n.startMoving()
+		}
+	}
+	b.unwatch = b.cfg.Router.Interest(interest, b.announcer.changed)
+	b.begin()
+	go func() { // owned by the Bridge, ends with ctx, Close waits by running
+		defer b.running.Done()
+		b.announcer.run(b.ctx)
+	}()
+	b.begin()
+	go b.age() // owned by the Bridge, ends with ctx, Close waits by running
+	b.gauges()
+}
+
+func (b *Bridge) gauges() {
+	b.cfg.Metrics.Gauge("mangrove_link_backlog_messages", func() float64 { m, _ := b.backlog(); return float64(m) })
+	b.cfg.Metrics.Gauge("mangrove_link_backlog_bytes", func() float64 { _, n := b.backlog(); return float64(n) })
+	b.cfg.Metrics.Gauge("mangrove_links_up", func() float64 {
+		up := 0
+		for _, n := range b.all() {
+			if n.Online() {
+				up++
+			}
+		}
+		return float64(up)
+	})
+}
+
+func (b *Bridge) backlog() (messages, bytes int) {
+	for _, n := range b.all() {
+		m, size := n.queue.backlog()
+		messages += m
+		bytes += size
+	}
+	return messages, bytes
+}
+
+// begin counts a goroutine that is about to start; false when the Bridge is closed.
+func (b *Bridge) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.running.Add(1)
+	return true
+}
+
+// Accept implements mqtt.Links.
+func (b *Bridge) Accept(c *mqtt.Client, versions string, out mqtt.Carrier) (mqtt.LinkEnd, error) {
+	if !speaks(versions) {
+		return nil, &packet.Error{Reason: packet.UnsupportedProtocolVersion, Detail: fmt.Sprintf("link versions %q, known is %s", versions, Versions)}
+	}
+	if b.cfg.Role == RoleEdge {
+		return nil, &packet.Error{Reason: packet.UseAnotherServer, Detail: "an edge takes no links"}
+	}
+	addr := ""
+	if c.Addr != nil {
+		addr = c.Addr.String()
+	}
+	l := b.newLink(c.ID, addr, false)
+	if !b.admit(l) {
+		return nil, &packet.Error{Reason: packet.ServerShuttingDown, Detail: errClosing.Error()}
+	}
+	l.start(out)
+	return l, nil
+}
+
+// Versions is the range of link protocols this node speaks: the value of mqtt.LinkProperty.
+const Versions = "1-1"
+
+// speaks tells whether 1 lies in a range such as "1-3".
+func speaks(versions string) bool {
+	low, high, _ := strings.Cut(versions, "-")
+	from, err1 := strconv.Atoi(low)
+	to, err2 := strconv.Atoi(high)
+	return err1 == nil && err2 == nil && from <= 1 && to >= 1
+}
+
+// admit counts a link in; false when the Bridge is closed.
+func (b *Bridge) admit(l *link) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.running.Add(1)
+	b.links[l] = struct{}{}
+	return true
+}
+
+func (b *Bridge) dismiss(l *link) {
+	b.mu.Lock()
+	delete(b.links, l)
+	b.mu.Unlock()
+}
+
+// meet finds the neighbour of a name or makes one; nil when the name belongs to a node of another kind.
+func (b *Bridge) meet(name string, scope mqtt.Scope) (*Neighbour, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil, errClosing
+	}
+	if n := b.neighbours[name]; n != nil {
+		if n.scope != scope || n.queue.isClosed() {
+			return nil, nil
+		}
+		return n, nil
+	}
+	rec := record{num: b.cfg.Store.NextID(), scope: scope, lastSeen: b.cfg.Now()}
+	n := b.newNeighbour(name, rec)
+	n.queue.last = b.cfg.Store.NextID()
+	n.queue.memTop = n.queue.last
+	b.neighbours[name] = n
+	batch := new(store.Batch)
+	n.update(batch, func(*record) {})
+	b.cfg.Store.Commit(batch)
+	return n, nil
+}
+
+func (b *Bridge) lookup(name string) *Neighbour {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.neighbours[name]
+}
+
+// heldOf sums up the interest held of a neighbour that may not be known yet.
+func (b *Bridge) heldOf(name string) digest {
+	if n := b.lookup(name); n != nil {
+		return n.held()
+	}
+	return digest{}
+}
+
+// all lists the neighbours by name.
+func (b *Bridge) all() []*Neighbour {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	all := make([]*Neighbour, 0, len(b.neighbours))
+	for _, n := range b.neighbours {
+		all = append(all, n)
+	}
+	slices.SortFunc(all, func(x, y *Neighbour) int { return strings.Compare(x.name, y.name) })
+	return all
+}
+
+func (b *Bridge) withScope(scope mqtt.Scope) (found []*Neighbour) {
+	for _, n := range b.all() {
+		if n.scope == scope {
+			found = append(found, n)
+		}
+	}
+	return found
+}
+
+// farewell is how links end when the node stops. Neighbours come back soon: it may be a restart.
+func (b *Bridge) farewell() *goawayFrame {
+	return &goawayFrame{code: goawayShutdown, retry: b.cfg.Backoff.Min, text: errClosing.Error()}
+}
+
+// Close says goodbye on all links, ends all goroutines and waits for them. When ctx ends first, connections are closed
+// without waiting for goodbyes to leave. What is queued stays on disk. It may be called twice.
+func (b *Bridge) Close(ctx context.Context) error {
+	first := b.shut()
+	if first {
+		b.unwatch()
+		b.cancel()
+	}
+	done := make(chan struct{})
+	go func() { // ends when the last goroutine does; Close waits for it below
+		b.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		b.cut()
+		<-done
+	}
+	if first {
+		return b.compressor.close()
+	}
+	return nil
+}
+
+// shut makes every link leave; false when that was done before.
+func (b *Bridge) shut() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return false
+	}
+	b.closed = true
+	for l := range b.links {
+		l.fail(errClosing, b.farewell())
+	}
+	return true
+}
+
+// cut closes connections that are still there.
+func (b *Bridge) cut() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for l := range b.links {
+		l.mu.Lock()
+		if l.carrier != nil {
+			l.carrier.Close(packet.ServerShuttingDown)
+		}
+		l.mu.Unlock()
+	}
+}
+
+// retainedTap gives retained messages to all peers, whatever their interest: each core holds them all.
+type retainedTap struct{ b *Bridge }
+
+// Deliver implements mqtt.Subscriber.
+func (t *retainedTap) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt) {
+	if !m.Retain {
+		return
+	}
+	for _, n := range t.b.withScope(mqtt.ScopePeer) {
+		if !n.loops(m) {
+			n.take(m, m.QoS, itemMessage, r)
+		}
+	}
+}
+
+// ClientID implements mqtt.Subscriber.
+func (t *retainedTap) ClientID() string { return "" }
+
+// Scope implements mqtt.Subscriber.
+func (t *retainedTap) Scope() mqtt.Scope { return mqtt.ScopePeer }
+
+// Online implements mqtt.Subscriber.
+func (t *retainedTap) Online() bool { return true }
+
+// age forgets neighbours that have been away for too long, until ctx ends.
+func (b *Bridge) age() {
+	defer b.running.Done()
+	period := min(b.cfg.NeighbourExpiry, b.cfg.MovedLinger) / 8
+	ticker := time.NewTicker(min(max(period, 10*time.Millisecond), time.Minute))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, n := range b.all() {
+			n.age(b.cfg.Now())
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"strings"
+	"time"
+
+	"mangrove/internal/metrics"
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
+)
+
+// Role is what a node is among the others.
+type Role string
+
+const (
+	RoleEdge Role = "edge" // dials one core
+	RoleCore Role = "core" // links to all cores, and takes links of edges
+)
+
+// WhenFull says what happens to a message for a neighbour whose durable queue is at its bound.
+type WhenFull string
+
+const (
+	Refuse     WhenFull = "refuse"      // the publisher is told: reason code 0x97, a neighbour comes again later
+	DropOldest WhenFull = "drop-oldest" // make room; counted
+	DropNew    WhenFull = "drop-new"    // counted
+)
+
+// Config of a Bridge. Node, Role, Store and Router are required; other zero values work.
+type Config struct {
+	Node     string // this node's name, unique in the fleet
+	Role     Role
+	Store    *store.Store // stays open until Close returned
+	Router   mqtt.Router
+	Retained mqtt.Retained // where to find retained messages for a new neighbour or subscription; nil = there are none
+
+	UplinkFilters []string // what an edge sends up; nil = "#", which is everything but $ topics
+
+	// MaxQueueMessages and MaxQueueBytes bound the durable queue for one neighbour; WhenFull says what
+	// happens then. Defaults 1,000,000, 1 GiB, Refuse.
+	MaxQueueMessages int
+	MaxQueueBytes    int
+	WhenFull         WhenFull
+	// MaxVolatileMessages and MaxVolatileBytes bound the QoS 0 messages that wait in memory for a neighbour that is
+	// connected; at the bound the oldest is dropped and counted. Defaults 4,096 and 4 MiB.
+	MaxVolatileMessages int
+	MaxVolatileBytes    int
+	// MaxInterest bounds the filters taken from one neighbour; above it its link is closed. This node announces "#" instead
+	// of more than half of that. Default 200,000.
+	MaxInterest int
+	// MaxFrameBytes bounds the messages in one frame: above it a message cannot cross a link, and is
+	// dropped and counted. Default 16 MiB.
+	MaxFrameBytes int
+	// Window and WindowBytes bound what a neighbour may send before it is acknowledged. Defaults 1,024 and 4 MiB.
+	Window      int
+	WindowBytes int
+
+	InterestLinger  time.Duration // interest outlives the last subscriber by this; default 60 s
+	MovedLinger     time.Duration // how long leftovers for an edge that moved are handed on; default 1 h
+	NeighbourExpiry time.Duration // a neighbour not seen for so long is forgotten with its queue; default 7 days
+	RefuseRetry     time.Duration // when to come again after a refused message; default 5 s
+	Handshake       time.Duration // bound on dialling, and on the wait for HELLO; default 10 s
+	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company; default 1 s
+
+	// Dialling.
+	KeepAlive time.Duration // default 15 s: a dead line is noticed after 1.5 times that
+	Backoff   Backoff       // between attempts, full jitter; default 200 ms to 30 s
+	Balance   string        // how an edge picks its core: hash (default), weighted, round-robin, random
+	Username  string
+	Password  []byte
+	Dial      func(ctx context.Context, addr string) (net.Conn, error) // nil = TCP
+
+	Now     func() time.Time      // nil = time.Now
+	Rand    func(n uint64) uint64 // below n > 0; nil = math/rand/v2. Safe for concurrent use.
+	Log     *slog.Logger
+	Metrics *metrics.Registry
+}
+
+// Backoff bounds the wait before the next attempt to dial.
+type Backoff struct{ Min, Max time.Duration }
+
+// check fills in the defaults.
+func (c *Config) check() error {
+	switch {
+	case c.Node == "" || len(c.Node) > maxName:
+		return fmt.Errorf("Config.Node must have 1 to %d bytes", maxName)
+	case strings.HasPrefix(c.Node, "$"):
+		return errors.New("Config.Node must not start with $")
+	case c.Role != RoleEdge && c.Role != RoleCore:
+		return fmt.Errorf("Config.Role is %q, allowed are %q and %q", c.Role, RoleEdge, RoleCore)
+	case c.Store == nil || c.Router == nil:
+		return errors.New("Config.Store and Config.Router are required")
+	}
+	c.defaults()
+	switch c.WhenFull {
+	case Refuse, DropOldest, DropNew:
+	default:
+		return fmt.Errorf("Config.WhenFull is %q, allowed are %q, %q and %q", c.WhenFull, Refuse, DropOldest, DropNew)
+	}
+	if _, err := newBalance(c.Balance, c.Node, c.Rand); err != nil {
+		return err
+	}
+	for _, f := range c.UplinkFilters {
+		group, rest := topic.Split(f)
+		if err := topic.CheckFilter(f, topic.MaxLevels); err != nil || group != "" || strings.HasPrefix(rest, "$") {
+			return fmt.Errorf("Config.UplinkFilters has %q, allowed are topic filters that do not start with $", f)
+		}
+	}
+	return nil
+}
+
+func (c *Config) defaults() {
+	orInt(&c.MaxQueueMessages, 1_000_000)
+	orInt(&c.MaxQueueBytes, 1<<30)
+	orInt(&c.MaxVolatileMessages, 4096)
+	orInt(&c.MaxVolatileBytes, 4<<20)
+	orInt(&c.MaxInterest, 200_000)
+	orInt(&c.MaxFrameBytes, 16<<20)
+	orInt(&c.Window, 1024)
+	orInt(&c.WindowBytes, 4<<20)
+	orTime(&c.InterestLinger, time.Minute)
+	orTime(&c.MovedLinger, time.Hour)
+	orTime(&c.NeighbourExpiry, 7*24*time.Hour)
+	orTime(&c.RefuseRetry, 5*time.Second)
+	orTime(&c.Handshake, 10*time.Second)
+	orTime(&c.TrimDelay, time.Second)
+	orTime(&c.KeepAlive, 15*time.Second)
+	orTime(&c.Backoff.Min, 200*time.Millisecond)
+	orTime(&c.Backoff.Max, 30*time.Second)
+	c.Backoff.Max = max(c.Backoff.Min, c.Backoff.Max)
+	if c.UplinkFilters == nil {
+		c.UplinkFilters = []string{"#"}
+	}
+	if c.WhenFull == "" {
+		c.WhenFull = Refuse
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Rand == nil {
+		c.Rand = rand.Uint64N
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+func orInt(v *int, def int) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+func orTime(v *time.Duration, def time.Duration) {
+	if *v <= 0 {
+		*v = def
+	}
+}

@@ -1,0 +1,72 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"mangrove/mqtt"
+	"mangrove/mqtt/client"
+	"mangrove/mqtt/packet"
+)
+
+// frameRoom is what a frame may need beyond the messages in it.
+const frameRoom = 64 << 10
+
+// attempt dials once and, if that works, stays until the link is over. prepare runs between the two; nil = nothing. up tells
+// whether the link came up; retry is what the other side asked to wait.
+func (b *Bridge) attempt(ctx context.Context, expect, addr string, prepare func() error) (up bool, retry time.Duration, err error) {
+	b.metrics.dials.Inc()
+	l := b.newLink(expect, addr, true)
+	c, err := b.dial(ctx, l)
+	if err != nil {
+		b.metrics.dialErrors.Inc()
+		return false, 0, fmt.Errorf("dial %s: %w", addr, err)
+	}
+	defer func() { <-c.Done() }()
+	if prepare != nil {
+		err = prepare()
+	}
+	if err == nil && !b.admit(l) {
+		err = errClosing
+	}
+	if err != nil {
+		c.Close(packet.Success)
+		return false, 0, err
+	}
+	l.start(c)
+	retry, err = l.wait(ctx)
+	return l.wasUp(), retry, err
+}
+
+func (b *Bridge) dial(ctx context.Context, l *link) (*client.Client, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.cfg.Handshake)
+	defer cancel()
+	return client.Dial(ctx, client.Config{
+		Addr: l.addr, Version: packet.V5, ClientID: b.cfg.Node, Clean: true,
+		Username: b.cfg.Username, Password: b.cfg.Password, KeepAlive: b.cfg.KeepAlive,
+		UserProps: []packet.UserProperty{{Name: mqtt.LinkProperty, Value: Versions}},
+		MaxPacket: uint32(b.cfg.MaxFrameBytes + frameRoom),
+		OnFrame:   l.Frame, OnClose: l.Closed,
+		Dial: b.cfg.Dial, Log: b.cfg.Log,
+	})
+}
+
+// pause waits a random part of a bound that doubles with each failure (full jitter), but at least retry. False when ctx ended.
+func (b *Bridge) pause(ctx context.Context, failures int, retry time.Duration, wake <-chan struct{}) bool {
+	bound := b.cfg.Backoff.Min
+	for range failures {
+		if bound = min(2*bound, b.cfg.Backoff.Max); bound == b.cfg.Backoff.Max {
+			break
+		}
+	}
+	timer := time.NewTimer(retry + time.Duration(b.cfg.Rand(uint64(bound))))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
+}

@@ -1,0 +1,107 @@
+package bridge
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// hello is the first frame of each side: the dialler's first, then the other's.
+//
+//	version  1
+//	fields   repeated: uvarint tag, uvarint length, bytes; a tag that is not known is skipped
+type hello struct {
+	name   string
+	store  uint64
+	role   Role
+	attach uint64 // of an edge: rises with each attachment to a core
+	held   digest // the interest of the receiver that the sender holds, so that it need not be told again
+
+	window      int // messages of the durable lane that the sender takes before it acknowledges
+	windowBytes int
+}
+
+const (
+	tagName        = 1
+	tagStore       = 2
+	tagRole        = 3
+	tagAttach      = 4
+	tagHeldCount   = 5
+	tagHeldSum     = 6
+	tagWindow      = 7
+	tagWindowBytes = 8
+)
+
+func (h *hello) append(dst []byte) []byte {
+	dst = append(dst, frameVersion)
+	dst = binary.AppendUvarint(dst, tagName)
+	dst = appendString(dst, h.name)
+	for _, f := range []struct{ tag, value uint64 }{
+		{tagStore, h.store},
+		{tagRole, h.role.code()},
+		{tagAttach, h.attach},
+		{tagHeldCount, h.held.count},
+		{tagHeldSum, h.held.sum},
+		{tagWindow, uint64(h.window)},
+		{tagWindowBytes, uint64(h.windowBytes)},
+	} {
+		dst = binary.AppendUvarint(dst, f.tag)
+		value := binary.AppendUvarint(nil, f.value)
+		dst = appendString(dst, value)
+	}
+	return dst
+}
+
+func decodeHello(b []byte) (h hello, err error) {
+	r := reader{b: b}
+	r.version()
+	for len(r.b) > 0 {
+		tag := r.uvarint()
+		field := reader{b: r.bytes(len(r.b))}
+		h.field(tag, &field)
+		if field.err != nil {
+			r.fail(field.err)
+		}
+	}
+	if r.err == nil {
+		r.err = h.check()
+	}
+	return h, r.done(kindHello)
+}
+
+func (h *hello) field(tag uint64, r *reader) {
+	switch tag {
+	case tagName:
+		if len(r.b) > maxName {
+			r.fail(errors.New("name is too long"))
+		}
+		h.name = string(r.b)
+	case tagStore:
+		h.store = r.uvarint()
+	case tagRole:
+		h.role = roleOf(r.uvarint())
+	case tagAttach:
+		h.attach = r.uvarint()
+	case tagHeldCount:
+		h.held.count = r.uvarint()
+	case tagHeldSum:
+		h.held.sum = r.uvarint()
+	case tagWindow:
+		h.window = r.count(1 << 30)
+	case tagWindowBytes:
+		h.windowBytes = r.count(1 << 40)
+	}
+}
+
+func (h *hello) check() error {
+	switch {
+	case h.name == "":
+		return errors.New("no name")
+	case h.store == 0:
+		return errors.New("no store id")
+	case h.role == "":
+		return errors.New("no role that is known")
+	case h.window == 0 || h.windowBytes == 0:
+		return errors.New("no window")
+	}
+	return nil
+}

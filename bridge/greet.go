@@ -1,0 +1,132 @@
+package bridge
+
+import (
+	"errors"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+)
+
+// greet makes the link the neighbour's: from here on the far side has a name.
+func (l *link) greet(h hello, scope mqtt.Scope) error {
+	name := h.name
+	if scope == mqtt.ScopeUplink {
+		name = uplinkName
+	}
+	n, err := l.b.meet(name, scope)
+	if err != nil {
+		return err
+	}
+	if n == nil || !n.claim(l, h) {
+		l.refuseName(h)
+		return nil
+	}
+	l.log = l.log.With("neighbour", h.name)
+	n.stopMoving()
+	l.acquaint(n, h)
+	l.mu.Lock()
+	l.n, l.theirs, l.stage = n, h, stageGreeted
+	l.credit = credit{messages: h.window, bytes: h.windowBytes}
+	leaving := l.leaving
+	l.mu.Unlock()
+	if leaving {
+		return errors.New("link is over")
+	}
+	l.kick()
+	return nil
+}
+
+// claim takes the neighbour for l, in place of an older connection of the same node. It fails when another
+// node of that name is connected.
+func (n *Neighbour) claim(l *link, h hello) bool {
+	n.mu.Lock()
+	old := n.link.Load()
+	if n.queue.isClosed() || old != nil && n.scope != mqtt.ScopeUplink && n.rec.store != h.store {
+		n.mu.Unlock()
+		return false
+	}
+	n.link.Store(l)
+	n.mu.Unlock()
+	if old != nil {
+		old.fail(errReplaced, &goawayFrame{code: goawayReplaced, text: errReplaced.Error()})
+	}
+	return true
+}
+
+var errReplaced = errors.New("replaced by a newer connection")
+
+// acquaint brings the neighbour's record up to date, and tells a node that is new here what the others know
+// already.
+func (l *link) acquaint(n *Neighbour, h hello) {
+	b, batch := l.b, new(store.Batch)
+	isNew := n.snapshot().store != h.store
+	if isNew && n.scope != mqtt.ScopeUplink {
+		n.forgetWants(batch)
+	}
+	n.storeID.Store(h.store)
+	if isNew && n.scope == mqtt.ScopePeer {
+		batch = n.replay("#", 2, batch)
+		b.tellEdges(n, batch)
+	}
+	n.update(batch, func(r *record) {
+		r.store, r.lastSeen = h.store, b.cfg.Now()
+		if n.scope == mqtt.ScopeEdge {
+			r.attach = h.attach
+		}
+	})
+	b.cfg.Store.Commit(batch)
+	if isNew {
+		l.log.Info("met neighbour", "store", h.store, "scope", scopeName(n.scope))
+	}
+}
+
+// opened is called when the link is up.
+func (n *Neighbour) opened(l *link) {
+	n.mu.Lock()
+	if n.link.Load() != l {
+		n.mu.Unlock()
+		return
+	}
+	n.queue.attach(l)
+	n.ring.setOpen(true)
+	n.since, n.addr, n.lastError = n.b.cfg.Now(), l.addr, ""
+	n.mu.Unlock()
+	l.log.Info("link up")
+	l.kick()
+}
+
+// release ends the link's hold on the neighbour, if it still has it.
+func (n *Neighbour) release(l *link) {
+	n.queue.detach(l)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.link.Load() != l {
+		return
+	}
+	n.link.Store(nil)
+	n.ring.setOpen(false)
+	n.since = n.b.cfg.Now()
+	l.mu.Lock()
+	err := l.err
+	l.mu.Unlock()
+	if err != nil {
+		n.lastError = err.Error()
+	}
+	l.log.Info("link down", "reason", err)
+	batch := new(store.Batch)
+	n.rec.lastSeen = n.since
+	batch.Put(store.Neighbours, []byte(n.name), n.rec.append(nil))
+	n.b.cfg.Store.Commit(batch)
+}
+
+func scopeName(s mqtt.Scope) string {
+	switch s {
+	case mqtt.ScopeEdge:
+		return "edge"
+	case mqtt.ScopePeer:
+		return "peer"
+	case mqtt.ScopeUplink:
+		return "uplink"
+	}
+	return "client"
+}

@@ -1,0 +1,246 @@
+package bridge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
+)
+
+// inbound is one DATA frame of the durable lane while it is being kept.
+//
+//	items ─ seen? ─ Router.Publish ─┐
+//	                marks ──────────┴─ one batch ─ stable, and every receipt done ─ acknowledge
+//
+// Frames are acknowledged in the order they came. The link's mu guards it.
+type inbound struct {
+	l       *link
+	last    uint64 // position to acknowledge
+	era     uint64 // of the seen marks, when the frame came
+	marks   []mqtt.Origin
+	waiting int
+	err     error
+}
+
+func (l *link) handleData(body []byte) error {
+	l.b.metrics.bytesIn.Add(len(body))
+	f, err := decodeData(body, l.b.compressor)
+	if err != nil {
+		return err
+	}
+	if f.lane != laneDurable {
+		l.takeVolatile(f)
+		return nil
+	}
+	in := &inbound{l: l, era: l.b.seen.era(), waiting: 1}
+	if err := l.expectFrame(in, len(f.items)); err != nil {
+		return err
+	}
+	batch := new(store.Batch)
+	refused := l.takeDurable(f, in, batch)
+	batch.Notify(in, 0)
+	if refused != nil {
+		text := "message refused: " + refused.Error()
+		defer l.fail(errors.New(text), &goawayFrame{code: goawayRefused, retry: l.b.cfg.RefuseRetry, text: text})
+	}
+	l.b.cfg.Store.Commit(batch)
+	return nil
+}
+
+// maxInbound bounds the frames that a neighbour may have on the way: as many as its window has messages.
+func (l *link) expectFrame(in *inbound, items int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if items == 0 || len(l.inbound) > l.b.cfg.Window {
+		return fmt.Errorf("data frame of %d messages with %d frames on the way", items, len(l.inbound))
+	}
+	l.inbound = append(l.inbound, in)
+	return nil
+}
+
+// takeDurable takes the items in until one is refused.
+func (l *link) takeDurable(f dataFrame, in *inbound, batch *store.Batch) (refused error) {
+	var t touched
+	for _, it := range f.items {
+		switch {
+		case it.kind == itemControl:
+			l.b.control(l.n, it.body, batch)
+		case it.kind > itemControl:
+		case f.edge != "":
+			l.b.takeFor(f.edge, it, batch)
+			l.received()
+		default:
+			refused = l.takeOne(it, in, &t, batch)
+		}
+		if refused != nil {
+			break
+		}
+		in.last = it.position
+	}
+	l.b.seen.write(t, batch)
+	return refused
+}
+
+// takeOne publishes one message here, unless it was already.
+func (l *link) takeOne(it item, in *inbound, t *touched, batch *store.Batch) (refused error) {
+	m := l.decode(it)
+	if m == nil {
+		return nil
+	}
+	if !l.b.seen.mark(m.Origin, t, batch) || l.b.holds(m) {
+		l.n.repeats.Add(1)
+		l.b.metrics.repeats.Inc()
+		return nil
+	}
+	r := in.receipt(batch)
+	l.b.cfg.Router.Publish(m, r.Receipt)
+	if refused = r.Err(); refused != nil {
+		l.b.seen.unmark(m.Origin)
+		r.refused = true
+	} else {
+		in.marks = append(in.marks, m.Origin)
+		l.received()
+	}
+	r.Close()
+	return refused
+}
+
+func (l *link) received() {
+	l.n.received.Add(1)
+	l.b.metrics.received.Inc()
+}
+
+// decode makes a message out of an item; nil when it may not come in, counted. Nothing of the frame is held on to.
+func (l *link) decode(it item) *mqtt.Message {
+	m, err := decodeMessage(bytes.Clone(it.body))
+	if err != nil {
+		l.log.Warn("message from neighbour is not valid", "error", err)
+		l.b.metrics.dropped(dropInvalid, 1)
+		return nil
+	}
+	if m.Origin.Store == l.b.cfg.Store.ID() {
+		l.n.repeats.Add(1)
+		l.b.metrics.repeats.Inc()
+		return nil
+	}
+	m.From = mqtt.Source{Scope: l.n.scope, Name: l.n.name}
+	m.Replay = it.kind == itemReplay
+	return m
+}
+
+// decodeMessage reads the bytes of one message that crossed a link.
+func decodeMessage(b []byte) (*mqtt.Message, error) {
+	m, rest, err := mqtt.DecodeMessage(b)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(rest) > 0:
+		return nil, fmt.Errorf("message with %d bytes after its end", len(rest))
+	case !crosses(m.Topic):
+		return nil, fmt.Errorf("topic %q does not cross links", m.Topic)
+	case m.Origin.Store == 0:
+		return nil, errors.New("message without origin")
+	}
+	return m, topic.CheckName(m.Topic, topic.MaxLevels)
+}
+
+// holds tells that m is retained here already: retained messages come long after their numbers have left the
+// window of seen.
+func (b *Bridge) holds(m *mqtt.Message) (same bool) {
+	if !m.Retain || b.cfg.Retained == nil {
+		return false
+	}
+	b.cfg.Retained.Match(m.Topic, b.cfg.Now(), func(have *mqtt.Message) bool {
+		same = have.Origin == m.Origin
+		return false
+	})
+	return same
+}
+
+// takeVolatile publishes QoS 0 messages: nobody waits for them, they are not marked as seen.
+func (l *link) takeVolatile(f dataFrame) {
+	batch := new(store.Batch)
+	for _, it := range f.items {
+		if m := l.decode(it); m != nil && it.kind == itemMessage {
+			r := mqtt.NewReceipt(batch, nil)
+			m.QoS = 0
+			l.b.cfg.Router.Publish(m, r)
+			r.Close()
+			l.received()
+		}
+	}
+	if !batch.Empty() {
+		l.b.cfg.Store.Commit(batch)
+	}
+}
+
+// inReceipt is the receipt of one message of a frame.
+type inReceipt struct {
+	*mqtt.Receipt
+	in      *inbound
+	refused bool // answered at once by ending the link: not the frame's error
+}
+
+func (in *inbound) receipt(batch *store.Batch) *inReceipt {
+	in.l.mu.Lock()
+	in.waiting++
+	in.l.mu.Unlock()
+	r := &inReceipt{in: in}
+	r.Receipt = mqtt.NewReceipt(batch, r.done)
+	return r
+}
+
+func (r *inReceipt) done(err error) {
+	if r.refused {
+		err = nil
+	}
+	r.in.release(err)
+}
+
+// Committed implements store.Waiter.
+func (in *inbound) Committed(_ uint64, err error) { in.release(err) }
+
+// release ends one wait; with the last one the frame is kept, or is not.
+func (in *inbound) release(err error) {
+	l := in.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if in.waiting--; err != nil && in.err == nil {
+		in.err = err
+	}
+	if in.waiting > 0 {
+		return
+	}
+	if in.err != nil {
+		l.b.forget(in.marks)
+	} else if in.era != l.b.seen.era() {
+		in.err = errors.New("a message seen before was not kept")
+	}
+	l.settleLocked()
+}
+
+// settleLocked acknowledges the frames at the front that are kept.
+func (l *link) settleLocked() {
+	for len(l.inbound) > 0 && l.inbound[0].waiting == 0 {
+		in := l.inbound[0]
+		l.inbound = l.inbound[1:]
+		if in.err != nil {
+			text := "message not kept: " + in.err.Error()
+			l.failLocked(errors.New(text), &goawayFrame{code: goawayRefused, retry: l.b.cfg.RefuseRetry, text: text})
+			l.inbound = nil
+			return
+		}
+		l.ack, l.ackDue = in.last, true
+	}
+	l.kick()
+}
+
+// forget takes the marks of messages back that were not kept.
+func (b *Bridge) forget(marks []mqtt.Origin) {
+	batch := new(store.Batch)
+	b.seen.forget(marks, batch)
+	b.cfg.Store.Commit(batch)
+}

@@ -1,0 +1,253 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// link is one connection to another node.
+//
+//	carrier ─Frame→ handle (the connection's goroutine) ─ marks what is due, kick ─┐
+//	queues, announcer, store's writer ───────────────────────────────── kick ─┤
+//	                                                                       run ─Frame→ carrier
+//
+// Only run sends, so that frames leave in the order that it decides: goodbye, acknowledgements, the list of cores,
+// interest, messages. It is the one goroutine of a link; the Bridge waits for it.
+type link struct {
+	b       *Bridge
+	expect  string // the name that must be at the other end; "" = any
+	dialled bool
+	addr    string
+	log     *slog.Logger
+
+	wake chan struct{} // cap 1
+	gone chan struct{} // closed by end: nothing happens any more
+
+	reading sync.Mutex // held while a frame is handled
+
+	mu      sync.Mutex
+	carrier mqtt.Carrier
+	stage   stage
+	rose    bool       // it was up
+	n       *Neighbour // from greeted on
+	theirs  hello
+	credit  credit
+	bye     *goawayFrame // to be sent as the last frame; nil = just close
+	leaving bool         // fail was called
+	err     error        // why
+	closer  *time.Timer
+	retry   time.Duration
+	ack     uint64 // position to acknowledge
+	ackDue  bool
+	inbound []*inbound // DATA frames that are being kept, in order
+
+	listener    *listener       // run only, from up on
+	settled     bool            // interest of the far side is complete; reading only
+	coresSent   *coreList       // run only
+	items, body []byte          // run only: buffers
+	entries     []entry         // run only
+	volatiles   []*mqtt.Message // run only
+}
+
+// stage is how far a link has come:
+//
+//	fresh ─ their HELLO → greeted ─ run sent what it owes → up ─ fail, Closed → over
+type stage byte
+
+const (
+	stageFresh stage = iota
+	stageGreeted
+	stageUp
+	stageOver
+)
+
+// closeGrace is how long a link may take to say goodbye when its connection does not take bytes.
+const closeGrace = time.Second
+
+// errLinkOver answers frames that come after the end.
+var errLinkOver = errors.New("link is over")
+
+func (b *Bridge) newLink(expect, addr string, dialled bool) *link {
+	return &link{
+		b: b, expect: expect, dialled: dialled, addr: addr,
+		log:  b.cfg.Log.With("addr", addr),
+		wake: make(chan struct{}, 1), gone: make(chan struct{}),
+	}
+}
+
+// start gives the link its connection and begins. b.running was counted by the caller.
+func (l *link) start(c mqtt.Carrier) {
+	l.mu.Lock()
+	l.carrier = c
+	l.mu.Unlock()
+	go l.run() // owned by the Bridge, ends with fail or Closed, Bridge.Close waits by b.running
+}
+
+// kick makes run look for work. Does not block.
+func (l *link) kick() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *link) run() {
+	defer l.b.running.Done()
+	defer l.end()
+	handshake := time.NewTimer(l.b.cfg.Handshake)
+	defer handshake.Stop()
+	trim := time.NewTimer(time.Hour)
+	defer trim.Stop()
+	armed := false
+	if l.dialled {
+		if err := l.sendHello(l.b.heldOf(l.expect)); err != nil {
+			l.fail(err, nil)
+		}
+	}
+	for {
+		for l.step() {
+		}
+		if l.isLeaving() {
+			return
+		}
+		if !armed && l.trims() > 0 {
+			armed = true
+			trim.Reset(l.b.cfg.TrimDelay)
+		}
+		select {
+		case <-l.wake:
+		case <-trim.C:
+			armed = false
+			l.trim()
+		case <-handshake.C:
+			if l.stageNow() == stageFresh {
+				l.fail(fmt.Errorf("no HELLO within %v", l.b.cfg.Handshake), nil)
+			}
+		}
+	}
+}
+
+func (l *link) stageNow() stage {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stage
+}
+
+func (l *link) isLeaving() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.leaving
+}
+
+// fail ends the link, with bye as its last frame when it is not nil. The first call counts. Does not block.
+func (l *link) fail(err error, bye *goawayFrame) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failLocked(err, bye)
+}
+
+func (l *link) failLocked(err error, bye *goawayFrame) {
+	if l.leaving {
+		return
+	}
+	l.leaving, l.err, l.bye = true, err, bye
+	if bye != nil && bye.code == goawayRefused {
+		l.retry = max(l.retry, bye.retry)
+	}
+	if c := l.carrier; c != nil {
+		l.closer = time.AfterFunc(closeGrace, func() { c.Close(packet.Success) }) // run may be stuck in Frame
+	}
+	l.kick()
+}
+
+// end takes the link out of everything; the last thing run does.
+func (l *link) end() {
+	l.mu.Lock()
+	bye, carrier, n := l.bye, l.carrier, l.n
+	l.mu.Unlock()
+	reason := packet.Success
+	if bye != nil {
+		l.sayGoodbye(carrier, bye)
+		reason = bye.code.reason()
+	}
+	carrier.Close(reason)
+	l.reading.Lock() // a frame that is being handled comes to its end
+	l.mu.Lock()
+	l.stage = stageOver
+	if l.closer != nil {
+		l.closer.Stop()
+	}
+	l.mu.Unlock()
+	l.reading.Unlock()
+	if l.listener != nil {
+		l.b.announcer.stop(l.listener)
+	}
+	if n != nil {
+		l.trim()
+		n.release(l)
+	}
+	l.b.dismiss(l)
+	close(l.gone)
+}
+
+func (l *link) sayGoodbye(c mqtt.Carrier, bye *goawayFrame) {
+	if err := c.Frame(kindGoaway, bye.append(nil)); err != nil {
+		l.log.Debug("goodbye not sent", "error", err)
+	}
+}
+
+// Closed implements mqtt.LinkEnd.
+func (l *link) Closed(err error) {
+	if err == nil {
+		err = errors.New("connection closed")
+	}
+	l.fail(err, nil)
+}
+
+// wait returns when the link is over, and why.
+func (l *link) wait(ctx context.Context) (retry time.Duration, err error) {
+	select {
+	case <-l.gone:
+	case <-ctx.Done():
+		l.fail(errClosing, l.b.farewell())
+		<-l.gone
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.retry, l.err
+}
+
+func (l *link) wasUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.rose
+}
+
+// farEnd is who is there, and how far the link has come.
+func (l *link) farEnd() (name string, s stage) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.theirs.name, l.stage
+}
+
+// reason is what a goodbye is called in DISCONNECT.
+func (g goaway) reason() packet.ReasonCode {
+	switch g {
+	case goawayShutdown:
+		return packet.ServerShuttingDown
+	case goawayRefused:
+		return packet.QuotaExceeded
+	case goawayNameInUse:
+		return packet.ClientIdentifierNotValid
+	case goawayReplaced:
+		return packet.SessionTakenOver
+	}
+	return packet.ProtocolError
+}

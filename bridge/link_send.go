@@ -1,0 +1,239 @@
+package bridge
+
+import (
+	"fmt"
+
+	"mangrove/mqtt"
+)
+
+// frameTarget is where a DATA frame ends; a single larger message has a frame to itself.
+const frameTarget = 256 << 10
+
+// trimEvery is how many acknowledged messages at most wait to be removed from the disk.
+const trimEvery = 4096
+
+// step sends one frame, of what is most urgent. It returns false when there is nothing to send.
+func (l *link) step() bool {
+	l.mu.Lock()
+	stage, leaving := l.stage, l.leaving
+	ack, ackDue := l.ack, l.ackDue
+	l.ackDue = false
+	l.mu.Unlock()
+	if leaving || stage == stageFresh {
+		return false
+	}
+	sent, err := false, error(nil)
+	if stage == stageGreeted {
+		sent, err = true, l.rise()
+	} else if ackDue {
+		sent, err = true, l.sendAck(ack)
+	} else {
+		sent, err = l.sendNews()
+	}
+	if err != nil {
+		l.fail(err, nil)
+		return false
+	}
+	return sent
+}
+
+// rise answers HELLO, where that is ours to do, and opens the queues.
+func (l *link) rise() error {
+	if !l.dialled {
+		if err := l.sendHello(l.n.held()); err != nil {
+			return err
+		}
+	}
+	if l.n.scope&(mqtt.ScopePeer|mqtt.ScopeUplink) != 0 {
+		l.listener = l.b.announcer.listen(l.theirs.held, l.kick)
+	}
+	l.mu.Lock()
+	if l.stage == stageGreeted {
+		l.stage, l.rose = stageUp, true
+	}
+	l.mu.Unlock()
+	l.n.opened(l)
+	return nil
+}
+
+// sendNews sends the list of cores, interest, or messages of both lanes.
+func (l *link) sendNews() (sent bool, err error) {
+	if cores := l.b.coreList(); l.n.scope == mqtt.ScopeEdge && cores != l.coresSent {
+		l.coresSent = cores
+		return true, l.frame(kindCores, appendCores(nil, cores.cores))
+	}
+	if l.listener != nil {
+		if f, ok := l.b.announcer.pull(l.listener); ok {
+			return true, l.frame(kindInterest, f.append(nil))
+		}
+	}
+	durable, err := l.sendDurable()
+	if err != nil {
+		return false, err
+	}
+	volatile, err := l.sendVolatile()
+	return durable || volatile, err
+}
+
+func (l *link) frame(kind string, body []byte) error {
+	l.b.metrics.framesOut.Inc()
+	if err := l.carrier.Frame(kind, body); err != nil {
+		return fmt.Errorf("send %s frame: %w", kind, err)
+	}
+	return nil
+}
+
+func (l *link) sendHello(held digest) error {
+	h := hello{
+		name: l.b.cfg.Node, store: l.b.cfg.Store.ID(), role: l.b.cfg.Role, held: held,
+		window: l.b.cfg.Window, windowBytes: l.b.cfg.WindowBytes, attach: l.b.attachNumber(),
+	}
+	return l.frame(kindHello, h.append(nil))
+}
+
+func (l *link) sendAck(position uint64) error {
+	f := ackFrame{lane: laneDurable, position: position, window: l.b.cfg.Window, windowBytes: l.b.cfg.WindowBytes}
+	return l.frame(kindAck, f.append(nil))
+}
+
+// sendDurable sends one frame of the durable lane, if credit and queue have one.
+func (l *link) sendDurable() (sent bool, err error) {
+	l.mu.Lock()
+	c := l.credit
+	l.mu.Unlock()
+	entries, more := l.n.queue.next(l, l.entries[:0], c, frameTarget, l.b.cfg.Now())
+	l.entries = entries
+	defer clear(entries)
+	if len(entries) == 0 {
+		if !more {
+			return false, nil
+		}
+		return l.n.queue.refill(l)
+	}
+	first, count, err := l.gather(entries)
+	if err != nil || count == 0 {
+		return true, err
+	}
+	return true, l.sendData(laneDurable, entries[0].edge, first, count)
+}
+
+// gather writes the entries' items into l.items. What cannot be sent is dropped and counted.
+func (l *link) gather(entries []entry) (first uint64, count int, err error) {
+	l.items = l.items[:0]
+	last := uint64(0)
+	for i := range entries {
+		e := &entries[i]
+		drop, err := l.fetch(e)
+		if err != nil {
+			return 0, 0, err
+		}
+		if drop == "" && len(l.items)+len(l.body)+maxItemByte > l.b.cfg.MaxFrameBytes {
+			drop = dropTooLarge
+		}
+		if drop != "" {
+			l.log.Error("message cannot cross the link", "reason", drop, "position", e.pos, "bytes", len(l.body))
+			l.n.queue.discard(l, e.pos, drop)
+			continue
+		}
+		if count == 0 {
+			first, last = e.pos, e.pos
+		}
+		l.items = appendItem(l.items, last, item{position: e.pos, kind: e.kind, body: l.body})
+		last = e.pos
+		count++
+	}
+	return first, count, nil
+}
+
+// fetch brings an entry's bytes into l.body.
+func (l *link) fetch(e *entry) (drop string, err error) {
+	switch {
+	case e.id == 0:
+		l.body = append(l.body[:0], e.control...)
+		return "", nil
+	case e.msg != nil:
+		l.body = mqtt.AppendMessage(l.body[:0], e.msg)
+	default:
+		if l.body, err = l.b.cfg.Store.Body(e.id); err != nil {
+			return "", fmt.Errorf("read message body: %w", err)
+		}
+	}
+	if len(l.body) == 0 {
+		return dropDamaged, nil
+	}
+	setQoS(l.body, e.qos)
+	return "", nil
+}
+
+// setQoS changes the QoS in the bytes of a message: see mqtt.AppendMessage.
+func setQoS(b []byte, qos byte) { b[0] = b[0]&^3 | qos&3 }
+
+// sendVolatile sends one frame of QoS 0 messages, if there are any.
+func (l *link) sendVolatile() (sent bool, err error) {
+	messages, first := l.n.ring.take(l.volatiles[:0], frameTarget)
+	l.volatiles = messages
+	defer clear(messages)
+	l.items = l.items[:0]
+	last, count := first, 0
+	for i, m := range messages {
+		l.body = mqtt.AppendMessage(l.body[:0], m)
+		setQoS(l.body, 0)
+		if len(l.items)+len(l.body)+maxItemByte > l.b.cfg.MaxFrameBytes {
+			l.b.metrics.dropped(dropTooLarge, 1)
+			continue
+		}
+		position := first + uint64(i)
+		if count == 0 {
+			first, last = position, position
+		}
+		l.items = appendItem(l.items, last, item{position: position, body: l.body})
+		last = position
+		count++
+	}
+	if count == 0 {
+		return len(messages) > 0, nil
+	}
+	if err = l.sendData(laneVolatile, "", first, count); err != nil {
+		l.b.metrics.dropped(dropLinkDown, count)
+	}
+	return true, err
+}
+
+// sendData sends the items gathered in l.items.
+func (l *link) sendData(lane byte, edge string, first uint64, count int) error {
+	frame := appendData(nil, lane, edge, first, count, l.items, l.b.compressor)
+	if cap(l.items) > 2*frameTarget {
+		l.items, l.body = nil, nil
+	}
+	if err := l.frame(kindData, frame); err != nil {
+		return err
+	}
+	l.n.sent.Add(uint64(count))
+	l.b.metrics.sent.Add(count)
+	l.b.metrics.bytesOut.Add(len(frame))
+	return nil
+}
+
+// trims is how many acknowledged messages wait for trim.
+func (l *link) trims() int {
+	l.mu.Lock()
+	n := l.n
+	l.mu.Unlock()
+	if n == nil {
+		return 0
+	}
+	return n.queue.untrimmed()
+}
+
+// trim removes from the disk what was acknowledged.
+func (l *link) trim() {
+	l.mu.Lock()
+	n := l.n
+	l.mu.Unlock()
+	if n == nil {
+		return
+	}
+	if batch := n.queue.trim(); batch != nil {
+		l.b.cfg.Store.Commit(batch)
+	}
+}

@@ -1,0 +1,44 @@
+package bridge
+
+import "mangrove/internal/metrics"
+
+// Reasons of drops: see metrics.Registry.Dropped.
+const (
+	dropQueueFull     = "link-queue-full"     // durable queue at its bound, and the operator chose dropping
+	dropVolatileFull  = "link-buffer-full"    // QoS 0, neighbour slower than its messages come
+	dropLinkDown      = "link-down"           // QoS 0, neighbour not connected
+	dropExpired       = "link-expired"        // message expiry passed in the queue
+	dropDamaged       = "link-damaged"        // record or body could not be read
+	dropTooLarge      = "link-too-large"      // above Config.MaxFrameBytes
+	dropInvalid       = "link-invalid"        // a neighbour sent bytes that are no message, or a topic that may not cross
+	dropNeighbourGone = "link-neighbour-gone" // the neighbour was away for longer than Config.NeighbourExpiry
+)
+
+type bridgeMetrics struct {
+	registry                *metrics.Registry
+	sent, received, repeats *metrics.Counter // messages
+	beyondWindow            *metrics.Counter // taken for new because too old to tell
+	framesOut, framesIn     *metrics.Counter
+	bytesOut, bytesIn       *metrics.Counter // of DATA frames
+	dials, dialErrors       *metrics.Counter
+	handedOver              *metrics.Counter
+}
+
+func newMetrics(r *metrics.Registry) bridgeMetrics {
+	return bridgeMetrics{
+		registry:     r,
+		sent:         r.Counter("mangrove_link_messages_sent_total"),
+		received:     r.Counter("mangrove_link_messages_received_total"),
+		repeats:      r.Counter("mangrove_link_messages_repeated_total"),
+		beyondWindow: r.Counter("mangrove_link_messages_beyond_window_total"),
+		framesOut:    r.Counter("mangrove_link_frames_sent_total"),
+		framesIn:     r.Counter("mangrove_link_frames_received_total"),
+		bytesOut:     r.Counter("mangrove_link_bytes_sent_total"),
+		bytesIn:      r.Counter("mangrove_link_bytes_received_total"),
+		dials:        r.Counter("mangrove_link_dials_total"),
+		dialErrors:   r.Counter("mangrove_link_dial_errors_total"),
+		handedOver:   r.Counter("mangrove_link_messages_handed_over_total"),
+	}
+}
+
+func (m *bridgeMetrics) dropped(reason string, n int) { m.registry.Dropped(reason).Add(n) }

@@ -1,0 +1,225 @@
+package bridge
+
+import (
+	"fmt"
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+)
+
+// An edge that has moved to another core:
+//
+//	here ─ edgeAt from Y ─→ moved: ghost takes what other cores still send here ─┐
+//	                               queue for the edge ──────────────────────────┴─ mover ─→ queue for Y, "for edge"
+//	moved ─ the edge attaches here again ─→ here
+//	moved ─ Config.MovedLinger, queue empty ─→ forgotten
+
+// movedTo takes the news that the edge is attached to another core, unless it is old.
+func (n *Neighbour) movedTo(core string, c edgeAt, batch *store.Batch) {
+	rec, live := n.snapshot(), n.link.Load()
+	switch {
+	case rec.store == c.store && c.attach <= rec.attach:
+		return // it has been here since, or moved on since
+	case rec.store != c.store && live != nil:
+		n.b.cfg.Log.Warn("two edges of one name", "edge", n.name, "here", rec.store, "store", c.store, "at", core)
+		return
+	}
+	if live != nil {
+		live.fail(errReplaced, &goawayFrame{code: goawayReplaced, text: errReplaced.Error()})
+	}
+	n.wantsMu.Lock()
+	defer n.wantsMu.Unlock()
+	was := n.takerLocked()
+	n.update(batch, func(r *record) {
+		r.moved, r.movedTo, r.store, r.attach = n.b.cfg.Now(), core, c.store, c.attach
+	})
+	n.storeID.Store(c.store)
+	n.swapLocked(was)
+	n.b.cfg.Log.Info("edge moved", "edge", n.name, "to", core)
+	n.startMoving()
+}
+
+// stopMoving is called when the edge attaches here again.
+func (n *Neighbour) stopMoving() {
+	n.wantsMu.Lock()
+	defer n.wantsMu.Unlock()
+	if m := n.mover.Swap(nil); m != nil {
+		m.stop()
+		<-m.done
+	}
+	was := n.takerLocked()
+	n.mu.Lock()
+	n.rec.moved, n.rec.movedTo = time.Time{}, "" // written with the rest by acquaint
+	n.mu.Unlock()
+	n.swapLocked(was)
+}
+
+// swapLocked gives the filters of was to who stands in the Router now. For a moment both take messages: the
+// edge recognises repeats, but could not know of a gap. The caller holds wantsMu.
+func (n *Neighbour) swapLocked(was mqtt.Subscriber) {
+	is := n.takerLocked()
+	if is == was {
+		return
+	}
+	for filter, qos := range n.wants.filters {
+		n.subscribe(is, filter, qos)
+	}
+	for filter := range n.wants.filters {
+		n.b.cfg.Router.Unsubscribe(was, filter)
+	}
+}
+
+// mover hands the queue of an edge that moved over to the queue of the core it moved to.
+type mover struct {
+	n    *Neighbour
+	wake chan struct{} // cap 1
+	quit chan struct{}
+	done chan struct{}
+	kept chan error // of the batch under way; cap 1
+}
+
+// startMoving begins or goes on; the caller holds wantsMu, or nobody else knows n yet.
+func (n *Neighbour) startMoving() {
+	if m := n.mover.Load(); m != nil {
+		m.kick()
+		return
+	}
+	if !n.b.begin() {
+		return
+	}
+	m := &mover{n: n, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), kept: make(chan error, 1)}
+	n.mover.Store(m)
+	go m.run() // owned by the Neighbour; ended by stopMoving or Bridge.Close, which wait for it
+}
+
+func (m *mover) kick() {
+	select {
+	case m.wake <- struct{}{}:
+	default:
+	}
+}
+
+// stop is called once, by who took the mover out of its Neighbour.
+func (m *mover) stop() { close(m.quit) }
+
+// moverRetry is the pause after an error.
+const moverRetry = time.Second
+
+func (m *mover) run() {
+	defer m.n.b.running.Done()
+	defer close(m.done)
+	q := &m.n.queue
+	q.attach(m)
+	defer q.detach(m)
+	defer m.n.trim()
+	retry := time.NewTimer(time.Hour)
+	defer retry.Stop()
+	for {
+		more, err := m.step()
+		if err != nil {
+			m.n.b.cfg.Log.Error("hand over messages of an edge that moved", "edge", m.n.name, "error", err)
+			q.attach(m) // from the front again
+			retry.Reset(moverRetry)
+		}
+		if more && err == nil && !m.stopped() {
+			continue
+		}
+		select {
+		case <-m.wake:
+		case <-retry.C:
+		case <-m.quit:
+			return
+		case <-m.n.b.ctx.Done():
+			return
+		}
+	}
+}
+
+func (m *mover) stopped() bool {
+	select {
+	case <-m.quit:
+		return true
+	case <-m.n.b.ctx.Done():
+		return true
+	default:
+		return false
+	}
+}
+
+// step moves up to one frame's worth in one batch and waits until it is stable.
+func (m *mover) step() (more bool, err error) {
+	b, q := m.n.b, &m.n.queue
+	target := b.lookup(m.n.snapshot().movedTo)
+	if target == nil {
+		return false, nil
+	}
+	entries, refill := q.next(m, nil, credit{messages: maxItems, bytes: frameTarget}, frameTarget, b.cfg.Now())
+	if len(entries) == 0 {
+		if !refill {
+			return false, nil
+		}
+		return q.refill(m)
+	}
+	batch := new(store.Batch)
+	for _, e := range entries {
+		if err := m.move(e, &target.queue, batch); err != nil {
+			return false, err
+		}
+	}
+	batch.Notify(m, 0)
+	b.cfg.Store.Commit(batch)
+	if err := <-m.kept; err != nil {
+		return false, err
+	}
+	q.ack(m, entries[len(entries)-1].pos)
+	b.metrics.handedOver.Add(len(entries))
+	return true, nil
+}
+
+// Committed implements store.Waiter.
+func (m *mover) Committed(_ uint64, err error) { m.kept <- err }
+
+// move writes one entry into the other queue and out of this one.
+func (m *mover) move(e entry, to *queue, batch *store.Batch) error {
+	body, err := m.n.b.cfg.Store.Body(e.id)
+	if err != nil {
+		return fmt.Errorf("read message body: %w", err)
+	}
+	if body == nil {
+		m.n.queue.discard(m, e.pos, dropDamaged)
+		return nil
+	}
+	moved := entry{id: e.id, size: e.size, expires: e.expires, qos: e.qos, kind: e.kind, edge: m.n.name}
+	to.append(moved, batch, func(dst []byte) []byte { return append(dst, body...) })
+	batch.Delete(store.LinkQueues, m.n.queue.key(e.pos))
+	return nil
+}
+
+// takeFor queues a message that another core kept for an edge. It was published there already: it goes to
+// that edge only, which recognises what it has.
+func (b *Bridge) takeFor(edge string, it item, batch *store.Batch) {
+	n := b.lookup(edge)
+	if n == nil || n.scope != mqtt.ScopeEdge {
+		b.metrics.dropped(dropNeighbourGone, 1)
+		return
+	}
+	m, err := decodeMessage(it.body)
+	if err != nil {
+		b.cfg.Log.Warn("message handed over is not valid", "edge", edge, "error", err)
+		b.metrics.dropped(dropInvalid, 1)
+		return
+	}
+	if m.Origin.Store == n.storeID.Load() {
+		return
+	}
+	e := entry{id: b.cfg.Store.NextID(), size: m.Size(), expires: expiryOf(m), qos: m.QoS, kind: it.kind}
+	n.queue.append(e, batch, func(dst []byte) []byte { return append(dst, it.body...) })
+}
+
+// trim removes from the disk what left the queue.
+func (n *Neighbour) trim() {
+	if batch := n.queue.trim(); batch != nil {
+		n.b.cfg.Store.Commit(batch)
+	}
+}

@@ -1,0 +1,147 @@
+package bridge
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+)
+
+// Neighbour is what this node knows of another one, whether connected or not: who it is, what it wants, and
+// what it is still owed. For the Router it is one more subscriber.
+//
+//	Router ─Deliver→ ┬ queue (durable lane)  ┐
+//	                 └ ring  (volatile lane) ┴─→ link, while there is one
+//
+// Safe for concurrent use.
+type Neighbour struct {
+	b     *Bridge
+	name  string
+	scope mqtt.Scope
+	queue queue
+	ring  ring
+	ghost ghost
+
+	storeID atomic.Uint64 // record.store, for Deliver
+	link    atomic.Pointer[link]
+	mover   atomic.Pointer[mover] // while the edge is at another core
+
+	sent, received, repeats atomic.Uint64 // messages
+
+	wantsMu  sync.Mutex // one change of interest at a time; taken before mu
+	wants    interestSet
+	incoming *interestSet // snapshot that is being received
+
+	mu        sync.Mutex
+	rec       record
+	since     time.Time // of the state
+	lastError string
+	addr      string // of the link, or what is dialled
+	dialling  bool
+}
+
+// ghost stands in the Router for an edge that has moved to another core: it takes what other cores still
+// send here for that edge, and does not count as interest.
+type ghost struct{ n *Neighbour }
+
+func (b *Bridge) newNeighbour(name string, rec record) *Neighbour {
+	n := &Neighbour{b: b, name: name, scope: rec.scope, rec: rec, since: b.cfg.Now()}
+	n.ghost.n = n
+	n.storeID.Store(rec.store)
+	n.queue = queue{
+		st: b.cfg.Store, num: rec.num, changed: n.wake, dropped: b.metrics.dropped,
+		limits: queueLimits{messages: b.cfg.MaxQueueMessages, bytes: b.cfg.MaxQueueBytes, whenFull: b.cfg.WhenFull},
+	}
+	n.ring = ring{maxMessages: b.cfg.MaxVolatileMessages, maxBytes: b.cfg.MaxVolatileBytes, dropped: b.metrics.dropped}
+	return n
+}
+
+// Deliver implements mqtt.Subscriber.
+func (n *Neighbour) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
+	if n.scope == mqtt.ScopePeer && m.Retain {
+		return // Bridge.Deliver gives it to all peers
+	}
+	if n.loops(m) {
+		return
+	}
+	r.Count()
+	n.take(m, d.QoS, itemMessage, r)
+}
+
+// loops tells that m must not go there: it came from there, or is not for other nodes.
+func (n *Neighbour) loops(m *mqtt.Message) bool {
+	switch {
+	case m.From.Scope == n.scope && (n.scope == mqtt.ScopePeer || m.From.Name == n.name):
+		return true // between cores one hop is enough: each tells all others itself
+	case m.Origin.Store != 0 && m.Origin.Store == n.storeID.Load():
+		return true
+	}
+	return !crosses(m.Topic)
+}
+
+// crosses tells whether messages of a topic go over links.
+func crosses(topic string) bool { return topic != "" && topic[0] != '$' }
+
+// take queues m. Retained messages are kept at any QoS: the state of all nodes is to be the same in the end.
+func (n *Neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
+	if qos > 0 || m.Retain {
+		n.queue.add(m, min(qos, m.QoS), kind, r)
+		return
+	}
+	if n.ring.add(m) {
+		n.wake()
+	}
+}
+
+// ClientID implements mqtt.Subscriber.
+func (n *Neighbour) ClientID() string { return n.name }
+
+// Scope implements mqtt.Subscriber.
+func (n *Neighbour) Scope() mqtt.Scope { return n.scope }
+
+// Online implements mqtt.Subscriber.
+func (n *Neighbour) Online() bool { return n.link.Load() != nil }
+
+// Deliver implements mqtt.Subscriber.
+func (g *ghost) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
+	if m.From.Scope == mqtt.ScopePeer && !g.n.loops(m) && d.QoS > 0 {
+		r.Count()
+		g.n.take(m, d.QoS, itemMessage, r)
+	}
+}
+
+// ClientID implements mqtt.Subscriber.
+func (g *ghost) ClientID() string { return g.n.name }
+
+// Scope implements mqtt.Subscriber.
+func (g *ghost) Scope() mqtt.Scope { return mqtt.ScopeTap }
+
+// Online implements mqtt.Subscriber.
+func (g *ghost) Online() bool { return false }
+
+// wake tells whoever empties the queues that there is something. Does not block.
+func (n *Neighbour) wake() {
+	if l := n.link.Load(); l != nil {
+		l.kick()
+	}
+	if m := n.mover.Load(); m != nil {
+		m.kick()
+	}
+}
+
+// update changes the record and writes it into b.
+func (n *Neighbour) update(b *store.Batch, change func(*record)) {
+	n.mu.Lock()
+	change(&n.rec)
+	b.Put(store.Neighbours, []byte(n.name), n.rec.append(nil))
+	n.mu.Unlock()
+}
+
+// snapshot returns the record as it is now.
+func (n *Neighbour) snapshot() record {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rec
+}

@@ -1,0 +1,200 @@
+package bridge
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
+)
+
+// interestKey is where a filter of a neighbour lies in table Interest.
+func interestKey(num uint64, filter string) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(filter)), num), filter...)
+}
+
+// loadWants reads the interest that was announced before the restart and registers it.
+func (n *Neighbour) loadWants() error {
+	n.wantsMu.Lock()
+	defer n.wantsMu.Unlock()
+	err := n.b.cfg.Store.Scan(store.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""), func(k, v []byte) bool {
+		if len(k) > 8 && len(v) == 1 && v[0] <= 2 {
+			n.wants.put(string(k[8:]), v[0])
+		}
+		return true // what is damaged is missing in the digest, and announced again
+	})
+	if err != nil {
+		return fmt.Errorf("load interest of neighbour %q: %w", n.name, err)
+	}
+	taker := n.takerLocked()
+	for filter, qos := range n.wants.filters {
+		n.subscribe(taker, filter, qos)
+	}
+	return nil
+}
+
+// takerLocked is who stands in the Router for the neighbour; the caller holds wantsMu.
+func (n *Neighbour) takerLocked() mqtt.Subscriber {
+	if n.snapshot().moved.IsZero() {
+		return n
+	}
+	return &n.ghost
+}
+
+func (n *Neighbour) subscribe(s mqtt.Subscriber, filter string, qos byte) {
+	n.b.cfg.Router.Subscribe(s, mqtt.Subscription{Filter: filter, QoS: qos, RetainAsPublished: true})
+}
+
+// hear takes an INTEREST frame. complete tells that no snapshot is under way.
+func (n *Neighbour) hear(f interestFrame) (complete bool, err error) {
+	n.wantsMu.Lock()
+	defer n.wantsMu.Unlock()
+	if f.first {
+		n.incoming = new(interestSet)
+	}
+	if n.incoming == nil {
+		return true, n.changeLocked(f.entries)
+	}
+	for _, w := range f.entries {
+		n.incoming.put(w.filter, w.qos)
+	}
+	if len(n.incoming.filters) > n.b.cfg.MaxInterest {
+		n.incoming = nil
+		return false, errTooManyFilters
+	}
+	if !f.last {
+		return false, nil
+	}
+	changes := n.diffLocked()
+	n.incoming = nil
+	return true, n.changeLocked(changes)
+}
+
+var errTooManyFilters = errors.New("interest has too many filters")
+
+// diffLocked is what leads from wants to incoming.
+func (n *Neighbour) diffLocked() (changes []want) {
+	for filter, qos := range n.incoming.filters {
+		if had, ok := n.wants.filters[filter]; !ok || had != qos {
+			changes = append(changes, want{filter: filter, qos: qos})
+		}
+	}
+	for filter := range n.wants.filters {
+		if _, ok := n.incoming.filters[filter]; !ok {
+			changes = append(changes, want{filter: filter, gone: true})
+		}
+	}
+	return changes
+}
+
+// changeLocked registers changes of interest, then keeps them. An edge is sent the retained messages of filters that are
+// new; the filter is kept in the last batch of those.
+func (n *Neighbour) changeLocked(changes []want) error {
+	batch := new(store.Batch)
+	taker := n.takerLocked()
+	for _, w := range changes {
+		if !mayWant(w.filter) {
+			continue
+		}
+		if w.gone {
+			n.b.cfg.Router.Unsubscribe(taker, w.filter)
+			n.wants.remove(w.filter)
+			batch.Delete(store.Interest, interestKey(n.rec.num, w.filter))
+		} else {
+			batch = n.wantLocked(taker, w, batch)
+		}
+		if batch.Size() > replayBatch {
+			n.b.cfg.Store.Commit(batch)
+			batch = new(store.Batch)
+		}
+		if len(n.wants.filters) > n.b.cfg.MaxInterest {
+			return errTooManyFilters
+		}
+	}
+	n.b.cfg.Store.Commit(batch)
+	return nil
+}
+
+func (n *Neighbour) wantLocked(taker mqtt.Subscriber, w want, batch *store.Batch) *store.Batch {
+	n.subscribe(taker, w.filter, w.qos)
+	if _, existed := n.wants.put(w.filter, w.qos); !existed && n.scope == mqtt.ScopeEdge {
+		batch = n.replay(w.filter, w.qos, batch)
+	}
+	batch.Put(store.Interest, interestKey(n.rec.num, w.filter), []byte{w.qos})
+	return batch
+}
+
+// mayWant tells whether a neighbour may ask for filter.
+func mayWant(filter string) bool {
+	return topic.CheckFilter(filter, topic.MaxLevels) == nil && !strings.HasPrefix(filter, "$")
+}
+
+// forgetWants drops all interest: a fresh node has taken the name.
+func (n *Neighbour) forgetWants(batch *store.Batch) {
+	n.wantsMu.Lock()
+	defer n.wantsMu.Unlock()
+	taker := n.takerLocked()
+	for filter := range n.wants.filters {
+		n.b.cfg.Router.Unsubscribe(taker, filter)
+	}
+	n.wants, n.incoming = interestSet{}, nil
+	batch.DeleteRange(store.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
+}
+
+// held sums up the interest that this node holds of the neighbour.
+func (n *Neighbour) held() digest {
+	n.wantsMu.Lock()
+	defer n.wantsMu.Unlock()
+	return n.wants.digest
+}
+
+// replayBatch is the size in bytes at which a batch of retained messages is committed and another begun.
+const replayBatch = 256 << 10
+
+// replay queues the retained messages that match filter. It returns the batch to go on with: earlier ones
+// are committed.
+func (n *Neighbour) replay(filter string, qos byte, batch *store.Batch) *store.Batch {
+	if n.b.cfg.Retained == nil {
+		return batch
+	}
+	var topics []string
+	n.b.cfg.Retained.Match(filter, n.b.cfg.Now(), func(m *mqtt.Message) bool {
+		if crosses(m.Topic) && m.Origin.Store != n.storeID.Load() {
+			topics = append(topics, m.Topic)
+		}
+		return true
+	})
+	for _, name := range topics {
+		r := mqtt.NewReceipt(batch, nil)
+		n.queue.addFresh(func() *mqtt.Message { return n.b.retained(name) }, qos, itemReplay, r)
+		if r.Err() != nil {
+			n.b.metrics.dropped(dropQueueFull, 1)
+		}
+		r.Close()
+		if batch.Size() > replayBatch {
+			n.b.cfg.Store.Commit(batch)
+			batch = new(store.Batch)
+		}
+	}
+	return batch
+}
+
+// retained finds the retained message of one topic, with a body id; nil when there is none.
+func (b *Bridge) retained(name string) (found *mqtt.Message) {
+	if b.cfg.Retained == nil {
+		return nil
+	}
+	b.cfg.Retained.Match(name, b.cfg.Now(), func(m *mqtt.Message) bool {
+		found = m
+		return false
+	})
+	if found != nil && found.ID == 0 {
+		numbered := *found
+		numbered.ID = b.cfg.Store.NextID()
+		return &numbered
+	}
+	return found
+}

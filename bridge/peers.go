@@ -1,0 +1,136 @@
+package bridge
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"mangrove/mqtt"
+)
+
+// Peer is another core as membership knows it.
+type Peer struct {
+	Name    string
+	Store   uint64 // its store id; 0 = not known. Told for information: HELLO decides.
+	Addr    string // of its listener for links, as mqtt/transport.ParseAddr reads it
+	Weight  int
+	Suspect bool
+}
+
+// coreList is what edges are told; replaced as a whole.
+type coreList struct{ cores []Core }
+
+func (b *Bridge) coreList() *coreList { return b.cores.Load() }
+
+// SetPeers tells a core of all cores; this node itself may be among them, so that edges hear of it too. Of each pair the node
+// with the lower name dials. A peer that is not listed any more is not dialled; what it is owed stays for
+// Config.NeighbourExpiry. Calls after Close do nothing.
+func (b *Bridge) SetPeers(peers []Peer) {
+	b.setCoreList(peers)
+	listed := map[string]Peer{}
+	for _, p := range peers {
+		if p.Name == "" || p.Name == b.cfg.Node {
+			continue
+		}
+		if _, err := b.meet(p.Name, mqtt.ScopePeer); err != nil {
+			return
+		}
+		listed[p.Name] = p
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for name, d := range b.dialers {
+		if p, ok := listed[name]; ok && p.Addr != "" {
+			d.setAddr(p.Addr)
+		} else {
+			d.cancel()
+			delete(b.dialers, name)
+		}
+	}
+	for name, p := range listed {
+		if b.dialers[name] == nil && p.Addr != "" && b.cfg.Node < name && !b.closed {
+			b.startDialerLocked(p)
+		}
+	}
+}
+
+func (b *Bridge) setCoreList(peers []Peer) {
+	list := new(coreList)
+	for _, p := range peers {
+		if p.Name != "" && p.Addr != "" && len(list.cores) < maxCores {
+			list.cores = append(list.cores, Core{Name: p.Name, Addr: p.Addr, Weight: p.Weight, Suspect: p.Suspect})
+		}
+	}
+	slices.SortFunc(list.cores, func(x, y Core) int { return compareStrings(x.Name, y.Name) })
+	if slices.Equal(list.cores, b.coreList().cores) {
+		return
+	}
+	b.cores.Store(list)
+	for _, n := range b.withScope(mqtt.ScopeEdge) {
+		n.wake()
+	}
+}
+
+// listed tells whether membership knows a peer: it is not forgotten then.
+func (b *Bridge) listed(name string) bool {
+	return slices.ContainsFunc(b.coreList().cores, func(c Core) bool { return c.Name == name })
+}
+
+// peerDialer keeps up the link to one peer.
+type peerDialer struct {
+	b       *Bridge
+	name    string
+	cancel  context.CancelFunc
+	changed chan struct{} // addr is another; cap 1
+
+	mu   sync.Mutex
+	addr string
+}
+
+func (b *Bridge) startDialerLocked(p Peer) {
+	ctx, cancel := context.WithCancel(b.ctx)
+	d := &peerDialer{b: b, name: p.Name, addr: p.Addr, cancel: cancel, changed: make(chan struct{}, 1)}
+	b.dialers[p.Name] = d
+	b.running.Add(1)
+	go d.run(ctx) // owned by the Bridge, ends with SetPeers or Close, which waits by running
+}
+
+func (d *peerDialer) setAddr(addr string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.addr == addr {
+		return
+	}
+	d.addr = addr
+	select {
+	case d.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (d *peerDialer) address() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.addr
+}
+
+func (d *peerDialer) run(ctx context.Context) {
+	defer d.b.running.Done()
+	defer d.cancel()
+	for failures := 0; ctx.Err() == nil; failures++ {
+		n := d.b.lookup(d.name)
+		if n != nil {
+			n.setDialling(d.address())
+		}
+		up, retry, err := d.b.attempt(ctx, d.name, d.address(), nil)
+		if up {
+			failures = 0
+		}
+		if n != nil {
+			n.noteFailure(err)
+		}
+		if ctx.Err() != nil || !d.b.pause(ctx, failures, retry, d.changed) {
+			return
+		}
+	}
+}

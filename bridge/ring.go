@@ -1,0 +1,90 @@
+package bridge
+
+import (
+	"sync"
+
+	"mangrove/mqtt"
+)
+
+// ring is the volatile lane to one neighbour: QoS 0 messages that wait for the connection. At its bounds the
+// oldest goes; without a connection all do. Safe for concurrent use.
+type ring struct {
+	maxMessages, maxBytes int
+	dropped               func(reason string, n int) // called with mu
+
+	mu       sync.Mutex
+	open     bool
+	messages []*mqtt.Message // a circle: n from head
+	head, n  int
+	bytes    int
+	sent     uint64 // positions given so far
+}
+
+// add queues m or drops something, counted. It reports whether there was nothing before.
+func (r *ring) add(m *mqtt.Message) (first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.open {
+		r.dropped(dropLinkDown, 1)
+		return false
+	}
+	for r.n > 0 && (r.n == r.maxMessages || r.bytes+m.Size() > r.maxBytes) {
+		r.pop()
+		r.dropped(dropVolatileFull, 1)
+	}
+	if r.n == len(r.messages) {
+		r.grow()
+	}
+	r.messages[(r.head+r.n)%len(r.messages)] = m
+	r.n++
+	r.bytes += m.Size()
+	return r.n == 1
+}
+
+func (r *ring) grow() {
+	larger := make([]*mqtt.Message, max(16, min(2*len(r.messages), r.maxMessages)))
+	for i := range r.n {
+		larger[i] = r.messages[(r.head+i)%len(r.messages)]
+	}
+	r.messages, r.head = larger, 0
+}
+
+func (r *ring) pop() *mqtt.Message {
+	m := r.messages[r.head]
+	r.messages[r.head] = nil
+	r.head = (r.head + 1) % len(r.messages)
+	r.n--
+	r.bytes -= m.Size()
+	return m
+}
+
+// take removes the messages of one frame; first is the position of the first.
+func (r *ring) take(dst []*mqtt.Message, maxBytes int) (found []*mqtt.Message, first uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first = r.sent + 1
+	for size := 0; r.n > 0 && len(dst) < maxItems; {
+		next := r.messages[r.head].Size()
+		if len(dst) > 0 && size+next > maxBytes {
+			break
+		}
+		size += next
+		dst = append(dst, r.pop())
+		r.sent++
+	}
+	return dst, first
+}
+
+// setOpen says whether there is a connection. Closing drops what waits.
+func (r *ring) setOpen(open bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.open = open
+	if open {
+		return
+	}
+	if r.n > 0 {
+		r.dropped(dropLinkDown, r.n)
+	}
+	r.messages, r.head, r.n, r.bytes = nil, 0, 0, 0
+}

@@ -1,0 +1,83 @@
+package bridge
+
+import (
+	"time"
+
+	"mangrove/mqtt"
+)
+
+// LinkStatus is how things stand with one neighbour.
+type LinkStatus struct {
+	Name            string // node name; of an edge's uplink the core it is linked to, or "" when there is none
+	Scope           mqtt.Scope
+	State           string    // up, connecting, down, moved
+	Addr            string    // of the link, or what is dialled
+	Since           time.Time // of the state
+	BacklogMessages int
+	BacklogBytes    int
+	Sent            uint64 // messages since start
+	Received        uint64
+	Repeats         uint64 // recognised and not taken in again
+	LastError       string // why it is not up
+}
+
+// Status lists the neighbours by name.
+func (b *Bridge) Status() []LinkStatus {
+	all := b.all()
+	found := make([]LinkStatus, 0, len(all))
+	for _, n := range all {
+		found = append(found, n.status())
+	}
+	return found
+}
+
+func (n *Neighbour) status() LinkStatus {
+	s := LinkStatus{Name: n.name, Scope: n.scope, Sent: n.sent.Load(), Received: n.received.Load(), Repeats: n.repeats.Load()}
+	s.BacklogMessages, s.BacklogBytes = n.queue.backlog()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	s.Addr, s.Since, s.LastError = n.addr, n.since, n.lastError
+	up := false
+	if n.scope == mqtt.ScopeUplink {
+		s.Name = ""
+	}
+	if l := n.link.Load(); l != nil {
+		name, stage := l.farEnd()
+		if up = stage == stageUp; n.scope == mqtt.ScopeUplink {
+			s.Name = name
+		}
+	}
+	switch {
+	case up:
+		s.State = "up"
+	case !n.rec.moved.IsZero():
+		s.State, s.Since = "moved", n.rec.moved
+	case n.dialling || n.link.Load() != nil:
+		s.State = "connecting"
+	default:
+		s.State = "down"
+	}
+	return s
+}
+
+// setDialling notes that an address is being dialled.
+func (n *Neighbour) setDialling(addr string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.dialling {
+		n.dialling, n.since = true, n.b.cfg.Now()
+	}
+	n.addr = addr
+}
+
+// noteFailure notes why an attempt, or the link that came of it, ended.
+func (n *Neighbour) noteFailure(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err != nil {
+		n.lastError = err.Error()
+	}
+	if n.link.Load() == nil {
+		n.dialling = false
+	}
+}

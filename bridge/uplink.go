@@ -1,0 +1,161 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+)
+
+// uplink keeps an edge linked to one of the cores: whichever it is, the queue is the same.
+//
+//	seeds (configuration) ┐
+//	CORES frames, disk    ┴→ candidates ─ balance → order ─ attempt, attempt, … pause ─ again
+type uplink struct {
+	b       *Bridge
+	n       *Neighbour
+	changed chan struct{} // there is something to dial, or something else; cap 1
+
+	mu      sync.Mutex
+	balance balance
+	seeds   []string
+	learn   bool
+	known   []Core
+	started bool
+}
+
+// newUplink registers the cores as a neighbour. Nothing is dialled before SetCores.
+func newUplink(b *Bridge) *uplink {
+	n, err := b.meet(uplinkName, mqtt.ScopeUplink)
+	if err != nil || n == nil {
+		panic(fmt.Sprintf("BUG: no neighbour record for the uplink: %v", err))
+	}
+	for _, filter := range b.cfg.UplinkFilters {
+		n.subscribe(n, filter, 2)
+	}
+	pick, err := newBalance(b.cfg.Balance, b.cfg.Node, b.cfg.Rand)
+	if err != nil {
+		panic(fmt.Sprintf("BUG: Config was checked: %v", err))
+	}
+	return &uplink{b: b, n: n, changed: make(chan struct{}, 1), known: n.snapshot().cores, balance: pick}
+}
+
+// SetCores tells an edge where to find cores: the addresses of its configuration, and with learn also those that
+// cores tell of, as long as there is a list. It may be called again. Calls on a core or after Close do nothing.
+func (b *Bridge) SetCores(seeds []string, learn bool) {
+	u := b.uplink
+	if u == nil {
+		return
+	}
+	u.mu.Lock()
+	u.seeds, u.learn = slices.Clone(seeds), learn
+	start := !u.started
+	u.started = true
+	u.mu.Unlock()
+	u.poke()
+	if start && b.begin() {
+		go u.run() // owned by the Bridge, ends with ctx, Close waits by running
+	}
+}
+
+func (u *uplink) poke() {
+	select {
+	case u.changed <- struct{}{}:
+	default:
+	}
+}
+
+// learnCores takes the list that a core tells, and keeps it.
+func (b *Bridge) learnCores(cores []Core) {
+	u := b.uplink
+	u.mu.Lock()
+	same := slices.Equal(u.known, cores)
+	u.known = cores
+	u.mu.Unlock()
+	if same {
+		return
+	}
+	batch := new(store.Batch)
+	u.n.update(batch, func(r *record) { r.cores = cores })
+	b.cfg.Store.Commit(batch)
+}
+
+// candidates are the cores in the order they are to be tried.
+func (u *uplink) candidates() []Core {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var named, seeds []Core
+	if u.learn {
+		named = u.known
+	}
+	for _, addr := range u.seeds {
+		if !slices.ContainsFunc(named, func(c Core) bool { return c.Addr == addr }) {
+			seeds = append(seeds, Core{Addr: addr})
+		}
+	}
+	return append(inOrder(u.balance, named), inOrder(u.balance, seeds)...)
+}
+
+func (u *uplink) run() {
+	defer u.b.running.Done()
+	ctx := u.b.ctx
+	for failures := 0; ctx.Err() == nil; {
+		order := u.candidates()
+		if len(order) == 0 {
+			select {
+			case <-u.changed:
+			case <-ctx.Done():
+			}
+			continue
+		}
+		failures = u.round(ctx, order, failures)
+	}
+}
+
+// round tries cores until one was up for a while, or all have failed.
+func (u *uplink) round(ctx context.Context, order []Core, failures int) int {
+	for _, c := range order {
+		u.n.setDialling(c.Addr)
+		up, retry, err := u.b.attempt(ctx, c.Name, c.Addr, u.attach)
+		u.n.noteFailure(err)
+		if up {
+			failures = 0
+		} else {
+			failures++
+		}
+		if ctx.Err() != nil || !u.b.pause(ctx, failures/len(order), retry, nil) || up {
+			return failures
+		}
+	}
+	return failures
+}
+
+// attach counts an attachment, on disk before the core hears of it: the higher number is the later one.
+func (u *uplink) attach() error {
+	batch := new(store.Batch)
+	u.n.update(batch, func(r *record) { r.attach++ })
+	kept := make(waiter, 1)
+	batch.Notify(kept, 0)
+	u.b.cfg.Store.Commit(batch)
+	if err := <-kept; err != nil {
+		return fmt.Errorf("keep attach number: %w", err)
+	}
+	return nil
+}
+
+// attachNumber is the number of the current attachment; 0 on a core.
+func (b *Bridge) attachNumber() uint64 {
+	if b.uplink == nil {
+		return 0
+	}
+	return b.uplink.n.snapshot().attach
+}
+
+// waiter hands the outcome of one batch to who waits for it; cap 1.
+type waiter chan error
+
+// Committed implements store.Waiter.
+func (w waiter) Committed(_ uint64, err error) { w <- err }
