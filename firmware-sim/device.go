@@ -66,9 +66,8 @@ type action struct {
 type verb byte
 
 const (
-	connect   verb = iota // answered with connected or disconnected
-	subscribe             // to its commands
-	send                  // QoS 1 and 2 are answered with acknowledged
+	connect verb = iota // and have its commands subscribed; answered with connected or disconnected
+	send                // QoS 1 and 2 are answered with acknowledged
 )
 
 func newDevice(id, run, site string, m model, lim limits, rng *rand.Rand) *device {
@@ -116,15 +115,12 @@ func (d *device) jitter(wait time.Duration) time.Duration {
 	return time.Duration(float64(wait) * (0.9 + 0.2*d.rng.Float64()))
 }
 
-// connected follows CONNACK; present means the broker remembers the session, with its subscription.
-func (d *device) connected(now time.Time, present bool) (todo []action) {
+// connected follows CONNACK and, when the broker did not remember the session, SUBACK.
+func (d *device) connected(now time.Time) []action {
 	d.state, d.attempts = online, 0
 	d.boots++
-	if !present {
-		todo = append(todo, action{do: subscribe})
-	}
 	d.birth(now)
-	return append(todo, d.pump()...)
+	return d.pump()
 }
 
 // birth says that the device is there. One that waits in the outbox is enough.
@@ -206,6 +202,24 @@ func (d *device) pump() (todo []action) {
 		d.outbox = nil // lets the memory behind it go
 	}
 	return todo
+}
+
+// putBack takes sends of pump that could not be done, for the next pump.
+func (d *device) putBack(undone []action) {
+	var back []Outgoing
+	for _, a := range undone {
+		if a.do != send {
+			continue
+		}
+		if a.out.QoS > 0 {
+			d.inflight--
+		}
+		if a.out.Kind == Status {
+			d.births++
+		}
+		back = append(back, a.out)
+	}
+	d.outbox = append(back, d.outbox...)
 }
 
 // will is what the broker says for the device when it vanishes.

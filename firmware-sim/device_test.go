@@ -20,12 +20,12 @@ func newScript(t *testing.T, m model, lim limits) *script {
 	return &script{t: t, d: newDevice("d-1", "r", "site-1", m, lim, rand.New(rand.NewPCG(1, 2))), now: epoch}
 }
 
-// want compares verbs and, for sends, kinds: "connect", "subscribe", "send telemetry".
+// want compares verbs and, for sends, kinds: "connect", "send telemetry".
 func (s *script) want(why string, got []action, want ...string) {
 	s.t.Helper()
 	var words []string
 	for _, a := range got {
-		word := []string{"connect", "subscribe", "send"}[a.do]
+		word := []string{"connect", "send"}[a.do]
 		if a.do == send {
 			word += " " + a.out.Kind.String()
 		}
@@ -54,12 +54,12 @@ func (s *script) advance() []action {
 
 var roomy = limits{outbox: 8, window: 4, rate: 1}
 
-func TestDeviceBootsSubscribesAndSaysSo(t *testing.T) {
+func TestDeviceBootsAndSaysSo(t *testing.T) {
 	s := newScript(t, thermostatModel, roomy)
 	s.want("boot", s.d.boot(s.now), "connect")
-	todo := s.d.connected(s.now, false)
-	s.want("first connect", todo, "subscribe", "send status")
-	if out := todo[1].out; !out.Retain || out.QoS != 1 || out.Topic != "sim/r/site-1/thermostat/d-1/status" {
+	todo := s.d.connected(s.now)
+	s.want("first connect", todo, "send status")
+	if out := todo[0].out; !out.Retain || out.QoS != 1 || out.Topic != "sim/r/site-1/thermostat/d-1/status" {
 		t.Errorf("got birth %+v, want it retained at QoS 1", out)
 	}
 	s.want("first reading", s.advance(), "send telemetry")
@@ -68,13 +68,13 @@ func TestDeviceBootsSubscribesAndSaysSo(t *testing.T) {
 	if todo := s.d.wake(s.now); todo[0].do != connect {
 		t.Fatalf("got %v after backoff, want connect", todo)
 	}
-	s.want("session still there", s.d.connected(s.now, true)[:1], "send status")
+	s.want("back, and says so again", s.d.connected(s.now), "send status")
 }
 
 func TestDeviceNumbersEachLaneFromOne(t *testing.T) {
 	s := newScript(t, powerMeterModel, limits{outbox: 100, window: 100, rate: 1})
 	s.d.boot(s.now)
-	s.d.connected(s.now, false)
+	s.d.connected(s.now)
 	var next [3]uint64
 	for range 20 {
 		for _, a := range s.advance() {
@@ -96,7 +96,7 @@ func TestDeviceNumbersEachLaneFromOne(t *testing.T) {
 func TestDeviceKeepsToItsWindowAndOutbox(t *testing.T) {
 	s := newScript(t, thermostatModel, limits{outbox: 3, window: 2, rate: 1})
 	s.d.boot(s.now)
-	s.want("birth takes one place", s.d.connected(s.now, true), "send status")
+	s.want("birth takes one place", s.d.connected(s.now), "send status")
 	s.want("second place", s.advance(), "send telemetry")
 	for range 5 {
 		s.want("window full", s.advance())
@@ -110,7 +110,7 @@ func TestDeviceKeepsToItsWindowAndOutbox(t *testing.T) {
 func TestDeviceOfflineKeepsQoS1AndCountsQoS0(t *testing.T) {
 	s := newScript(t, gpsTrackerModel, limits{outbox: 100, window: 100, rate: 1})
 	s.d.boot(s.now)
-	s.d.connected(s.now, true)
+	s.d.connected(s.now)
 	s.d.disconnected(s.now)
 	s.d.retry = s.now.Add(time.Hour)
 	for range 2 * waypointEvery {
@@ -119,16 +119,16 @@ func TestDeviceOfflineKeepsQoS1AndCountsQoS0(t *testing.T) {
 	if len(s.d.outbox) != 2 || s.d.notPublished != 2*waypointEvery-2 {
 		t.Errorf("got %d kept, %d not published; want 2 waypoints kept, the rest counted", len(s.d.outbox), s.d.notPublished)
 	}
-	s.want("back online, in order", s.d.connected(s.now, true), "send telemetry", "send telemetry", "send status")
+	s.want("back online, in order", s.d.connected(s.now), "send telemetry", "send telemetry", "send status")
 }
 
 func TestDeviceSendsOneBirthHoweverOftenItConnects(t *testing.T) {
 	s := newScript(t, doorModel, limits{outbox: 1, window: 1, rate: 1})
 	s.d.boot(s.now)
-	s.want("first", s.d.connected(s.now, true), "send status")
+	s.want("first", s.d.connected(s.now), "send status")
 	for range 10 {
 		s.d.disconnected(s.now)
-		s.want("window taken", s.d.connected(s.now, true))
+		s.want("window taken", s.d.connected(s.now))
 	}
 	if len(s.d.outbox) != 1 {
 		t.Errorf("got %d in the outbox, want the one birth", len(s.d.outbox))
@@ -138,7 +138,7 @@ func TestDeviceSendsOneBirthHoweverOftenItConnects(t *testing.T) {
 func TestDeviceAnswersCommands(t *testing.T) {
 	s := newScript(t, thermostatModel, roomy)
 	s.d.boot(s.now)
-	s.d.connected(s.now, true)
+	s.d.connected(s.now)
 	payload := encode(&commandBody{Header: Header{Device: "d-1", Seq: 7}, Command: "set_target", Value: 21.5})
 	todo := s.d.receive(s.now, payload)
 	s.want("answer", todo, "send reply")
@@ -156,7 +156,7 @@ func TestDeviceAnswersCommands(t *testing.T) {
 func TestDeviceRestsButEmptiesItsOutbox(t *testing.T) {
 	s := newScript(t, doorModel, limits{outbox: 8, window: 1, rate: 1})
 	s.d.boot(s.now)
-	s.d.connected(s.now, true)
+	s.d.connected(s.now)
 	s.advance()
 	s.d.rest()
 	if !s.d.nextWake().IsZero() {

@@ -58,6 +58,14 @@ func (l *Ledger) published(device int, k Kind, qos byte, seq uint64) {
 	n.published = max(n.published, seq)
 }
 
+// withdraw takes back the last entry of published: the client did not take it.
+func (l *Ledger) withdraw(device int, k Kind, qos byte, seq uint64) {
+	a := l.accounts[device]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.laneLocked(k, qos).published = seq - 1
+}
+
 // acknowledged enters the end of seq's acknowledgement: PUBACK or PUBCOMP, ok or with an error code.
 func (l *Ledger) acknowledged(device int, k Kind, qos byte, seq uint64, ok bool) {
 	a := l.accounts[device]
@@ -130,6 +138,15 @@ func (a *account) tally(sums map[string]Tally) {
 		}
 	}
 	sums[a.row], sums[commandsRow] = own, commands
+}
+
+// overall is the latency of everything.
+func (l *Ledger) overall() Latency {
+	var all latencies
+	for _, row := range l.latency {
+		all.merge(row)
+	}
+	return all.summary()
 }
 
 func (l *Ledger) strays() uint64 {
