@@ -85,7 +85,28 @@ type peer struct {
 	mu     sync.Mutex
 	got    []packet.Packet
 	closed bool
-	stop   bool // read no more
+	paused chan struct{} // closed to read on; nil = reads
+}
+
+// pause makes the peer stop reading, after at most one more chunk, until it is called with false.
+func (p *peer) pause(yes bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if yes {
+		p.paused = make(chan struct{})
+	} else {
+		close(p.paused)
+		p.paused = nil
+	}
+}
+
+func (p *peer) waitUnpaused() {
+	p.mu.Lock()
+	paused := p.paused
+	p.mu.Unlock()
+	if paused != nil {
+		<-paused
+	}
 }
 
 // connect opens a connection without a word.
@@ -116,6 +137,7 @@ func (p *peer) read() {
 	var buf []byte
 	chunk := make([]byte, 4096)
 	for {
+		p.waitUnpaused()
 		n, err := p.nc.Read(chunk)
 		buf = append(buf, chunk[:n]...)
 		buf = p.take(buf)

@@ -1,0 +1,223 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
+)
+
+func testRouter() *Router { return NewRouter(RouterConfig{StoreID: 7, NextID: counter()}) }
+
+// publish routes a message and returns its receipt.
+func publish(r *Router, m *mqtt.Message) *mqtt.Receipt {
+	rc := mqtt.NewReceipt(new(store.Batch), nil)
+	r.Publish(m, rc)
+	rc.Close()
+	return rc
+}
+
+func TestPublishStamps(t *testing.T) {
+	r := testRouter()
+	own, carried := &mqtt.Message{Topic: "a"}, &mqtt.Message{Topic: "a", Origin: mqtt.Origin{Store: 3, Seq: 9}}
+	publish(r, own)
+	publish(r, carried)
+	if own.ID == 0 || own.Origin != (mqtt.Origin{Store: 7, Seq: own.ID}) || own.From.Scope != mqtt.ScopeClient {
+		t.Errorf("got %+v, want an id, this node as origin, and client scope", own)
+	}
+	if carried.ID == 0 || carried.Origin != (mqtt.Origin{Store: 3, Seq: 9}) {
+		t.Errorf("got %+v, want an id and the origin kept", carried)
+	}
+}
+
+func TestLoopGuard(t *testing.T) {
+	const client, edge, peer, uplink, tap = mqtt.ScopeClient, mqtt.ScopeEdge, mqtt.ScopePeer, mqtt.ScopeUplink, mqtt.ScopeTap
+	tests := []struct {
+		from mqtt.Source
+		want string // who gets it
+	}{
+		{mqtt.Source{Scope: client}, "client/x edge/a edge/b peer/a peer/b tap/t uplink/u"},
+		{mqtt.Source{Scope: edge, Name: "a"}, "client/x edge/b peer/b tap/t uplink/u"},
+		{mqtt.Source{Scope: peer, Name: "b"}, "client/x edge/a tap/t"}, // one hop between cores
+		{mqtt.Source{Scope: uplink, Name: "u"}, "client/x edge/a edge/b peer/a peer/b tap/t"},
+	}
+	names := map[mqtt.Scope]string{client: "client/", edge: "edge/", peer: "peer/", uplink: "uplink/", tap: "tap/"}
+	for _, test := range tests {
+		r := testRouter()
+		var all []*keeper
+		for _, k := range []*keeper{{scope: client, name: "x"}, {scope: edge, name: "a"}, {scope: edge, name: "b"},
+			{scope: peer, name: "a"}, {scope: peer, name: "b"}, {scope: uplink, name: "u"}, {scope: tap, name: "t"}} {
+			all = append(all, k)
+			r.Subscribe(k, mqtt.Subscription{Filter: "#", QoS: 0})
+		}
+		publish(r, &mqtt.Message{Topic: "t", From: test.from})
+		var got []string
+		for _, k := range all {
+			if len(k.got) == 1 {
+				got = append(got, names[k.scope]+k.name)
+			}
+		}
+		sort.Strings(got)
+		if strings.Join(got, " ") != test.want {
+			t.Errorf("from %+v: got %v, want %s", test.from, got, test.want)
+		}
+	}
+}
+
+func TestNoLocalIsNotForNeighbours(t *testing.T) {
+	r := testRouter()
+	k := &keeper{scope: mqtt.ScopeUplink, name: "same"}
+	r.Subscribe(k, mqtt.Subscription{Filter: "#", NoLocal: true})
+	publish(r, &mqtt.Message{Topic: "t", Publisher: "same"})
+	if len(k.got) != 1 {
+		t.Errorf("got %d messages, want 1", len(k.got))
+	}
+}
+
+func TestRetainFlag(t *testing.T) {
+	r := testRouter()
+	plain, rap, link := &keeper{}, &keeper{}, &keeper{scope: mqtt.ScopeEdge}
+	r.Subscribe(plain, mqtt.Subscription{Filter: "#"})
+	r.Subscribe(rap, mqtt.Subscription{Filter: "#", RetainAsPublished: true})
+	r.Subscribe(link, mqtt.Subscription{Filter: "#"})
+	publish(r, &mqtt.Message{Topic: "t", Retain: true})
+	publish(r, &mqtt.Message{Topic: "t", Retain: true, Replay: true})
+	flags := func(k *keeper) []bool { return []bool{k.ds[0].Retain, k.ds[1].Retain} }
+	// [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT-3.3.1-8]
+	if got := fmt.Sprint(flags(plain), flags(rap), flags(link)); got != "[false true] [true true] [true true]" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// The router against a list of subscriptions: every message reaches exactly whom the list says, once.
+func TestRouterAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := testRouter()
+		level := rapid.SampledFrom([]string{"a", "b", "+"})
+		var subs []*keeper
+		for i := range 4 {
+			subs = append(subs, &keeper{name: fmt.Sprint("c", i)})
+		}
+		type place struct {
+			who    int
+			filter string
+		}
+		model := map[place]mqtt.Subscription{}
+		cache := &matchCache{}
+		t.Repeat(map[string]func(*rapid.T){
+			"subscribe": func(t *rapid.T) {
+				filter := strings.Join(rapid.SliceOfN(level, 1, 3).Draw(t, "levels"), "/")
+				if rapid.Bool().Draw(t, "hash") {
+					filter += "/#"
+				}
+				p := place{rapid.IntRange(0, 3).Draw(t, "who"), filter}
+				sub := mqtt.Subscription{Filter: filter, QoS: byte(rapid.IntRange(0, 2).Draw(t, "qos")),
+					NoLocal: rapid.Bool().Draw(t, "no local"), ID: uint32(rapid.IntRange(0, 3).Draw(t, "id"))}
+				_, had := model[p]
+				if existed := r.Subscribe(subs[p.who], sub); existed != had {
+					t.Fatalf("subscribe %+v: got existed %t, want %t", p, existed, had)
+				}
+				model[p] = sub
+			},
+			"unsubscribe": func(t *rapid.T) {
+				p := place{rapid.IntRange(0, 3).Draw(t, "who"), rapid.SampledFrom([]string{"a", "b", "+", "a/#", "+/+"}).Draw(t, "filter")}
+				_, had := model[p]
+				if existed := r.Unsubscribe(subs[p.who], p.filter); existed != had {
+					t.Fatalf("unsubscribe %+v: got existed %t, want %t", p, existed, had)
+				}
+				delete(model, p)
+			},
+			"publish": func(t *rapid.T) {
+				name := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b"}), 1, 3).Draw(t, "name"), "/")
+				m := &mqtt.Message{Topic: name, QoS: byte(rapid.IntRange(0, 2).Draw(t, "qos")), Publisher: "c0"}
+				e, err := cache.get(r, "c0", []byte(name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.publish(m, mqtt.NewReceipt(new(store.Batch), nil), e.targets)
+				for i, k := range subs {
+					want := mqtt.Delivery{}
+					n := 0
+					for p, sub := range model {
+						if p.who != i || !topic.Match(p.filter, name) || (sub.NoLocal && i == 0) {
+							continue
+						}
+						n = 1
+						want.QoS = max(want.QoS, min(sub.QoS, m.QoS))
+						if sub.ID != 0 {
+							want.IDs = append(want.IDs, sub.ID)
+						}
+					}
+					if len(k.ds) != n {
+						t.Fatalf("publish %s: %s got %d messages, want %d", name, k.name, len(k.ds), n)
+					}
+					if n == 1 {
+						got := k.ds[0]
+						ids := slices.Sorted(slices.Values(got.IDs))
+						slices.Sort(want.IDs)
+						if got.QoS != want.QoS || fmt.Sprint(ids) != fmt.Sprint(want.IDs) {
+							t.Fatalf("publish %s to %s: got %+v, want %+v", name, k.name, got, want)
+						}
+					}
+					k.ds, k.got, k.held = nil, nil, nil
+				}
+			},
+		})
+	})
+}
+
+func TestMergeOfManyTargets(t *testing.T) {
+	r := testRouter()
+	var all []*keeper
+	for i := range 100 {
+		k := &keeper{name: fmt.Sprint(i)}
+		all = append(all, k)
+		r.Subscribe(k, mqtt.Subscription{Filter: "a", QoS: 0, ID: 1})
+		r.Subscribe(k, mqtt.Subscription{Filter: "#", QoS: 1, ID: 2})
+	}
+	publish(r, &mqtt.Message{Topic: "a", QoS: 2})
+	for _, k := range all {
+		if len(k.ds) != 1 || k.ds[0].QoS != 1 || len(k.ds[0].IDs) != 2 {
+			t.Fatalf("%s: got %+v, want one delivery of QoS 1 with two identifiers", k.name, k.ds)
+		}
+	}
+}
+
+func TestCacheIsBoundedAndFollowsTheTree(t *testing.T) {
+	r := testRouter()
+	c := &matchCache{}
+	for i := range 10 * maxCached {
+		if _, err := c.get(r, "", fmt.Appendf(nil, "t/%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.topics) > maxCached {
+		t.Errorf("got %d topics, want at most %d", len(c.topics), maxCached)
+	}
+	count := func() int {
+		e, err := c.get(r, "", []byte("t/1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(e.targets)
+	}
+	k := &keeper{}
+	got := []int{count()}
+	r.Subscribe(k, mqtt.Subscription{Filter: "t/+"})
+	got = append(got, count())
+	r.Unsubscribe(k, "t/+")
+	got = append(got, count())
+	if fmt.Sprint(got) != "[0 1 0]" {
+		t.Errorf("got %v targets, want [0 1 0]", got)
+	}
+	if _, err := c.get(r, "", []byte("a/#")); err == nil {
+		t.Errorf("got no error for a name with a wildcard")
+	}
+}
