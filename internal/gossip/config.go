@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/hashicorp/memberlist"
+
 	"mangrove/internal/metrics"
 )
 
@@ -34,6 +36,8 @@ type Config struct {
 
 	Log     *slog.Logger      // nil = discard
 	Metrics *metrics.Registry // nil = counted for nobody
+
+	tune func(*memberlist.Config) // for tests: changes what the profile says
 }
 
 // maxName bounds a node name, which travels in every message about the node.

@@ -104,6 +104,9 @@ func (p *Pool) listen() error {
 	c.SecretKey = p.cfg.Key
 	c.Events, c.Delegate, c.Alive = events{p}, events{p}, events{p}
 	c.AdvertiseAddr, c.AdvertisePort, err = advertised(p.ctx, p.cfg.Advertise, c.BindPort)
+	if p.cfg.tune != nil {
+		p.cfg.tune(c)
+	}
 	if err == nil {
 		p.list, err = memberlist.Create(c)
 	}
