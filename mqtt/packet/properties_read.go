@@ -42,7 +42,7 @@ func (r *reader) property(p *Properties, allowed uint64) {
 	if r.err != nil {
 		return
 	}
-	if id >= 63 || allowed&(1<<id) == 0 {
+	if id >= 63 || allowed&(1<<id) == 0 || p.field(Property(id)) == nil {
 		r.malformed("", "property %d (%#02x) is not allowed here", id, id)
 		return
 	}
