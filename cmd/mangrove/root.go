@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"mangrove/cmd/internal/cli"
+	"mangrove/cmd/internal/config"
 )
 
 func newRoot() *cobra.Command {
@@ -20,6 +21,9 @@ disk and carry messages up to cores, which find each other by gossip and route a
   mangrove pub -p 1883 -t site/7/temp -m 21.5  # and somebody at the edge who speaks`,
 	})
 	root.AddCommand(
+		newCoreCommand(),
+		cli.NewEdge("edge", "mangrove edge"),
+		cli.NewConfig("mangrove", cli.Checks{config.Edge: cli.CheckEdge, config.Core: checkCore}),
 		cli.NewVersion("mangrove"),
 	)
 	return root

@@ -38,13 +38,17 @@ type Status struct {
 
 // Link is a neighbour node.
 type Link struct {
-	Name            string `json:"name"`
-	Scope           string `json:"scope"` // uplink, edge, peer
-	State           string `json:"state"` // up, dialling, down
-	Address         string `json:"address,omitempty"`
-	BacklogMessages int    `json:"backlog_messages"`
-	BacklogBytes    int64  `json:"backlog_bytes"`
-	LastError       string `json:"last_error,omitempty"`
+	Name            string    `json:"name"`  // "" = an uplink that has found no core yet
+	Scope           string    `json:"scope"` // what it is to this node: uplink, edge, peer
+	State           string    `json:"state"` // up, connecting, down, moved
+	Since           time.Time `json:"since"` // of the state
+	Address         string    `json:"address,omitempty"`
+	BacklogMessages int       `json:"backlog_messages"`
+	BacklogBytes    int64     `json:"backlog_bytes"`
+	Sent            uint64    `json:"sent"` // messages since the start
+	Received        uint64    `json:"received"`
+	Repeats         uint64    `json:"repeats"`              // recognised and not taken in again
+	LastError       string    `json:"last_error,omitempty"` // why it is not up
 }
 
 // Member is a node in the gossip pool.

@@ -41,7 +41,7 @@ type Gossip struct {
 	Join      []string
 	Key       []byte // 16, 24 or 32 bytes; nil = in clear
 	Insecure  bool   // in clear beyond loopback
-	Profile   string // local, lan, wan; "" = lan
+	Profile   string // local, lan; "" or auto = local on loopback, else lan
 }
 
 // Dial is how this node shows itself to other nodes' listeners, and which it trusts.

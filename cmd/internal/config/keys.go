@@ -64,7 +64,7 @@ func (c *Config) nodeKeys() []key {
 func (c *Config) securityKeys() []key {
 	const pem = "the path of a PEM file"
 	return []key{
-		{name: "auth.password_file", flag: "password-file", unset: true, help: "Who may connect: NAME:HASH lines (argon2id, or Mosquitto's). Empty = nobody is asked.",
+		{name: "auth.password_file", flag: "password-file", unset: true, help: "Who may connect: NAME:HASH lines (argon2id). Empty = nobody is asked.",
 			value: text{p: &c.Auth.PasswordFile, word: "FILE", allowed: "the path of a password file", empty: true}},
 		{name: "tls.cert", flag: "tls-cert", unset: true, help: "Certificate chain for tls:// and wss:// listeners.",
 			value: text{p: &c.TLS.Cert, word: "FILE", allowed: pem, empty: true}},

@@ -1,0 +1,93 @@
+// Package edge is the broker beside the devices. It serves local clients whatever becomes of its
+// uplink, and links to one core at a time.
+//
+//	clients ⇄ broker ⇄ router ⇄ uplink (queue on disk) ⇄ a core
+//	                                ▲
+//	     seeds, static, gossip ─────┘ which cores there are
+//
+// What it is made of is in package internal/node; here is only whom an edge links to.
+package edge
+
+import (
+	"errors"
+	"slices"
+
+	"mangrove/bridge"
+	"mangrove/internal/node"
+)
+
+// Discovery is how an edge finds cores.
+type Discovery string
+
+const (
+	Seeds  Discovery = "seeds"  // the given ones and those they tell of; the list is kept on disk
+	Static Discovery = "static" // the given ones only
+	Gossip Discovery = "gossip" // members of the gossip pool
+)
+
+// Config of an edge. Node says what every node needs.
+type Config struct {
+	Node      node.Config
+	Cores     []string  // HOST:PORT or URLs of cores' listeners; none = no uplink but by gossip
+	Discovery Discovery // "" = Seeds
+	Up        []string  // filters of what always goes up; nil = "#", which is all but $ topics
+}
+
+// Check tells everything that is wrong with c, each a *node.ConfigError, joined.
+func (c Config) Check() error {
+	faults := []error{c.Node.Check()}
+	known := []Discovery{"", Seeds, Static, Gossip}
+	gossips := c.Node.Gossip.Address != ""
+	switch {
+	case !slices.Contains(known, c.Discovery):
+		faults = append(faults, node.Fault("link.discovery", "found %q, want %s, %s or %s", c.Discovery, Seeds, Static, Gossip))
+	case c.Discovery == Gossip && !gossips:
+		faults = append(faults, node.Fault("link.discovery", "gossip needs gossip.address (--gossip)"))
+	case c.Discovery != Gossip && gossips:
+		faults = append(faults, node.Fault("gossip.address", "is for link.discovery = \"gossip\" (--discovery gossip), found %q", c.Discovery))
+	}
+	return errors.Join(faults...)
+}
+
+// Node is a running edge.
+type Node struct{ *node.Node }
+
+// New checks cfg; Start opens everything.
+func New(cfg Config) (*Node, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, err
+	}
+	if cfg.Discovery == "" {
+		cfg.Discovery = Seeds
+	}
+	n, err := node.New(cfg.Node, node.Role{
+		Name:   bridge.RoleEdge,
+		Bridge: func(b *bridge.Config) { b.UplinkFilters = cfg.Up },
+		Meet:   func(n *node.Node) error { return meet(n, &cfg) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Node{n}, nil
+}
+
+// meet tells the links which cores to dial.
+func meet(n *node.Node, cfg *Config) error {
+	if cfg.Discovery != Gossip {
+		n.Links.SetCores(cfg.Cores, cfg.Discovery == Seeds)
+		return nil
+	}
+	return n.JoinPool(node.Membership{OnChange: func(members []node.Member) {
+		n.Links.SetCores(coresOf(members), false)
+	}})
+}
+
+// coresOf are the link addresses of the cores among members.
+func coresOf(members []node.Member) (addrs []string) {
+	for _, m := range members {
+		if m.Meta.Role == string(bridge.RoleCore) && m.Meta.Link != "" {
+			addrs = append(addrs, m.Meta.Link)
+		}
+	}
+	return addrs
+}

@@ -1,0 +1,102 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"net"
+
+	"mangrove/bridge"
+	"mangrove/internal/auth"
+	"mangrove/internal/store"
+	"mangrove/mqtt/broker"
+	"mangrove/mqtt/transport"
+	"mangrove/retain"
+	"mangrove/session"
+)
+
+func (n *Node) openStore() (err error) {
+	n.store, err = store.Open(store.Config{Dir: n.cfg.Data, OnFatal: n.fail, Log: n.part("store"), Metrics: n.metrics})
+	if err == nil {
+		n.OnClose("store", func(context.Context) error { return n.store.Close() })
+	}
+	return err
+}
+
+// loadState makes what lives in the store and needs no neighbour: retained messages and routes.
+func (n *Node) loadState() (err error) {
+	n.retained, err = retain.New(retain.Config{Store: n.store, Log: n.part("retain"), Metrics: n.metrics})
+	if err != nil {
+		return err
+	}
+	n.OnClose("retained", func(context.Context) error { return n.retained.Close() })
+	n.router = broker.NewRouter(broker.RouterConfig{
+		StoreID: n.store.ID(), NextID: n.store.NextID, Retained: n.retained, Log: n.part("router"), Metrics: n.metrics,
+	})
+	return nil
+}
+
+// openLinks comes before openSessions, so that a will published while sessions close still finds the queues of
+// the neighbours. Nothing is dialled yet.
+func (n *Node) openLinks() error {
+	secure, err := n.cfg.TLS.client(n.cfg.Dial.CA)
+	if err != nil {
+		return err
+	}
+	cfg := bridge.Config{
+		Node: n.cfg.Name, Role: n.role.Name, Store: n.store, Router: n.router, Retained: n.retained,
+		MaxQueueMessages: n.cfg.Limits.LinkMessages, MaxQueueBytes: n.cfg.Limits.LinkBytes,
+		Username: n.cfg.Dial.Username, Password: n.cfg.Dial.Password,
+		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
+			return transport.Dial(ctx, addr, transport.DialConfig{TLS: secure})
+		},
+		Log: n.part("bridge"), Metrics: n.metrics,
+	}
+	if n.role.Bridge != nil {
+		n.role.Bridge(&cfg)
+	}
+	if n.Links, err = bridge.New(cfg); err != nil {
+		return err
+	}
+	n.OnClose("links", n.Links.Close)
+	return nil
+}
+
+func (n *Node) openSessions() (err error) {
+	n.sessions, err = session.New(session.Config{
+		Store: n.store, Router: n.router, Log: n.part("session"), Metrics: n.metrics,
+		MaxQueuedMessages: n.cfg.Limits.QueueMessages, MaxQueuedBytes: int64(n.cfg.Limits.QueueBytes),
+	})
+	if err == nil {
+		n.OnClose("sessions", func(context.Context) error { n.sessions.Close(); return nil })
+	}
+	return err
+}
+
+// serve listens and accepts clients.
+func (n *Node) serve() error {
+	secure, err := n.cfg.TLS.server()
+	if err != nil {
+		return err
+	}
+	var listeners []broker.ListenerConfig
+	for _, addr := range n.cfg.Listen {
+		listeners = append(listeners, broker.ListenerConfig{Addr: addr, TLS: secure})
+	}
+	authority, err := auth.New(auth.Config{AllowAnonymous: n.cfg.anonymous(), PasswordFile: n.cfg.PasswordFile, Log: n.part("auth"), Metrics: n.metrics})
+	if err != nil {
+		return fmt.Errorf("load passwords: %w", err)
+	}
+	n.server, err = broker.New(broker.Config{
+		Router: n.router, Sessions: n.sessions, Retained: n.retained, Store: n.store, Authority: authority, Links: n.Links,
+		Listeners: listeners, MaxPacket: uint32(n.cfg.Limits.PacketSize), MaxConns: n.cfg.Limits.Connections,
+		Version: n.cfg.Version, Log: n.part("broker"), Metrics: n.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	if err := n.server.Start(); err != nil {
+		return err
+	}
+	n.OnClose("server", n.server.Close)
+	return nil
+}

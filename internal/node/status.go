@@ -1,0 +1,125 @@
+package node
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"mangrove/internal/dashboard"
+	"mangrove/mqtt"
+	"mangrove/mqtt/transport"
+)
+
+// Addrs is where a started node can be found, with the ports the system chose.
+type Addrs struct {
+	Node   string
+	Listen []string // in full, as "tcp://127.0.0.1:1883"
+	Gossip string   // HOST:PORT; "" = takes no part
+	HTTP   string   // HOST:PORT; "" = none
+	Data   string   // absolute
+}
+
+// Addrs is for after Start.
+func (n *Node) Addrs() Addrs {
+	a := Addrs{Node: n.cfg.Name, Listen: n.bound(), Gossip: n.gossipAddress(), HTTP: n.httpAddress(), Data: n.cfg.Data}
+	if abs, err := filepath.Abs(a.Data); err == nil { // an error means that the working folder is gone
+		a.Data = abs
+	}
+	return a
+}
+
+// bound are the addresses of the listeners, scheme included.
+func (n *Node) bound() []string {
+	all := n.server.Addrs()
+	for i, s := range all {
+		if a, err := transport.ParseAddr(s); err == nil { // an error leaves it as the server has it
+			all[i] = a.String()
+		}
+	}
+	return all
+}
+
+func (n *Node) gossipAddress() string {
+	if n.pool == nil {
+		return ""
+	}
+	return n.pool.Addr()
+}
+
+func (n *Node) httpAddress() string {
+	if n.http == nil {
+		return ""
+	}
+	return n.http.Addr().String()
+}
+
+// serveHTTP comes first, so that a slow start can be watched.
+func (n *Node) serveHTTP() (err error) {
+	if n.cfg.HTTP == "" {
+		return nil
+	}
+	n.http, err = dashboard.Start(dashboard.Config{
+		Address: n.cfg.HTTP, Status: n.Status, Ready: n.Ready, Metrics: n.metrics, Log: n.part("dashboard"),
+	})
+	if err == nil {
+		n.OnClose("dashboard", n.http.Close)
+	}
+	return err
+}
+
+// Status is the node at this moment. Before it is ready only the beginning is filled in.
+func (n *Node) Status() dashboard.Status {
+	s := dashboard.Status{
+		Node: n.cfg.Name, Role: string(n.role.Name), Version: n.cfg.Version,
+		Started: n.began, Uptime: time.Since(n.began).Seconds(), Ready: true,
+		Drops: n.metrics.Drops(), Links: []dashboard.Link{}, Members: []dashboard.Member{},
+	}
+	if err := n.Ready(); err != nil {
+		s.Ready, s.Reason = false, err.Error()
+	}
+	if !n.running.Load() {
+		return s
+	}
+	s.StoreID = fmt.Sprintf("%016x", n.store.ID())
+	s.Listen, s.Gossip, s.HTTP = n.bound(), n.gossipAddress(), n.httpAddress()
+	n.countInto(&s)
+	s.Links, s.Members = n.links(), n.members()
+	return s
+}
+
+func (n *Node) countInto(s *dashboard.Status) {
+	b := n.server.Stats()
+	s.Clients, s.Subscriptions = b.Clients, b.Subscriptions
+	s.MessagesIn, s.MessagesOut, s.BytesIn, s.BytesOut = b.MessagesIn, b.MessagesOut, b.BytesIn, b.BytesOut
+	s.Sessions, _ = n.sessions.Count()
+	s.QueuedMessages, s.QueuedBytes = n.sessions.Queued()
+	s.Retained = n.retained.Len()
+}
+
+// scopes are the words for what a neighbour is to this node.
+var scopes = map[mqtt.Scope]string{mqtt.ScopeEdge: "edge", mqtt.ScopePeer: "peer", mqtt.ScopeUplink: "uplink"}
+
+func (n *Node) links() []dashboard.Link {
+	all := []dashboard.Link{}
+	for _, l := range n.Links.Status() {
+		all = append(all, dashboard.Link{
+			Name: l.Name, Scope: scopes[l.Scope], State: l.State, Since: l.Since, Address: l.Addr,
+			BacklogMessages: l.BacklogMessages, BacklogBytes: int64(l.BacklogBytes),
+			Sent: l.Sent, Received: l.Received, Repeats: l.Repeats, LastError: l.LastError,
+		})
+	}
+	return all
+}
+
+func (n *Node) members() []dashboard.Member {
+	all := []dashboard.Member{}
+	if n.pool == nil {
+		return all
+	}
+	for _, m := range n.pool.Members() {
+		all = append(all, dashboard.Member{
+			Name: m.Name, Role: m.Meta.Role, State: string(m.State), Gossip: m.Addr, Link: m.Meta.Link, HTTP: m.Meta.HTTP,
+		})
+	}
+	return all
+}
