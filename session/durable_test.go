@@ -1,10 +1,13 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
 
+	"mangrove/internal/metrics"
+	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -24,11 +27,7 @@ func TestQueueSurvivesRestart(t *testing.T) {
 		t.Fatal("got no session, want one")
 	}
 	out.want(t, "PUBLISH a qos 1 id 2", "PUBLISH b qos 1 id 3", "PUBLISH c qos 1 id 4")
-	for id := uint16(2); id <= 4; id++ {
-		if err := s.Acked(packet.PUBACK, id, 0); err != nil {
-			t.Fatal(err)
-		}
-	}
+	ack(t, s, packet.PUBACK, 2, 3, 4)
 	n.mustSend("t", 1, "d")
 	out.want(t, "PUBLISH d qos 1 id 5")
 	n.restart()
@@ -46,10 +45,305 @@ func TestWindowIsFilledFromDisk(t *testing.T) {
 	}
 	for i := range 200 {
 		out.want(t, fmt.Sprintf("PUBLISH %d qos 1 id %d", i, i+2))
-		if err := s.Acked(packet.PUBACK, uint16(i+2), 0); err != nil {
-			t.Fatal(err)
-		}
+		ack(t, s, packet.PUBACK, uint16(i+2))
 	}
 	eventually(t, "queue is empty", func() bool { return s.info().Queued == 0 })
 	out.idle(t)
+}
+
+// ack answers as a client does.
+func ack(t testing.TB, s *Session, kind packet.Type, ids ...uint16) {
+	t.Helper()
+	for _, id := range ids {
+		if err := s.Acked(kind, id, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// The halves of QoS 2 to a client survive. [MQTT-4.3.3-4] [MQTT-4.4.0-1]
+func TestReleasedSurvivesCrash(t *testing.T) {
+	n := newNode(t, true, nil)
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(t, s, "t", 2)
+	n.mustSend("t", 2, "a", "b")
+	out.want(t, "PUBLISH a qos 2 id 2", "PUBLISH b qos 2 id 3")
+	ack(t, s, packet.PUBREC, 2)
+	out.want(t, "PUBREL 2")
+	n.die()
+	s, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	out.want(t, "PUBREL 2", "PUBLISH b qos 2 id 3 dup")
+	ack(t, s, packet.PUBREC, 3)
+	out.want(t, "PUBREL 3")
+	ack(t, s, packet.PUBCOMP, 2, 3)
+	eventually(t, "records are removed", func() bool { return n.rows(store.Queues) == 0 })
+}
+
+// A packet id that a client used for QoS 2 is known after a crash, from its PUBLISH to its PUBCOMP. [MQTT-4.3.3-10]
+func TestTakeSurvivesCrash(t *testing.T) {
+	n := newNode(t, true, nil)
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	take := func(id uint16, refuse error) (repeat bool, result error) {
+		b := n.newBatch()
+		done := make(chan error, 1)
+		r := mqtt.NewReceipt(b, func(err error) { done <- err })
+		repeat = s.Take(id, r)
+		if refuse != nil {
+			r.Refuse(refuse)
+		}
+		r.Close()
+		n.cfg.Store.Commit(b)
+		return repeat, <-done
+	}
+	if repeat, err := take(7, nil); repeat || err != nil {
+		t.Fatalf("got repeat %v, %v, want the first", repeat, err)
+	}
+	if repeat, err := take(8, mqtt.ErrQuota); repeat || !errors.Is(err, mqtt.ErrQuota) {
+		t.Fatalf("got repeat %v, %v, want a refusal", repeat, err)
+	}
+	n.die()
+	s, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	if repeat, err := take(7, nil); !repeat || err != nil {
+		t.Fatalf("got repeat %v, %v, want a repeat", repeat, err)
+	}
+	if repeat, err := take(8, nil); repeat || err != nil {
+		t.Fatalf("id of a refused publish: got repeat %v, %v, want it to be free", repeat, err)
+	}
+	ack(t, s, packet.PUBREL, 7)
+	out.want(t, "PUBCOMP 7")
+	n.die()
+	s, _, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	if repeat, _ := take(7, nil); repeat {
+		t.Fatal("got a repeat after PUBCOMP, want a new message")
+	}
+}
+
+func TestSubscriptionsSurviveCrash(t *testing.T) {
+	n := newNode(t, true, nil)
+	s, _, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	sub := mqtt.Subscription{Filter: "$share/g/a/#", QoS: 1, NoLocal: true, RetainAsPublished: true, RetainHandling: 1, ID: 9}
+	existed, err := s.Subscribe([]mqtt.Subscription{sub, {Filter: "b"}, sub})
+	if err != nil || fmt.Sprint(existed) != "[false false true]" {
+		t.Fatalf("got %v, %v", existed, err)
+	}
+	if existed, err = s.Unsubscribe([]string{"b", "x"}); err != nil || fmt.Sprint(existed) != "[true false]" {
+		t.Fatalf("got %v, %v", existed, err)
+	}
+	n.die()
+	s = n.lookup("c")
+	if got := n.router.subs[fakeKey{s, sub.Filter}]; got != sub || n.router.count() != 1 {
+		t.Fatalf("got %+v of %d, want %+v", got, n.router.count(), sub)
+	}
+}
+
+// A clean start leaves nothing, however much there was, and the leftovers of an interrupted one go too. [MQTT-3.1.2-4]
+func TestCleanStartRemovesEverything(t *testing.T) {
+	for _, dies := range []bool{false, true} {
+		n := newNode(t, true, nil)
+		s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+		subscribe(t, s, "t", 2)
+		s.Detach(out, mqtt.DetachRequest{})
+		for range 3*discardStep + 5 {
+			n.sendLater("t", "m", 2)
+		}
+		n.mustSend("t", 2, "last")
+		s, out, present := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour, Clean: true})
+		if present {
+			t.Fatal("got the old session")
+		}
+		if dies {
+			n.die()
+			if s = n.lookup("c"); s == nil {
+				t.Fatal("got no session, want the new one")
+			}
+		}
+		if info := s.info(); info.Queued != 0 || info.Subscriptions != 0 {
+			t.Fatalf("got %+v, want an empty session", info)
+		}
+		eventually(t, "leftovers are removed", func() bool {
+			return n.rows(store.Queues)+n.rows(store.Subscriptions)+n.rows(store.Received) == 0
+		})
+		out.idle(t)
+	}
+}
+
+// A clean session takes the place of a durable one on disk too.
+func TestCleanSessionReplacesDurable(t *testing.T) {
+	n := newNode(t, true, nil)
+	n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	n.connect(mqtt.OpenRequest{ClientID: "c", Clean: true})
+	n.die()
+	if all, _ := n.Count(); all != 0 {
+		t.Fatalf("got %d sessions, want 0", all)
+	}
+}
+
+// The expiry clock goes on while the node is down.
+func TestExpiryAcrossRestart(t *testing.T) {
+	var shift time.Duration
+	n := newNode(t, true, func(c *Config) { c.Now = func() time.Time { return time.Now().Add(shift) } })
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "short", Expiry: time.Minute})
+	s.Detach(out, mqtt.DetachRequest{})
+	n.connect(mqtt.OpenRequest{ClientID: "connected", Expiry: time.Minute})
+	s, out, _ = n.connect(mqtt.OpenRequest{ClientID: "long", Expiry: hour})
+	s.Detach(out, mqtt.DetachRequest{})
+	s, out, _ = n.connect(mqtt.OpenRequest{ClientID: "ends", Expiry: hour})
+	zero := time.Duration(0)
+	s.Detach(out, mqtt.DetachRequest{Expiry: &zero})
+	n.stop()
+	shift = 2 * time.Minute
+	n.start()
+	eventually(t, "short expires", func() bool { return n.lookup("short") == nil })
+	if n.lookup("long") == nil || n.lookup("connected") == nil || n.lookup("ends") != nil {
+		t.Fatal("got the wrong sessions")
+	}
+	if n.rows(store.Sessions) != 2 {
+		t.Fatalf("got %d records, want 2", n.rows(store.Sessions))
+	}
+}
+
+// Wills survive the node. [MQTT-3.1.2-8]
+func TestWillsAcrossCrash(t *testing.T) {
+	n := newNode(t, true, func(c *Config) { c.WillGrace = time.Nanosecond })
+	open := func(id string, delay time.Duration) {
+		w := testWill(id)
+		n.connect(mqtt.OpenRequest{ClientID: id, Expiry: hour, Will: w, WillDelay: delay})
+	}
+	open("at once", 0)
+	open("delayed", hour)
+	n.die()
+	eventually(t, "the will is published", func() bool { return fmt.Sprint(n.router.published("will")) == "[at once]" })
+	n.die()
+	n.connect(mqtt.OpenRequest{ClientID: "delayed", Expiry: hour, Clean: true})
+	if got := fmt.Sprint(n.router.published("will")); got != "[delayed]" {
+		t.Fatalf("got %s, want the will that was not published before", got)
+	}
+}
+
+func TestDurableBound(t *testing.T) {
+	for _, c := range []struct {
+		policy  string
+		refused int
+		want    []string
+	}{
+		{Refuse, 3, []string{"a", "b", "c"}},
+		{DropNew, 0, []string{"a", "b", "c"}},
+		{DropOldest, 0, []string{"d", "e", "f"}},
+	} {
+		t.Run(c.policy, func(t *testing.T) {
+			reg := metrics.New()
+			n := newNode(t, true, func(cfg *Config) { cfg.MaxQueuedMessages, cfg.WhenFull, cfg.Metrics = 3, c.policy, reg })
+			s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+			subscribe(t, s, "t", 1)
+			s.Detach(out, mqtt.DetachRequest{})
+			refused := 0
+			for _, p := range []string{"a", "b", "c", "d", "e", "f"} {
+				err := n.send("t", p, 1)
+				if errors.Is(err, mqtt.ErrQuota) {
+					refused++
+				} else if err != nil {
+					t.Fatal(err)
+				}
+			}
+			eventually(t, "the queue is at its bound", func() bool { return s.info().Queued == 3 })
+			if drops := int(reg.Dropped("queue-full").Get()); refused != c.refused || drops != 3-c.refused {
+				t.Fatalf("got %d refused, %d dropped, want %d and %d", refused, drops, c.refused, 3-c.refused)
+			}
+			n.restart()
+			_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+			for i, line := range out.take(t, 3) {
+				if want := "PUBLISH " + c.want[i] + " "; line[:len(want)] != want {
+					t.Errorf("got %q, want %q", line, want)
+				}
+			}
+		})
+	}
+}
+
+// Expired messages leave the disk while the client is away. [MQTT-3.3.2-5]
+func TestSweep(t *testing.T) {
+	reg := metrics.New()
+	n := newNode(t, true, func(c *Config) { c.SweepEvery, c.Metrics = time.Millisecond, reg })
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(t, s, "t", 1)
+	s.Detach(out, mqtt.DetachRequest{})
+	for i := range 20 {
+		m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1}
+		switch i % 3 {
+		case 0:
+			m.Expires = time.Now().Add(50 * time.Millisecond)
+		case 1:
+			m.Expires = time.Now().Add(hour)
+		}
+		if err := n.sendMessage(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "expired messages are gone", func() bool { return s.info().Queued == 13 && n.rows(store.Queues) == 13 })
+	if got := reg.Dropped("expired").Get(); got != 7 {
+		t.Fatalf("got %d drops, want 7", got)
+	}
+	_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	out.want(t, "PUBLISH 1 qos 1 id 3", "PUBLISH 2 qos 1 id 4", "PUBLISH 4 qos 1 id 6")
+}
+
+// One body for many sessions, gone with the last of them.
+func TestBodiesAreShared(t *testing.T) {
+	n := newNode(t, true, nil)
+	var list []*Session
+	for i := range 5 {
+		s, _, _ := n.connect(mqtt.OpenRequest{ClientID: fmt.Sprint(i), Expiry: hour})
+		subscribe(t, s, "t", 2)
+		list = append(list, s)
+	}
+	m := &mqtt.Message{Topic: "t", Payload: []byte("x"), QoS: 2}
+	if err := n.sendMessage(m); err != nil {
+		t.Fatal(err)
+	}
+	body := func() bool {
+		b, err := n.cfg.Store.Body(m.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b != nil
+	}
+	ack(t, list[0], packet.PUBREC, 2)
+	for _, s := range list[1:4] {
+		ack(t, s, packet.PUBREC, 2)
+	}
+	if !body() {
+		t.Fatal("got no body while one session needs it")
+	}
+	n.connect(mqtt.OpenRequest{ClientID: "4", Clean: true})
+	eventually(t, "the body is gone", func() bool { return !body() })
+}
+
+func TestQueueQoS0(t *testing.T) {
+	n := newNode(t, true, func(c *Config) { c.QueueQoS0 = true })
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(t, s, "t", 1)
+	s.Detach(out, mqtt.DetachRequest{})
+	n.mustSend("t", 0, "a", "b")
+	n.restart()
+	s, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	out.want(t, "PUBLISH a qos 0 id 0", "PUBLISH b qos 0 id 0")
+	eventually(t, "records are removed", func() bool { return s.info().Queued == 0 && n.rows(store.Queues) == 0 })
+}
+
+// A queue of a million messages would take the same memory.
+func TestSleepingSessionHoldsNothing(t *testing.T) {
+	n := newNode(t, true, nil)
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(t, s, "t", 1)
+	s.Detach(out, mqtt.DetachRequest{})
+	for range 500 {
+		n.sendLater("t", "m", 1)
+	}
+	n.mustSend("t", 1, "last")
+	eventually(t, "all are stable", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.writing == 0 })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.out.win.buf != nil || s.out.pending != nil || s.out.tail != 501 {
+		t.Fatalf("got a window of %d, %d pending, %d on disk; want 0, 0, 501", len(s.out.win.buf), len(s.out.pending), s.out.tail)
+	}
 }

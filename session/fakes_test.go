@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -152,7 +153,7 @@ func (o *fakeOutlet) set(r mqtt.SendResult) {
 }
 
 // take waits for n lines and takes them off; fewer after a while is a failure.
-func (o *fakeOutlet) take(t testing.TB, n int) []string {
+func (o *fakeOutlet) take(t tester, n int) []string {
 	t.Helper()
 	end := time.NewTimer(5 * time.Second)
 	defer end.Stop()
@@ -176,7 +177,7 @@ func (o *fakeOutlet) take(t testing.TB, n int) []string {
 }
 
 // want takes len(lines) packets and compares.
-func (o *fakeOutlet) want(t testing.TB, lines ...string) {
+func (o *fakeOutlet) want(t tester, lines ...string) {
 	t.Helper()
 	got := o.take(t, len(lines))
 	for i := range lines {
@@ -187,7 +188,7 @@ func (o *fakeOutlet) want(t testing.TB, lines ...string) {
 }
 
 // idle checks that nothing is left.
-func (o *fakeOutlet) idle(t testing.TB) {
+func (o *fakeOutlet) idle(t tester) {
 	t.Helper()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -198,17 +199,27 @@ func (o *fakeOutlet) idle(t testing.TB) {
 
 // node is a manager with its surroundings, and can be restarted.
 type node struct {
-	t      testing.TB
+	t      tester
 	dir    string
 	cfg    Config
 	router *fakeRouter
 	*Manager
+	tempDir func() string
+}
+
+// tester is what testing.T and rapid.T both have.
+type tester interface {
+	Helper()
+	Error(...any)
+	Errorf(string, ...any)
+	Fatal(...any)
+	Fatalf(string, ...any)
 }
 
 // newNode starts a node; durable says whether it has a store.
 func newNode(t testing.TB, durable bool, change func(*Config)) *node {
 	t.Helper()
-	n := &node{t: t}
+	n := &node{t: t, tempDir: t.TempDir}
 	if change != nil {
 		change(&n.cfg)
 	}
@@ -255,6 +266,28 @@ func (n *node) restart() {
 	n.start()
 }
 
+// die is kill -9: what was not stable is lost, and nothing is written any more.
+func (n *node) die() {
+	n.t.Helper()
+	eventually(n.t, "the store is idle", func() bool { batches, _ := n.cfg.Store.Pending(); return batches == 0 })
+	dir := n.tempDir()
+	if err := os.CopyFS(dir, os.DirFS(n.dir)); err != nil {
+		n.t.Fatal(err)
+	}
+	n.stop()
+	n.dir = dir
+	n.start()
+}
+
+// rows counts the records of a table.
+func (n *node) rows(table store.Table) (rows int) {
+	n.t.Helper()
+	if err := n.cfg.Store.Scan(table, nil, nil, func(_, _ []byte) bool { rows++; return true }); err != nil {
+		n.t.Fatal(err)
+	}
+	return rows
+}
+
 // connect opens and resumes.
 func (n *node) connect(req mqtt.OpenRequest) (*Session, *fakeOutlet, bool) {
 	n.t.Helper()
@@ -287,6 +320,19 @@ func (n *node) sendMessage(m *mqtt.Message) error {
 	return <-done
 }
 
+// sendLater publishes and does not wait.
+func (n *node) sendLater(topic, payload string, qos byte) {
+	b := n.newBatch()
+	r := mqtt.NewReceipt(b, func(err error) {
+		if err != nil {
+			n.t.Errorf("publish %s: %v", payload, err)
+		}
+	})
+	n.router.Publish(&mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: qos}, r)
+	r.Close()
+	n.cfg.Store.Commit(b)
+}
+
 func (n *node) mustSend(topic string, qos byte, payloads ...string) {
 	n.t.Helper()
 	for _, p := range payloads {
@@ -296,7 +342,7 @@ func (n *node) mustSend(topic string, qos byte, payloads ...string) {
 	}
 }
 
-func subscribe(t testing.TB, s *Session, filter string, qos byte) {
+func subscribe(t tester, s *Session, filter string, qos byte) {
 	t.Helper()
 	if _, err := s.Subscribe([]mqtt.Subscription{{Filter: filter, QoS: qos}}); err != nil {
 		t.Fatal(err)
@@ -304,7 +350,7 @@ func subscribe(t testing.TB, s *Session, filter string, qos byte) {
 }
 
 // eventually waits for a condition that no event tells.
-func eventually(t testing.TB, what string, ok func() bool) {
+func eventually(t tester, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); !ok(); {
 		if time.Now().After(end) {
