@@ -45,9 +45,18 @@ func (n *Node) JoinPool(m Membership) error {
 		OnChange: m.OnChange, Log: n.part("gossip"), Metrics: n.metrics,
 	})
 	if err == nil {
-		n.OnClose("gossip", func(context.Context) error { return n.pool.Close() })
+		n.OnClose("gossip", n.leavePool)
 	}
 	return err
+}
+
+// leavePool says goodbye. That nobody heard it is no failure: the others may be stopping as well, or out of
+// reach, and will find out by themselves.
+func (n *Node) leavePool(context.Context) error {
+	if err := n.pool.Close(); err != nil {
+		n.log.Warn("gossip left without being heard", "err", err)
+	}
+	return nil
 }
 
 // linkProtocol is the version of the link protocol that is announced; see bridge.Versions.
