@@ -1,0 +1,145 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"time"
+
+	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
+)
+
+// What holds where Config has no other value.
+const (
+	DefaultKeepAlive      = time.Minute
+	DefaultReceiveMaximum = 1024
+	DefaultMaxPacket      = 16 << 20
+	DefaultMaxInflight    = 128
+	DefaultConnectTimeout = 15 * time.Second
+)
+
+// Config is how to connect. Only Addr is needed.
+type Config struct {
+	Addr string      // as transport.ParseAddr reads it
+	TLS  *tls.Config // for tls and wss; nil = the system's roots
+
+	Version       packet.Version // 0 = 5.0
+	ClientID      string         // "" = the server chooses; before 5.0 that needs Clean
+	Username      string         // "" = none, unless there is a Password
+	Password      []byte         // nil = none
+	KeepAlive     time.Duration  // 0 = 1 min, < 0 = off; a server of 5.0 may change it
+	PingTimeout   time.Duration  // how long PINGRESP may take; 0 = half of the keep-alive, but at least 2 s
+	Clean         bool           // discard the session there was
+	SessionExpiry time.Duration  // 5.0: how long the session outlives the connection; 0 = not at all, < 0 = for ever
+	Will          *packet.Will   // nil = none
+	UserProps     []packet.UserProperty
+
+	ReceiveMaximum uint16 // 5.0: QoS 1 and 2 messages the server may have unacknowledged; 0 = 1024
+	MaxPacket      uint32 // bytes of the largest packet taken, told to a server of 5.0; a larger one ends the connection; 0 = 16 MiB
+	MaxInflight    int    // QoS 1 and 2 messages of ours under way at once, less if the server says so; above, publishing waits; 0 = 128
+
+	// State is the session on this side, for clients that reconnect; at most one Client at a
+	// time may have it. nil = one of its own, that ends with the connection.
+	State *State
+
+	// OnMessage gets each message that came in, in order, on the reading goroutine; possibly before Dial
+	// has returned. The acknowledgement leaves when it returns. It must not wait for this Client (as
+	// Publish at QoS 1 does): use PublishAsync or TryPublish there. nil = acknowledge and discard.
+	OnMessage func(*Message)
+	// OnFrame gets PUBLISH packets on "$link/kind" instead of OnMessage. body is valid during the call.
+	// An error ends the connection. nil = they are messages like others.
+	OnFrame func(kind string, body []byte) error
+	// OnClose is called once, after the last OnMessage and OnFrame, before Done is closed. err is as of Err.
+	OnClose func(err error)
+
+	// Dial connects instead of transport.Dial. nil = transport.Dial.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	Log  *slog.Logger // nil = discard
+}
+
+// check fills in the defaults.
+func (c *Config) check() error {
+	if c.Version == 0 {
+		c.Version = packet.V5
+	}
+	switch {
+	case c.Version < packet.V31 || c.Version > packet.V5:
+		return fmt.Errorf("protocol version %d: allowed are 3, 4 and 5", c.Version)
+	case c.Version != packet.V5 && c.ClientID == "" && !c.Clean:
+		return errors.New("a client id is needed before MQTT 5.0 unless the session is clean [MQTT311-3.1.3-7]")
+	case c.KeepAlive > math.MaxUint16*time.Second:
+		return fmt.Errorf("keep-alive %v: at most 65535 s are allowed", c.KeepAlive)
+	case c.MaxInflight < 0 || c.MaxInflight > maxFlights:
+		return fmt.Errorf("MaxInflight %d: allowed are 0 to %d", c.MaxInflight, maxFlights)
+	case c.PingTimeout < 0:
+		return errors.New("PingTimeout may not be negative")
+	}
+	c.fill()
+	return nil
+}
+
+func (c *Config) fill() {
+	if c.KeepAlive == 0 {
+		c.KeepAlive = DefaultKeepAlive
+	}
+	if c.ReceiveMaximum == 0 {
+		c.ReceiveMaximum = DefaultReceiveMaximum
+	}
+	if c.MaxPacket == 0 {
+		c.MaxPacket = DefaultMaxPacket
+	}
+	if c.MaxInflight == 0 {
+		c.MaxInflight = DefaultMaxInflight
+	}
+	if c.Dial == nil {
+		secure := c.TLS
+		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			return transport.Dial(ctx, addr, transport.DialConfig{TLS: secure})
+		}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+}
+
+// connect is the CONNECT packet of c.
+func (c *Config) connect() *packet.Connect {
+	p := &packet.Connect{Version: c.Version, CleanStart: c.Clean, KeepAlive: seconds16(c.KeepAlive), ClientID: c.ClientID,
+		Username: c.Username, Password: c.Password, HasUser: c.Username != "", HasPass: c.Password != nil, Will: c.Will}
+	if c.Version != packet.V5 {
+		p.HasUser = p.HasUser || p.HasPass // [MQTT311-3.1.2-22]
+		return p
+	}
+	p.Props = &packet.Properties{ReceiveMaximum: c.ReceiveMaximum, MaximumPacketSize: c.MaxPacket, User: c.UserProps,
+		SessionExpiry: seconds32(c.SessionExpiry)}
+	p.Props.Mark(packet.PropReceiveMaximum).Mark(packet.PropMaximumPacketSize)
+	if c.SessionExpiry != 0 {
+		p.Props.Mark(packet.PropSessionExpiry)
+	}
+	if len(c.UserProps) > 0 {
+		p.Props.Mark(packet.PropUser)
+	}
+	return p
+}
+
+// seconds16 rounds up; off is 0.
+func seconds16(d time.Duration) uint16 {
+	if d <= 0 {
+		return 0
+	}
+	return uint16((d + time.Second - 1) / time.Second)
+}
+
+// seconds32 rounds up; below 0 and beyond all bounds is for ever.
+func seconds32(d time.Duration) uint32 {
+	s := (int64(d) + int64(time.Second) - 1) / int64(time.Second)
+	if d < 0 || s > math.MaxUint32 {
+		return math.MaxUint32
+	}
+	return uint32(s)
+}

@@ -1,0 +1,25 @@
+package client
+
+import (
+	"context"
+)
+
+// Frame sends one link frame: a QoS 0 PUBLISH on "$link/kind". It waits while the output buffer is
+// full, until the connection ends. body is the caller's again after the call. With Close it makes
+// *Client an mqtt.Carrier.
+func (c *Client) Frame(kind string, body []byte) error {
+	for {
+		full := c.w.full()
+		if full == nil {
+			break
+		}
+		if err := c.await(context.Background(), full); err != nil {
+			return err
+		}
+	}
+	if err := c.Err(); err != nil {
+		return err
+	}
+	m := Message{Topic: linkPrefix + kind, Payload: body}
+	return c.w.message(&m, 0, false, c.cfg.Version)
+}

@@ -1,0 +1,75 @@
+package client
+
+import (
+	"sync"
+	"time"
+
+	"mangrove/mqtt/packet"
+)
+
+// minPingTimeout is the least that PINGRESP gets where Config says nothing.
+const minPingTimeout = 2 * time.Second
+
+// keepAlive sends PINGREQ when nothing else was sent, or nothing came, for a third of the interval, so
+// that the server hears from us within it [MQTT-3.1.2-20], and ends the connection when no answer comes.
+type keepAlive struct {
+	c       *Client
+	period  time.Duration
+	timeout time.Duration
+
+	mu      sync.Mutex
+	timer   *time.Timer
+	stopped bool
+	waiting bool          // for something to come since asked
+	asked   time.Duration // when, since the client's start
+}
+
+// begin starts the timer. KeepAlive 0 or below = off.
+func (k *keepAlive) begin(c *Client) {
+	if c.cfg.KeepAlive <= 0 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.c, k.period, k.timeout = c, c.cfg.KeepAlive/3, c.cfg.PingTimeout
+	if k.timeout == 0 {
+		k.timeout = max(c.cfg.KeepAlive/2, minPingTimeout)
+	}
+	k.timer = time.AfterFunc(k.period, k.tick)
+}
+
+func (k *keepAlive) tick() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.stopped {
+		return
+	}
+	now, heard := time.Since(k.c.start), time.Duration(k.c.lastRead.Load())
+	if k.waiting && heard >= k.asked {
+		k.waiting = false
+	}
+	if k.waiting && now-k.asked >= k.timeout {
+		k.c.fail(ErrPingTimeout)
+		return
+	}
+	if k.c.w.idle() || now-heard >= k.period {
+		if !k.waiting {
+			k.waiting, k.asked = true, now
+		}
+		_ = k.c.w.packet(&packet.Pingreq{}, k.c.cfg.Version) // fails only when the connection is closing
+	}
+	next := k.period
+	if k.waiting {
+		next = min(next, k.asked+k.timeout-now)
+	}
+	k.timer.Reset(next)
+}
+
+func (k *keepAlive) stop() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.stopped = true
+	if k.timer != nil {
+		k.timer.Stop()
+	}
+}
