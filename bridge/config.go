@@ -56,7 +56,8 @@ type Config struct {
 	// of more than half of that. Default 200,000.
 	MaxInterest int
 	// MaxFrameBytes bounds the messages in one frame: above it a message cannot cross a link, and is
-	// dropped and counted. Default 16 MiB.
+	// dropped and counted. The lower bound of both sides counts. The listener for links must take 64 KiB more.
+	// Default 4 MiB less 64 KiB.
 	MaxFrameBytes int
 	// Window and WindowBytes bound what a neighbour may send before it is acknowledged. Defaults 1,024 and 4 MiB.
 	Window      int
@@ -122,7 +123,7 @@ func (c *Config) defaults() {
 	orInt(&c.MaxVolatileMessages, 4096)
 	orInt(&c.MaxVolatileBytes, 4<<20)
 	orInt(&c.MaxInterest, 200_000)
-	orInt(&c.MaxFrameBytes, 16<<20)
+	orInt(&c.MaxFrameBytes, 4<<20-frameRoom)
 	orInt(&c.Window, 1024)
 	orInt(&c.WindowBytes, 4<<20)
 	orTime(&c.InterestLinger, time.Minute)

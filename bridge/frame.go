@@ -30,6 +30,7 @@ const (
 	maxEntries  = 1024 // interest entries in one frame
 	maxItems    = 256  // messages in one DATA frame
 	maxItemByte = 64   // what an item needs beyond its message
+	maxSize     = 1 << 30
 )
 
 // A lane is a sequence of messages of its own within a link.

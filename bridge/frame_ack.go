@@ -28,7 +28,7 @@ func (f *ackFrame) append(dst []byte) []byte {
 func decodeAck(b []byte) (f ackFrame, err error) {
 	r := reader{b: b}
 	r.version()
-	f = ackFrame{lane: r.byte(), position: r.uvarint(), window: r.count(1 << 30), windowBytes: r.count(1 << 40)}
+	f = ackFrame{lane: r.byte(), position: r.uvarint(), window: r.count(maxSize), windowBytes: r.count(maxSize)}
 	return f, r.done(kindAck)
 }
 

@@ -18,6 +18,7 @@ type hello struct {
 
 	window      int // messages of the durable lane that the sender takes before it acknowledges
 	windowBytes int
+	maxBytes    int // of the messages in one frame
 }
 
 const (
@@ -29,6 +30,7 @@ const (
 	tagHeldSum     = 6
 	tagWindow      = 7
 	tagWindowBytes = 8
+	tagMaxBytes    = 9
 )
 
 func (h *hello) append(dst []byte) []byte {
@@ -43,6 +45,7 @@ func (h *hello) append(dst []byte) []byte {
 		{tagHeldSum, h.held.sum},
 		{tagWindow, uint64(h.window)},
 		{tagWindowBytes, uint64(h.windowBytes)},
+		{tagMaxBytes, uint64(h.maxBytes)},
 	} {
 		dst = binary.AppendUvarint(dst, f.tag)
 		value := binary.AppendUvarint(nil, f.value)
@@ -86,9 +89,11 @@ func (h *hello) field(tag uint64, r *reader) {
 	case tagHeldSum:
 		h.held.sum = r.uvarint()
 	case tagWindow:
-		h.window = r.count(1 << 30)
+		h.window = r.count(maxSize)
 	case tagWindowBytes:
-		h.windowBytes = r.count(1 << 40)
+		h.windowBytes = r.count(maxSize)
+	case tagMaxBytes:
+		h.maxBytes = r.count(maxSize)
 	}
 }
 
@@ -100,8 +105,8 @@ func (h *hello) check() error {
 		return errors.New("no store id")
 	case h.role == "":
 		return errors.New("no role that is known")
-	case h.window == 0 || h.windowBytes == 0:
-		return errors.New("no window")
+	case h.window == 0 || h.windowBytes == 0 || h.maxBytes == 0:
+		return errors.New("no room for messages")
 	}
 	return nil
 }

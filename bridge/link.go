@@ -58,7 +58,7 @@ type link struct {
 
 // stage is how far a link has come:
 //
-//	fresh ─ their HELLO → greeted ─ run sent what it owes → up ─ fail, Closed → over
+//	fresh ─ their HELLO → greeted ─ run has answered → up ─ fail, Closed → over
 type stage byte
 
 const (
@@ -70,9 +70,6 @@ const (
 
 // closeGrace is how long a link may take to say goodbye when its connection does not take bytes.
 const closeGrace = time.Second
-
-// errLinkOver answers frames that come after the end.
-var errLinkOver = errors.New("link is over")
 
 func (b *Bridge) newLink(expect, addr string, dialled bool) *link {
 	return &link{

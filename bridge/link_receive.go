@@ -7,19 +7,20 @@ import (
 	"mangrove/mqtt"
 )
 
-// Frame implements mqtt.LinkEnd. Called by one goroutine, the connection's.
+// Frame implements mqtt.LinkEnd. Called by one goroutine, the connection's. It answers no error: a link that fails
+// says goodbye, for which the connection must stay for a moment; what comes then is not looked at.
 func (l *link) Frame(kind string, body []byte) error {
 	l.reading.Lock()
 	defer l.reading.Unlock()
 	if l.stageNow() == stageOver || l.isLeaving() {
-		return errLinkOver
+		return nil
 	}
 	l.b.metrics.framesIn.Inc()
-	err := l.handle(kind, body)
-	if err != nil {
+	if err := l.handle(kind, body); err != nil {
+		l.log.Debug("frame refused", "kind", kind, "error", err)
 		l.fail(err, &goawayFrame{code: goawayProtocol, text: err.Error()})
 	}
-	return err
+	return nil
 }
 
 func (l *link) handle(kind string, body []byte) error {

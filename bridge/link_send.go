@@ -87,6 +87,7 @@ func (l *link) sendHello(held digest) error {
 	h := hello{
 		name: l.b.cfg.Node, store: l.b.cfg.Store.ID(), role: l.b.cfg.Role, held: held,
 		window: l.b.cfg.Window, windowBytes: l.b.cfg.WindowBytes, attach: l.b.attachNumber(),
+		maxBytes: l.b.cfg.MaxFrameBytes,
 	}
 	return l.frame(kindHello, h.append(nil))
 }
@@ -127,7 +128,7 @@ func (l *link) gather(entries []entry) (first uint64, count int, err error) {
 		if err != nil {
 			return 0, 0, err
 		}
-		if drop == "" && len(l.items)+len(l.body)+maxItemByte > l.b.cfg.MaxFrameBytes {
+		if drop == "" && len(l.items)+len(l.body)+maxItemByte > l.maxBytes() {
 			drop = dropTooLarge
 		}
 		if drop != "" {
@@ -165,6 +166,9 @@ func (l *link) fetch(e *entry) (drop string, err error) {
 	return "", nil
 }
 
+// maxBytes is what the items of a frame may have, here and at the other end.
+func (l *link) maxBytes() int { return min(l.b.cfg.MaxFrameBytes, l.theirs.maxBytes) }
+
 // setQoS changes the QoS in the bytes of a message: see mqtt.AppendMessage.
 func setQoS(b []byte, qos byte) { b[0] = b[0]&^3 | qos&3 }
 
@@ -178,7 +182,7 @@ func (l *link) sendVolatile() (sent bool, err error) {
 	for i, m := range messages {
 		l.body = mqtt.AppendMessage(l.body[:0], m)
 		setQoS(l.body, 0)
-		if len(l.items)+len(l.body)+maxItemByte > l.b.cfg.MaxFrameBytes {
+		if len(l.items)+len(l.body)+maxItemByte > l.maxBytes() {
 			l.b.metrics.dropped(dropTooLarge, 1)
 			continue
 		}

@@ -170,7 +170,7 @@ func decodeEntry(k, v []byte) (e entry, err error) {
 	}
 	r := reader{b: rest}
 	e = entry{pos: binary.BigEndian.Uint64(k[9:]), id: id, state: ready, kind: r.byte(), qos: r.byte()}
-	e.size = r.count(1 << 40)
+	e.size = r.count(maxSize)
 	e.expires = int64(r.uvarint())
 	e.edge = r.string(maxName)
 	e.control = slices.Clone(r.bytes(1 << 16))
