@@ -34,10 +34,11 @@ func (c *conn) handleConnect(flags byte, body []byte) error {
 
 // refuse answers CONNECT with the reason of err and ends the connection. [MQTT-3.2.2-7]
 func (c *conn) refuse(err error) error {
-	reason := packet.UnspecifiedError
-	var fault *packet.Error
-	if errors.As(err, &fault) {
+	reason := packet.ServerUnavailable
+	if fault := (*packet.Error)(nil); errors.As(err, &fault) {
 		reason = fault.Reason
+	} else {
+		c.srv.log.Warn("connection refused", "client", c.client.ID, "error", err)
 	}
 	c.out.send(&packet.Connack{Reason: reason}, c.version)
 	return &endError{ending{why: reasonLabel(reason), detail: err.Error(), linger: true}}

@@ -79,56 +79,10 @@ func (c *conn) sendRetained(sub mqtt.Subscription, existed bool) {
 	if group != "" || sub.RetainHandling == 2 || (sub.RetainHandling == 1 && existed) {
 		return
 	}
-	send := c.retainedSender(sub)
+	send := newRetainedSender(c, sub)
 	c.srv.sys.match(filter, send.add)
 	if c.srv.cfg.Retained != nil {
 		c.srv.cfg.Retained.Match(filter, c.srv.now(), send.add)
 	}
-	send.flush()
-}
-
-// retainedBatch is how many retained messages are handed to the session before what it kept of them
-// is committed and the client's output may drain.
-const retainedBatch = 256
-
-// retainedSender hands retained messages to the session, a batch at a time.
-type retainedSender struct {
-	c    *conn
-	sub  mqtt.Subscription
-	ids  []uint32
-	held []*mqtt.Message
-}
-
-func (c *conn) retainedSender(sub mqtt.Subscription) *retainedSender {
-	r := &retainedSender{c: c, sub: sub}
-	if sub.ID != 0 {
-		r.ids = []uint32{sub.ID}
-	}
-	return r
-}
-
-func (r *retainedSender) add(m *mqtt.Message) bool {
-	r.held = append(r.held, m)
-	return true
-}
-
-// flush delivers what was found, no faster than the client reads.
-func (r *retainedSender) flush() {
-	for len(r.held) > 0 && !r.c.out.isClosing() {
-		n := min(len(r.held), retainedBatch)
-		r.deliver(r.held[:n])
-		r.held = r.held[n:]
-	}
-}
-
-func (r *retainedSender) deliver(messages []*mqtt.Message) {
-	batch := r.c.srv.newBatch()
-	receipt := mqtt.NewReceipt(batch, nil)
-	for _, m := range messages {
-		r.c.out.waitRoom()                                                       // when the connection is closing, the session keeps or drops as for any other message
-		d := mqtt.Delivery{QoS: min(m.QoS, r.sub.QoS), Retain: true, IDs: r.ids} // [MQTT-3.3.1-8]
-		r.c.session.Deliver(m, d, receipt)
-	}
-	receipt.Close()
-	r.c.srv.commit(batch)
+	send.commit()
 }
