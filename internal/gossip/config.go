@@ -52,6 +52,9 @@ func (c *Config) check() error {
 	if err != nil {
 		return fmt.Errorf("bind %q: want IP:port: %w", c.Bind, err)
 	}
+	if bind.Addr() == netip.IPv6Unspecified() && c.Advertise == "" {
+		return fmt.Errorf("bind %s tells nobody where to find this node: advertise an address", c.Bind)
+	}
 	switch len(c.Key) {
 	case 16, 24, 32:
 	case 0:

@@ -44,6 +44,7 @@ func cuttable(name string, cut *atomic.Bool, join ...string) Config {
 
 // A partition that lasted until memberlist had forgotten the other side heals by itself.
 func TestPartitionHeals(t *testing.T) {
+	t.Parallel()
 	var cut atomic.Bool
 	a := start(t, cuttable("a", &cut))
 	b := start(t, cuttable("b", &cut, a.Addr()))
@@ -63,6 +64,7 @@ func TestPartitionHeals(t *testing.T) {
 
 // Nodes that knew each other only through a seed find each other although the seed is gone for good.
 func TestPartitionHealsWithoutTheSeed(t *testing.T) {
+	t.Parallel()
 	var cut atomic.Bool
 	seed := start(t, config("seed"))
 	a := start(t, cuttable("a", &cut, seed.Addr()))
@@ -80,6 +82,7 @@ func TestPartitionHealsWithoutTheSeed(t *testing.T) {
 
 // Above maxMembers new nodes are not taken in; known ones are.
 func TestMembersAreBounded(t *testing.T) {
+	t.Parallel()
 	p, err := newPool(config("a"))
 	if err != nil {
 		t.Fatal(err)

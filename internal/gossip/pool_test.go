@@ -78,6 +78,7 @@ func wantSoon(t *testing.T, what string, cond func() (got string, ok bool)) {
 }
 
 func TestNodesFindEachOther(t *testing.T) {
+	t.Parallel()
 	a := start(t, config("a"))
 	b := start(t, config("b", a.Addr()))
 	began := time.Now()
@@ -93,6 +94,7 @@ func TestNodesFindEachOther(t *testing.T) {
 }
 
 func TestEncryptedNodesFindEachOther(t *testing.T) {
+	t.Parallel()
 	cfg := func(name string, join ...string) Config {
 		c := config(name, join...)
 		c.Key = bytes.Repeat([]byte{7}, 32)
@@ -116,6 +118,7 @@ func freeAddr(t *testing.T) string {
 }
 
 func TestSeedThatComesLater(t *testing.T) {
+	t.Parallel()
 	seed := freeAddr(t)
 	reg := metrics.New()
 	cfg := config("b", seed)
@@ -131,6 +134,7 @@ func TestSeedThatComesLater(t *testing.T) {
 }
 
 func TestJoinAddsSeeds(t *testing.T) {
+	t.Parallel()
 	a, b := start(t, config("a")), start(t, config("b"))
 	b.Join([]string{a.Addr(), b.Addr(), "localhost:" + strings.Split(a.Addr(), ":")[1]})
 	wantMembers(t, a, "b")
@@ -139,6 +143,7 @@ func TestJoinAddsSeeds(t *testing.T) {
 
 // Who says goodbye leaves the list at once and is nobody's suspect.
 func TestLeave(t *testing.T) {
+	t.Parallel()
 	var seen recorder
 	cfg := config("a")
 	cfg.OnChange = seen.add
@@ -178,6 +183,7 @@ func (r *recorder) String() string {
 
 // A death makes a suspect, which is gone after SuspectFor.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	var seen recorder
 	cfg := config("a")
 	cfg.OnChange, cfg.SuspectFor = seen.add, 300*time.Millisecond
@@ -194,6 +200,7 @@ func TestKill(t *testing.T) {
 
 // A killed node comes back under its name at another address: one member, the new one.
 func TestComeBackElsewhere(t *testing.T) {
+	t.Parallel()
 	a := start(t, config("a"))
 	c := start(t, config("c", a.Addr()))
 	b := start(t, config("b", a.Addr()))
@@ -212,6 +219,7 @@ func TestComeBackElsewhere(t *testing.T) {
 
 // A fresh node with an old name, its store lost, at the same address.
 func TestFreshNodeWithOldName(t *testing.T) {
+	t.Parallel()
 	a := start(t, config("a"))
 	b := start(t, config("b", a.Addr()))
 	wantMembers(t, a, "b")
@@ -229,6 +237,7 @@ func TestFreshNodeWithOldName(t *testing.T) {
 // A node that lost everybody for longer than memberlist remembers the dead finds them again, also
 // without a seed of its own.
 func TestPoolHeals(t *testing.T) {
+	t.Parallel()
 	cfg := config("a")
 	cfg.SuspectFor = 50 * time.Millisecond
 	a := start(t, cfg)
@@ -244,6 +253,7 @@ func TestPoolHeals(t *testing.T) {
 }
 
 func TestOtherKeyIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		a, b []byte
@@ -270,6 +280,7 @@ func TestOtherKeyIsRefused(t *testing.T) {
 }
 
 func TestStartRefuses(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		why  string
 		edit func(*Config)
@@ -280,6 +291,7 @@ func TestStartRefuses(t *testing.T) {
 		{"no port", func(c *Config) { c.Bind = "127.0.0.1" }, "bind"},
 		{"short key", func(c *Config) { c.Key = []byte("short") }, "key"},
 		{"open to the world", func(c *Config) { c.Bind = "0.0.0.0:0" }, "loopback"},
+		{"nowhere to be found", func(c *Config) { c.Bind, c.Unencrypted = "[::]:0", true }, "advertise"},
 		{"unknown profile", func(c *Config) { c.Profile = "wan" }, "profile"},
 		{"long site", func(c *Config) { c.Meta.Site = strings.Repeat("s", 256) }, "meta"},
 		{"long meta", func(c *Config) {
@@ -304,6 +316,7 @@ func TestStartRefuses(t *testing.T) {
 }
 
 func TestPortTaken(t *testing.T) {
+	t.Parallel()
 	a := start(t, config("a"))
 	cfg := config("b")
 	cfg.Bind = a.Addr()
@@ -314,6 +327,7 @@ func TestPortTaken(t *testing.T) {
 }
 
 func TestAdvertise(t *testing.T) {
+	t.Parallel()
 	a := start(t, config("a"))
 	cfg := config("b", a.Addr())
 	cfg.Bind, cfg.Unencrypted = "127.0.0.1:0", false
