@@ -337,6 +337,16 @@ func (n *node) stop() {
 	}
 }
 
+// restart stops and starts; a client, if there is one, has subscribed before anybody can connect.
+func (n *node) restart(subs ...*testClient) {
+	n.t.Helper()
+	n.stop()
+	n.start()
+	for _, c := range subs {
+		n.router.Subscribe(c, mqtt.Subscription{Filter: "#", QoS: 1})
+	}
+}
+
 func (n *node) setDeaf(deaf bool) {
 	n.mu.Lock()
 	n.deaf = deaf

@@ -1,7 +1,12 @@
 package bridge
 
 import (
+	"errors"
+	"fmt"
 	"testing"
+	"time"
+
+	"mangrove/mqtt"
 )
 
 func TestEdgeToCore(t *testing.T) {
@@ -32,4 +37,303 @@ func TestReadingCrossesTwoCores(t *testing.T) {
 	a.drained("x")
 	x.drained("y")
 	y.drained("b")
+}
+
+// Each core tells all others itself; none passes on what another core told it.
+func TestThreeCoresOnceEach(t *testing.T) {
+	cores := newCores(t, "x", "y", "z")
+	var subs []*testClient
+	for _, c := range cores {
+		subs = append(subs, c.subscribe("s", "#", 1))
+	}
+	for _, c := range cores {
+		for _, p := range cores {
+			if c != p {
+				c.wantInterest(p.name, "#", true)
+			}
+		}
+	}
+	cores[0].mustPublish("t", 1, numbered("m", 0, 50)...)
+	for _, s := range subs {
+		s.want(t, numbered("m", 0, 50)...)
+	}
+	for _, c := range cores {
+		for _, p := range cores {
+			if c != p {
+				c.drained(p.name)
+			}
+		}
+	}
+	for _, s := range subs {
+		s.want(t, numbered("m", 0, 50)...)
+	}
+}
+
+func TestDollarTopicsDoNotCross(t *testing.T) {
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "$SYS/#", 1)
+	all := x.subscribe("all", "#", 1)
+	a := newEdge(t, "a", x)
+	a.wantState("x", "up")
+	a.mustPublish("$SYS/broker/uptime", 1, "1 s")
+	a.mustPublish("t", 1, "end")
+	all.want(t, "end")
+	sub.want(t)
+}
+
+func TestInterestComesAndGoes(t *testing.T) {
+	cores := newCores(t, "x", "y")
+	x, y := cores[0], cores[1]
+	b := newEdge(t, "b", y)
+	sub := b.subscribe("s", "t", 1)
+	x.wantInterest("y", "t", true)
+	y.wantInterest("b", "t", true)
+	x.mustPublish("t", 1, "wanted")
+	x.mustPublish("other", 1, "unwanted")
+	sub.want(t, "wanted")
+	if got := x.status("y").Sent; got != 1 {
+		t.Errorf("x sent %d messages to y, want 1", got)
+	}
+	b.router.Unsubscribe(sub, "t")
+	y.wantInterest("b", "t", false)
+	x.wantInterest("y", "t", false)
+}
+
+// Clients that want QoS 0 only do not make messages wait on disk.
+func TestInterestQoSDecidesTheLane(t *testing.T) {
+	cores := newCores(t, "x", "y")
+	x, y := cores[0], cores[1]
+	y.subscribe("zero", "t/0", 0)
+	y.subscribe("one", "t/1", 1)
+	x.wantInterest("y", "t/0", true)
+	x.wantInterest("y", "t/1", true)
+	y.stop()
+	x.wantState("y", "connecting")
+	x.mustPublish("t/0", 2, "volatile")
+	x.mustPublish("t/1", 2, "durable")
+	if got := x.backlog("y"); got != 1 {
+		t.Errorf("got a backlog of %d, want 1: the QoS 1 subscription's", got)
+	}
+	if got := x.reg.Drops()[dropLinkDown]; got != 1 {
+		t.Errorf("got %d drops by %s, want 1", got, dropLinkDown)
+	}
+}
+
+// P4
+func TestUplinkWaitsOnDisk(t *testing.T) {
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "#", 1)
+	a := newEdge(t, "a") // no core to be found
+	a.mustPublish("t", 1, numbered("m", 0, 300)...)
+	a.stop()
+	a.start()
+	if got := a.backlog(""); got != 300 {
+		t.Fatalf("got a backlog of %d after reopening, want 300", got)
+	}
+	a.mustPublish("t", 1, numbered("m", 300, 400)...)
+	a.dial(x)
+	sub.want(t, numbered("m", 0, 400)...)
+	a.drained("x")
+	a.stop()
+	a.start()
+	if got := a.backlog(""); got != 0 {
+		t.Errorf("got a backlog of %d after draining and reopening, want 0", got)
+	}
+}
+
+// A queue longer than what is held in memory.
+func TestLongQueueIsReadFromDisk(t *testing.T) {
+	const total = memEntries + 3*pageSize + 7
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "#", 1)
+	a := newEdge(t, "a")
+	publishMany(a, "t", 0, total)
+	a.dial(x)
+	publishMany(a, "t", total, total+100)
+	sub.want(t, numbered("m", 0, total+100)...)
+	a.drained("x")
+}
+
+// publishMany publishes numbered messages in batches of 100.
+func publishMany(n *node, topic string, from, to int) {
+	n.t.Helper()
+	for from < to {
+		upTo := min(from+100, to)
+		done := make(chan error, 100)
+		batch := n.st.NewBatch()
+		for ; from < upTo; from++ {
+			r := mqtt.NewReceipt(batch, func(err error) { done <- err })
+			defer func() {
+				if err := <-done; err != nil {
+					n.t.Error(err)
+				}
+			}()
+			n.router.Publish(&mqtt.Message{Topic: topic, Payload: fmt.Appendf(nil, "m%d", from), QoS: 1}, r)
+			r.Close()
+		}
+		n.st.Commit(batch)
+	}
+}
+
+func TestReconnectAmidMessages(t *testing.T) {
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "#", 1)
+	a := newNode(t, RoleEdge, "a", func(c *Config) { c.Window = 32 })
+	a.dial(x)
+	const total = 2000
+	stop := make(chan struct{})
+	done := make(chan struct{})
+	go func() { // ends with stop; waited for below
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(3 * time.Millisecond):
+				x.cut()
+			}
+		}
+	}()
+	for i := 0; i < total; i += 50 {
+		publishMany(a, "t", i, i+50)
+	}
+	eventually(t, "most have arrived", func() bool { return len(sub.payloads()) > total/2 })
+	close(stop)
+	<-done
+	sub.want(t, numbered("m", 0, total)...)
+	a.drained("x")
+	sub.want(t, numbered("m", 0, total)...)
+}
+
+// P1, P2
+func TestBothEndsRestartAmidMessages(t *testing.T) {
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "#", 1)
+	a := newEdge(t, "a", x)
+	const total, round = 900, 100
+	for i := 0; i < total; i += round {
+		publishMany(a, "t", i, i+round)
+		eventually(t, "some have arrived", func() bool { return len(sub.payloads()) > i })
+		x.setDeaf(true) // messages may be kept there and not acknowledged
+		switch i / round % 3 {
+		case 0:
+			x.restart(sub)
+		case 1:
+			a.restart()
+			a.dial(x)
+		case 2:
+			x.restart(sub)
+			a.restart()
+			a.dial(x)
+		}
+		x.setDeaf(false)
+	}
+	sub.want(t, numbered("m", 0, total)...)
+	a.drained("x")
+	sub.want(t, numbered("m", 0, total)...)
+}
+
+func TestRefusedMessageIsTriedAgain(t *testing.T) {
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "#", 1)
+	a := newEdge(t, "a", x)
+	a.wantState("x", "up")
+	sub.setRefuse(mqtt.ErrQuota)
+	a.mustPublish("t", 1, numbered("m", 0, 20)...)
+	eventually(t, "a was told", func() bool { return a.b.Status()[0].LastError != "" })
+	if got := a.b.Status()[0].BacklogMessages; got != 20 {
+		t.Errorf("got a backlog of %d, want 20: nothing refused is acknowledged", got)
+	}
+	sub.setRefuse(nil)
+	sub.want(t, numbered("m", 0, 20)...)
+	a.drained("x")
+}
+
+func TestFullQueueRefusesPublishers(t *testing.T) {
+	for _, c := range []struct {
+		full    WhenFull
+		err     error
+		want    []string
+		dropped uint64
+	}{
+		{Refuse, mqtt.ErrQuota, numbered("m", 0, 10), 0},
+		{DropNew, nil, numbered("m", 0, 10), 5},
+		{DropOldest, nil, numbered("m", 5, 15), 5},
+	} {
+		t.Run(string(c.full), func(t *testing.T) {
+			x := newCore(t, "x")
+			sub := x.subscribe("s", "#", 1)
+			a := newNode(t, RoleEdge, "a", func(cfg *Config) { cfg.MaxQueueMessages, cfg.WhenFull = 10, c.full })
+			a.mustPublish("t", 1, numbered("m", 0, 10)...)
+			for _, p := range numbered("m", 10, 15) {
+				if err := a.publish("t", p, 1, false); !errors.Is(err, c.err) {
+					t.Errorf("publish above the bound: got %v, want %v", err, c.err)
+				}
+			}
+			if got := a.reg.Drops()[dropQueueFull]; got != c.dropped {
+				t.Errorf("got %d drops, want %d", got, c.dropped)
+			}
+			a.dial(x)
+			sub.want(t, c.want...)
+			a.drained("x")
+			a.mustPublish("t", 1, "again")
+			sub.want(t, append(c.want, "again")...)
+		})
+	}
+}
+
+func TestExpiredMessagesAreNotSent(t *testing.T) {
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "#", 1)
+	a := newEdge(t, "a")
+	soon := time.Now().Add(20 * time.Millisecond)
+	for i, expires := range []time.Time{{}, soon, {}, soon} {
+		m := &mqtt.Message{Topic: "t", Payload: fmt.Appendf(nil, "m%d", i), QoS: 1, Expires: expires}
+		if err := a.publishMessage(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "expiry", func() bool { return time.Now().After(soon) })
+	a.dial(x)
+	sub.want(t, "m0", "m2")
+	a.drained("x")
+	if got := a.reg.Drops()[dropExpired]; got != 2 {
+		t.Errorf("got %d drops by expiry, want 2", got)
+	}
+}
+
+func TestTooLargeMessageDoesNotBlock(t *testing.T) {
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "#", 1)
+	a := newNode(t, RoleEdge, "a", func(c *Config) { c.MaxFrameBytes = 10_000 })
+	a.dial(x)
+	a.mustPublish("t", 1, "before", string(make([]byte, 20_000)), "after")
+	sub.want(t, "before", "after")
+	a.drained("x")
+	if got := a.reg.Drops()[dropTooLarge]; got != 1 {
+		t.Errorf("got %d drops, want 1", got)
+	}
+}
+
+func TestFailover(t *testing.T) {
+	cores := newCores(t, "x", "y")
+	x, y := cores[0], cores[1]
+	sub := y.subscribe("s", "t", 1)
+	x.wantInterest("y", "t", true)
+	a := newEdge(t, "a", x, y)
+	eventually(t, "a is up", func() bool { return a.b.Status()[0].State == "up" })
+	a.mustPublish("t", 1, numbered("m", 0, 50)...)
+	first := x
+	if a.b.Status()[0].Name == "y" {
+		first = y
+	}
+	sub.want(t, numbered("m", 0, 50)...)
+	a.drained(first.name)
+	first.setDeaf(true)
+	other := map[*node]string{x: "y", y: "x"}[first]
+	a.mustPublish("t", 1, numbered("m", 50, 100)...)
+	a.wantState(other, "up")
+	a.drained(other)
+	first.setDeaf(false)
+	sub.want(t, numbered("m", 0, 100)...)
 }

@@ -1,0 +1,216 @@
+package bridge
+
+import (
+	"testing"
+	"time"
+
+	"mangrove/mqtt"
+)
+
+// moved is two cores and an edge that may reach either.
+type movedFleet struct {
+	x, y, b *node
+	sub     *testClient
+}
+
+// startMoved attaches edge b, which wants t, to x.
+func startMoved(t *testing.T) *movedFleet {
+	t.Helper()
+	cores := newCores(t, "x", "y")
+	f := &movedFleet{x: cores[0], y: cores[1]}
+	f.b = newEdge(t, "b", f.x)
+	f.sub = f.b.subscribe("s", "t", 1)
+	f.x.wantInterest("b", "t", true)
+	f.y.wantInterest("x", "t", true)
+	return f
+}
+
+// moveToY makes b dial y from now on.
+func (f *movedFleet) moveToY(t *testing.T) {
+	t.Helper()
+	f.b.dial(f.y)
+	f.x.cut()
+	f.b.wantState("y", "up")
+	f.y.wantInterest("b", "t", true)
+}
+
+// What x holds for b when b moves goes on to y, and nothing comes twice.
+func TestMovedEdgeGetsItsQueue(t *testing.T) {
+	f := startMoved(t)
+	f.x.mustPublish("t", 1, numbered("m", 0, 10)...)
+	f.sub.want(t, numbered("m", 0, 10)...)
+	f.x.setDeaf(true)
+	f.x.wantState("b", "down")
+	f.x.mustPublish("t", 1, numbered("m", 10, 30)...)
+	f.y.mustPublish("t", 1, "y") // waits at y for the link to x
+	f.b.dial(f.y)
+	f.b.wantState("y", "up")
+	f.x.setDeaf(false)
+	join(f.x, f.y)
+	f.x.wantState("b", "moved")
+	f.wantEach(t, append(numbered("m", 0, 30), "y"))
+	f.x.drained("b")
+	f.x.drained("y")
+	f.y.wantInterest("x", "t", false)
+	f.x.mustPublish("t", 1, "later")
+	f.wantEach(t, append(numbered("m", 0, 30), "y", "later"))
+	if got := f.x.backlog("b"); got != 0 {
+		t.Errorf("x queued %d messages for an edge that moved, want 0", got)
+	}
+}
+
+// wantEach waits for each payload once, in any order: what a core held comes when that core is back.
+func (f *movedFleet) wantEach(t *testing.T, want []string) {
+	t.Helper()
+	eventually(t, "all have arrived", func() bool { return len(f.sub.payloads()) >= len(want) })
+	counts := map[string]int{}
+	for _, p := range f.sub.payloads() {
+		counts[p]++
+	}
+	for _, p := range want {
+		if counts[p] != 1 {
+			t.Errorf("%s arrived %d times, want once", p, counts[p])
+		}
+	}
+	if len(counts) != len(want) {
+		t.Errorf("got %d different messages, want %d", len(counts), len(want))
+	}
+}
+
+// The core that held the queue was dead while the edge moved.
+func TestReturningCoreHandsOver(t *testing.T) {
+	f := startMoved(t)
+	f.x.setDeaf(true)
+	f.x.wantState("b", "down")
+	f.x.mustPublish("t", 1, numbered("m", 0, 50)...)
+	f.x.stop()
+	f.moveToY(t)
+	f.y.mustPublish("t", 1, "while x is dead")
+	f.sub.want(t, "while x is dead")
+	f.x.start()
+	f.x.setDeaf(false)
+	join(f.x, f.y)
+	f.wantEach(t, append(numbered("m", 0, 50), "while x is dead"))
+	f.x.drained("b")
+	f.x.drained("y")
+	f.y.drained("b")
+}
+
+// Back and forth, publishing at both cores all the time: nothing is lost, nothing comes twice.
+func TestEdgeMovesToAndFro(t *testing.T) {
+	f := startMoved(t)
+	var want []string
+	for i := range 6 {
+		at, to := f.x, f.y
+		if i%2 == 1 {
+			at, to = f.y, f.x
+		}
+		some := numbered("m", 20*i, 20*i+20)
+		want = append(want, some...)
+		at.mustPublish("t", 1, some[:5]...)
+		to.mustPublish("t", 1, some[5:10]...)
+		f.b.dial(to)
+		at.b.lookup("b").link.Load().fail(errReplaced, nil)
+		at.mustPublish("t", 1, some[10:15]...)
+		to.mustPublish("t", 1, some[15:]...)
+		f.b.wantState(to.name, "up")
+		at.wantState("b", "moved")
+	}
+	f.wantEach(t, want)
+	for _, c := range []*node{f.x, f.y} {
+		c.drained("b")
+	}
+	f.wantEach(t, want)
+}
+
+func TestMovedEdgeIsForgotten(t *testing.T) {
+	f := startMoved(t)
+	f.x.tweak = func(c *Config) { c.MovedLinger = 20 * time.Millisecond }
+	f.x.restart()
+	join(f.x, f.y)
+	f.moveToY(t)
+	eventually(t, "x has forgotten b", func() bool { return f.x.b.lookup("b") == nil })
+	f.x.mustPublish("t", 1, "m")
+	f.sub.want(t, "m")
+	f.b.dial(f.x)
+	f.y.cut()
+	f.b.wantState("x", "up")
+	f.x.wantInterest("b", "t", true)
+	f.x.mustPublish("t", 1, "n")
+	f.sub.want(t, "m", "n")
+}
+
+func TestNeighbourExpires(t *testing.T) {
+	x := newNode(t, RoleCore, "x", func(c *Config) { c.NeighbourExpiry = 30 * time.Millisecond })
+	b := newEdge(t, "b", x)
+	b.subscribe("s", "t", 1)
+	x.wantInterest("b", "t", true)
+	b.stop()
+	x.wantState("b", "down")
+	x.mustPublish("t", 1, "m")
+	eventually(t, "x has forgotten b", func() bool { return x.b.lookup("b") == nil })
+	if got := x.reg.Drops()[dropNeighbourGone]; got != 1 {
+		t.Errorf("got %d drops, want 1", got)
+	}
+	x.restart()
+	if n := x.b.lookup("b"); n != nil {
+		t.Errorf("got %+v after a restart, want nobody", n.status())
+	}
+}
+
+// Messages for an edge wait while it is away, over a restart of the core, and its interest is not told again.
+func TestEdgeAwayGetsItsMessages(t *testing.T) {
+	x := newCore(t, "x")
+	b := newEdge(t, "b", x)
+	sub := b.subscribe("s", "t", 1)
+	x.wantInterest("b", "t", true)
+	b.stop()
+	x.wantState("b", "down")
+	x.mustPublish("t", 1, numbered("m", 0, 10)...)
+	x.restart()
+	x.mustPublish("t", 1, numbered("m", 10, 20)...)
+	b.start()
+	b.router.Subscribe(sub, mqtt.Subscription{Filter: "t", QoS: 1})
+	b.dial(x)
+	sub.want(t, numbered("m", 0, 20)...)
+	x.drained("b")
+}
+
+func TestNameInUse(t *testing.T) {
+	x := newCore(t, "x")
+	b := newEdge(t, "b", x)
+	b.wantState("x", "up")
+	other := newEdge(t, "b", x)
+	eventually(t, "the newer one is refused", func() bool { return other.b.Status()[0].LastError != "" && other.b.Status()[0].State != "up" })
+	if got := x.status("b").State; got != "up" {
+		t.Errorf("the older one is %s, want up", got)
+	}
+	b.stop()
+	other.wantState("x", "up")
+}
+
+// A fresh node takes over the queue of its name, not the interest.
+func TestFreshNodeOfTheSameName(t *testing.T) {
+	x := newCore(t, "x")
+	b := newEdge(t, "b", x)
+	b.subscribe("s", "t", 1)
+	x.wantInterest("b", "t", true)
+	b.stop()
+	x.wantState("b", "down")
+	x.mustPublish("t", 1, "waiting")
+	fresh := newNode(t, RoleEdge, "b", nil)
+	sub := fresh.subscribe("s", "#", 1)
+	fresh.dial(x)
+	x.wantInterest("b", "#", true)
+	x.wantInterest("b", "t", false)
+	sub.want(t, "waiting")
+}
+
+func TestNodeLinkedToItself(t *testing.T) {
+	x := newCore(t, "x")
+	x.b.SetPeers([]Peer{{Name: "z", Addr: x.addr}})
+	eventually(t, "it is noticed", func() bool { return x.status("z").LastError != "" })
+	if got := x.status("z").State; got == "up" {
+		t.Errorf("got %s, want not up", got)
+	}
+}
