@@ -23,7 +23,7 @@ func TestBadInputClosesItsConnectionOnly(t *testing.T) {
 		"a packet too large":   {connect5 + "\x30\xff\xff\xff\x7f", "\xe0\x01\x95"},
 		"malformed length":     {connect5 + "\x30\xff\xff\xff\xff\xff", "\xe0\x01\x81"},
 		"QoS 3":                {connect5 + "\x36\x05\x00\x01a\x00\x01", "\xe0\x01\x81"},
-		"wildcard in a name":   {connect5 + "\x30\x04\x00\x01#\x00", "\xe0\x01\x90"},
+		"wildcard in a name":   {connect5 + "\x30\x04\x00\x01#\x00", "\xe0\x01\x81"},
 		"reserved packet type": {connect5 + "\x00\x00", "\xe0\x01\x81"},
 	}
 	for name, b := range bad {

@@ -16,7 +16,7 @@ var rows = map[string]int{
 	"mqtt/packet":        1,
 	"mqtt/topic":         1,
 	"mqtt/transport":     1,
-	"internal/metrics":   1,
+	"internal/metrics":   0,
 	"internal/gossip":    1,
 	"internal/store":     1,
 	"internal/sim":       1,
