@@ -39,7 +39,7 @@ type Client struct {
 }
 
 // Dial connects to cfg.Addr, sends CONNECT and waits for CONNACK. A CONNACK that refuses is an
-// *Error. ctx counts until Dial returns, not after; without a deadline it gets one of 15 s.
+// *Error. ctx counts until Dial returns, not after; 15 s are the most it takes.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -48,11 +48,14 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if c.st == nil {
 		c.st = new(State)
 	}
-	if err := c.st.acquire(c); err != nil {
+	ctx, cancel := context.WithTimeout(ctx, DefaultConnectTimeout)
+	defer cancel()
+	if err := c.st.acquire(ctx, c); err != nil {
 		return nil, err
 	}
 	if err := c.connect(ctx); err != nil {
 		c.st.release(c)
+		close(c.done)
 		return nil, err
 	}
 	return c, nil

@@ -20,6 +20,7 @@ const (
 	DefaultReceiveMaximum = 1024
 	DefaultMaxPacket      = 16 << 20
 	DefaultMaxInflight    = 128
+	DefaultMaxInflight3   = 20 // before 5.0 a server cannot say how many it takes; Mosquitto hangs up above 20
 	DefaultConnectTimeout = 15 * time.Second
 )
 
@@ -41,10 +42,11 @@ type Config struct {
 
 	ReceiveMaximum uint16 // 5.0: QoS 1 and 2 messages the server may have unacknowledged; 0 = 1024
 	MaxPacket      uint32 // bytes of the largest packet taken, told to a server of 5.0; a larger one ends the connection; 0 = 16 MiB
-	MaxInflight    int    // QoS 1 and 2 messages of ours under way at once, less if the server says so; above, publishing waits; 0 = 128
+	MaxInflight    int    // QoS 1 and 2 messages of ours under way at once, less if the server says so; above, publishing waits; 0 = 128, before 5.0 20
 
-	// State is the session on this side, for clients that reconnect; at most one Client at a
-	// time may have it. nil = one of its own, that ends with the connection.
+	// State is the session on this side, for clients that reconnect; at most one Client at a time
+	// may have it: Dial waits for one whose connection is over until it is Done, and fails with
+	// ErrStateInUse on one that lives. nil = one of its own, that ends with the connection.
 	State *State
 
 	// OnMessage gets each message that came in, in order, on the reading goroutine; possibly before Dial
@@ -93,8 +95,12 @@ func (c *Config) fill() {
 	if c.MaxPacket == 0 {
 		c.MaxPacket = DefaultMaxPacket
 	}
-	if c.MaxInflight == 0 {
+	switch {
+	case c.MaxInflight > 0:
+	case c.Version == packet.V5:
 		c.MaxInflight = DefaultMaxInflight
+	default:
+		c.MaxInflight = DefaultMaxInflight3
 	}
 	if c.Dial == nil {
 		secure := c.TLS

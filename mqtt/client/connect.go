@@ -11,8 +11,6 @@ import (
 
 // connect brings c from nothing to connected, or leaves no trace.
 func (c *Client) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, DefaultConnectTimeout)
-	defer cancel()
 	conn, err := c.cfg.Dial(ctx, c.cfg.Addr)
 	if err != nil {
 		return err

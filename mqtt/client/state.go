@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"sync"
 
 	"mangrove/mqtt/packet"
@@ -79,14 +80,32 @@ func (f *flight) finish(reason packet.ReasonCode, err error) {
 	}
 }
 
-func (s *State) acquire(c *Client) error {
+// acquire makes c the owner. An owner whose connection is over is waited for.
+func (s *State) acquire(ctx context.Context, c *Client) error {
+	for {
+		owner := s.own(c)
+		if owner == c {
+			return nil
+		}
+		if owner.Err() == nil {
+			return ErrStateInUse
+		}
+		select {
+		case <-owner.done:
+		case <-ctx.Done():
+			return ErrStateInUse
+		}
+	}
+}
+
+// own makes c the owner if there is none, and returns who is.
+func (s *State) own(c *Client) *Client {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.owner != nil {
-		return ErrStateInUse
+	if s.owner == nil {
+		s.owner = c
 	}
-	s.owner = c
-	return nil
+	return s.owner
 }
 
 func (s *State) release(c *Client) {

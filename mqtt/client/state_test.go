@@ -158,6 +158,13 @@ func TestStateHasOneClientAtATime(t *testing.T) {
 		if err := <-waiting; !errors.Is(err, ErrClosed) {
 			t.Errorf("Publish that waits: got %v, want ErrClosed", err)
 		}
+		c, p = connect(t, cfg, &packet.Connack{SessionPresent: true})
+		p.want("x again", again(publishOf("t", "x", 1, 1)))
+		p.want("y again", again(publishOf("t", "y", 1, 2)))
+		c.Abort() // and not waited for: the next one does
+		c, _ = connect(t, cfg, &packet.Connack{SessionPresent: true})
+		c.Abort()
+		<-c.Done()
 		st.Drop(nil)
 		o.want(t, "x", 0, ErrSessionLost)
 		if st.Len() != 0 {
