@@ -312,20 +312,35 @@ func TestWriteDoesNotAllocateOrChange(t *testing.T) {
 	}
 }
 
-// TestCipher holds the outside library's masking against the one line of RFC 6455, 5.3.
+// TestCipher holds the outside library's masking against the one line of RFC 6455, 5.3, for every
+// length up to some blocks, around larger sizes, and every place in the key.
 func TestCipher(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		p := rapid.SliceOfN(rapid.Byte(), 0, 600).Draw(t, "payload")
-		key := [4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(t, "key"))
-		at, from := rapid.IntRange(0, 7).Draw(t, "at"), rapid.IntRange(0, min(len(p), 40)).Draw(t, "from")
-		want := bytes.Clone(p[from:])
-		for i := range want {
-			want[i] ^= key[(at+i)%4]
+	sizes := []int{1023, 1024, 1025, 4095, 4096, 4097, 16383, 16384, 16399, 65535, 65536, 65551}
+	for n := range 600 {
+		sizes = append(sizes, n)
+	}
+	key := [4]byte{0x37, 0xfa, 0x21, 0x3d}
+	for _, n := range sizes {
+		for at := range 8 {
+			for from := range 3 {
+				wantCiphered(t, n, from, key, at)
+			}
 		}
-		got := bytes.Clone(p)
-		ws.Cipher(got[from:], key, at)
-		if !bytes.Equal(got[from:], want) || !bytes.Equal(got[:from], p[:from]) {
-			t.Fatal("masked bytes differ")
+	}
+}
+
+func wantCiphered(t *testing.T, n, from int, key [4]byte, at int) {
+	t.Helper()
+	want, got := make([]byte, n+from+1), make([]byte, n+from+1) // one byte before and after that stays
+	for i := range got {
+		got[i] = byte(i * 7)
+		want[i] = got[i]
+		if i >= from && i < from+n {
+			want[i] ^= key[(at+i-from)%4]
 		}
-	})
+	}
+	ws.Cipher(got[from:from+n], key, at)
+	if !bytes.Equal(got, want) {
+		t.Fatalf("%d bytes from %d, place %d in the key: masked wrongly", n, from, at)
+	}
 }
