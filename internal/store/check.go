@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -60,8 +61,14 @@ type checker struct {
 	pageSize int64
 	pages    uint64   // pages from here on do not exist
 	seen     []uint64 // bit set of pages
-	todo     []uint64
+	todo     []subtree
 	buf      []byte
+}
+
+// subtree is a page to look at, with the keys that may be in it and below.
+type subtree struct {
+	id       uint64
+	from, to []byte // from <= key < to; nil = no bound
 }
 
 // newChecker reads the meta pages and takes the later valid one.
@@ -80,7 +87,7 @@ func newChecker(f io.ReaderAt, size int64) (*checker, error) {
 		return nil, fmt.Errorf("it has %d bytes, its head speaks of %d pages of %d", size, c.pages, c.pageSize)
 	}
 	c.seen = make([]uint64, (c.pages+63)/64)
-	return c, c.refer(native.Uint64(best[16:]))
+	return c, c.refer(subtree{id: native.Uint64(best[16:])})
 }
 
 // metaPlaces are where the heads are: page 0, and page 1 of the page size that page 0 tells or else any.
@@ -114,21 +121,21 @@ func readMeta(f io.ReaderAt, at int64) []byte {
 
 func (c *checker) walk() error {
 	for len(c.todo) > 0 {
-		id := c.todo[len(c.todo)-1]
+		t := c.todo[len(c.todo)-1]
 		c.todo = c.todo[:len(c.todo)-1]
-		if err := c.page(id); err != nil {
-			return fmt.Errorf("page %d: %w", id, err)
+		if err := c.page(t); err != nil {
+			return fmt.Errorf("page %d: %w", t.id, err)
 		}
 	}
 	return nil
 }
 
-// refer notes that page id is in use, by one other.
-func (c *checker) refer(id uint64) error {
-	if err := c.mark(id); err != nil {
+// refer notes that the page of t is in use, by one other.
+func (c *checker) refer(t subtree) error {
+	if err := c.mark(t.id); err != nil {
 		return err
 	}
-	c.todo = append(c.todo, id)
+	c.todo = append(c.todo, t)
 	return nil
 }
 
@@ -144,35 +151,38 @@ func (c *checker) mark(id uint64) error {
 }
 
 // page reads and checks one page with its overflow.
-func (c *checker) page(id uint64) error {
-	size := c.pageSize
-	for {
-		if int64(cap(c.buf)) < size {
-			c.buf = make([]byte, size)
-		}
-		c.buf = c.buf[:size]
-		if _, err := c.f.ReadAt(c.buf, int64(id)*c.pageSize); err != nil {
-			return err
-		}
-		overflow := uint64(native.Uint32(c.buf[12:]))
-		if native.Uint64(c.buf) != id || overflow >= c.pages-id {
-			return errors.New("its head is not that of this page")
-		}
-		if size == int64(overflow+1)*c.pageSize {
-			break
-		}
-		size = int64(overflow+1) * c.pageSize
+func (c *checker) page(t subtree) error {
+	if err := c.read(t.id, c.pageSize); err != nil {
+		return err
 	}
-	for i := uint64(1); i < uint64(size/c.pageSize); i++ {
-		if err := c.mark(id + i); err != nil {
+	overflow := uint64(native.Uint32(c.buf[12:]))
+	if native.Uint64(c.buf) != t.id || overflow >= c.pages-t.id {
+		return errors.New("its head is not that of this page")
+	}
+	for i := range overflow {
+		if err := c.mark(t.id + 1 + i); err != nil {
 			return err
 		}
 	}
-	return c.elements(c.buf)
+	if overflow > 0 {
+		if err := c.read(t.id, int64(overflow+1)*c.pageSize); err != nil {
+			return err
+		}
+	}
+	return c.elements(c.buf, t)
+}
+
+func (c *checker) read(id uint64, size int64) error {
+	if int64(cap(c.buf)) < size {
+		c.buf = make([]byte, size)
+	}
+	c.buf = c.buf[:size]
+	_, err := c.f.ReadAt(c.buf, int64(id)*c.pageSize)
+	return err
 }
 
 // elements checks a page in memory, which may be one inside a value.
-func (c *checker) elements(p []byte) error {
+func (c *checker) elements(p []byte, t subtree) error {
 	if len(p) < headerSize {
 		return errors.New("is cut short")
 	}
@@ -186,13 +196,21 @@ func (c *checker) elements(p []byte) error {
 	if flags == branchFlag && count == 0 {
 		return errors.New("is a branch with nothing below")
 	}
+	var before []byte
 	for i := range count {
-		at := headerSize + i*elementSize
-		var err error
+		e := p[headerSize+i*elementSize:]
+		key, value, err := split(e, flags)
+		if err != nil {
+			return fmt.Errorf("element %d: %w", i, err)
+		}
+		if bytes.Compare(key, t.from) < 0 || t.to != nil && bytes.Compare(key, t.to) >= 0 || i > 0 && bytes.Compare(before, key) >= 0 {
+			return fmt.Errorf("element %d: its key is out of order", i)
+		}
+		before = key
 		if flags == branchFlag {
-			err = c.branch(p[at:])
-		} else {
-			err = c.leaf(p[at:])
+			err = c.branch(p, i, count, key, t)
+		} else if native.Uint32(e)&bucketFlag != 0 {
+			err = c.bucket(value)
 		}
 		if err != nil {
 			return fmt.Errorf("element %d: %w", i, err)
@@ -203,29 +221,38 @@ func (c *checker) elements(p []byte) error {
 
 var errBeyond = errors.New("reaches beyond its page")
 
-// branch checks one element; e runs from its start to the end of the page.
-func (c *checker) branch(e []byte) error {
-	if uint64(native.Uint32(e))+uint64(native.Uint32(e[4:])) > uint64(len(e)) {
-		return errBeyond
+// split returns key and value of an element; e runs from its start to the end of the page.
+func split(e []byte, flags uint16) (key, value []byte, err error) {
+	at, size, more := uint64(native.Uint32(e[4:])), uint64(native.Uint32(e[8:])), uint64(native.Uint32(e[12:]))
+	if flags == branchFlag {
+		at, size, more = uint64(native.Uint32(e)), uint64(native.Uint32(e[4:])), 0
 	}
-	return c.refer(native.Uint64(e[8:]))
+	if at+size+more > uint64(len(e)) {
+		return nil, nil, errBeyond
+	}
+	return e[at : at+size], e[at+size : at+size+more], nil
 }
 
-func (c *checker) leaf(e []byte) error {
-	start := uint64(native.Uint32(e[4:])) + uint64(native.Uint32(e[8:]))
-	end := start + uint64(native.Uint32(e[12:]))
-	if end > uint64(len(e)) {
-		return errBeyond
+// branch notes the page below element i, whose keys end where those of the next element start.
+func (c *checker) branch(p []byte, i, count int, key []byte, t subtree) error {
+	below := subtree{id: native.Uint64(p[headerSize+i*elementSize+8:]), from: bytes.Clone(key), to: t.to}
+	if i+1 < count {
+		next, _, err := split(p[headerSize+(i+1)*elementSize:], branchFlag)
+		if err != nil {
+			return err
+		}
+		below.to = bytes.Clone(next)
 	}
-	if native.Uint32(e)&bucketFlag == 0 {
-		return nil
-	}
-	value := e[start:end]
-	if len(value) < 16 {
+	return c.refer(below)
+}
+
+// bucket notes the page of a bucket, or checks the one inside its value.
+func (c *checker) bucket(value []byte) error {
+	if len(value) < headerSize {
 		return errors.New("is a bucket cut short")
 	}
 	if root := native.Uint64(value); root != 0 {
-		return c.refer(root)
+		return c.refer(subtree{id: root})
 	}
-	return c.elements(value[16:])
+	return c.elements(value[headerSize:], subtree{})
 }

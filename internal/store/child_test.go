@@ -278,6 +278,10 @@ func TestFailingSystemCalls(t *testing.T) {
 		{"sync", syscall.SYS_FDATASYNC, syscall.EIO, []string{
 			"first: store stopped: a sync failed", "healthy: store stopped", "fatal: store stopped",
 			"second: store stopped", "calls of OnFatal left: 0", "closed: <nil>"}},
+		{"sync after growing", syscall.SYS_FSYNC, syscall.EIO, []string{
+			"first: store stopped: a sync failed", "fatal: store stopped", "second: store stopped", "closed: <nil>"}},
+		{"no room to grow", syscall.SYS_FTRUNCATE, syscall.EFBIG, []string{
+			"first: disk is full: ", "no fatal", "second: disk is full", "closed: <nil>"}},
 		{"no room", syscall.SYS_PWRITE64, syscall.ENOSPC, []string{
 			"first: disk is full: ", "healthy: disk is full", "no fatal", "second: disk is full", "closed: <nil>"}},
 		{"write error", syscall.SYS_PWRITE64, syscall.EIO, []string{

@@ -64,13 +64,20 @@ func createDatabase(dir string) error {
 // openFile opens a database that checkFile has found whole. What bbolt panics about all the same
 // becomes an error.
 func openFile(path string, maxFile int) (db *bolt.DB, err error) {
+	var file *os.File
+	options := boltOptions(maxFile)
+	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		f, err := os.OpenFile(name, flag, mode)
+		file = f
+		return f, err
+	}
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			db, err = nil, fmt.Errorf("open %s: %w: %v", path, ErrDamaged, r)
+			db, err = nil, errors.Join(fmt.Errorf("open %s: %w: %v", path, ErrDamaged, r), file.Close())
 		}
 	}()
-	db, err = bolt.Open(path, 0o600, boltOptions(maxFile))
+	db, err = bolt.Open(path, 0o600, options)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"runtime"
 	"syscall"
 	"unsafe"
 )
@@ -9,8 +10,8 @@ import (
 func failCalls(call, errno int) error {
 	const (
 		prSetNoNewPrivs = 38
-		prSetSeccomp    = 22
-		modeFilter      = 2
+		setModeFilter   = 1
+		flagAllThreads  = 1
 		retErrno        = 0x00050000
 		retAllow        = 0x7fff0000
 	)
@@ -21,10 +22,16 @@ func failCalls(call, errno int) error {
 		{Code: syscall.BPF_RET | syscall.BPF_K, K: retAllow},
 	}
 	program := syscall.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	if _, _, err := syscall.AllThreadsSyscall6(syscall.SYS_PRCTL, prSetNoNewPrivs, 1, 0, 0, 0, 0); err != 0 {
+	number, ok := map[string]uintptr{"amd64": 317, "arm64": 277, "arm": 383, "riscv64": 277}[runtime.GOARCH]
+	if !ok {
+		return syscall.ENOSYS
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if _, _, err := syscall.RawSyscall6(syscall.SYS_PRCTL, prSetNoNewPrivs, 1, 0, 0, 0, 0); err != 0 {
 		return err
 	}
-	if _, _, err := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, prSetSeccomp, modeFilter, uintptr(unsafe.Pointer(&program))); err != 0 {
+	if _, _, err := syscall.RawSyscall(number, setModeFilter, flagAllThreads, uintptr(unsafe.Pointer(&program))); err != 0 {
 		return err
 	}
 	return nil

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"mangrove/internal/metrics"
+)
+
+// benchBatch is what one message of 256 bytes for one durable taker costs, and the removal of an earlier one.
+func benchBatch(s *Store, n uint64, payload []byte) *Batch {
+	b := s.NewBatch()
+	var key [12]byte
+	binary.BigEndian.PutUint64(key[4:], n)
+	b.PutRef(Queues, key[:], n, nil, func(dst []byte) []byte { return append(dst, payload...) })
+	if n > 10_000 {
+		binary.BigEndian.PutUint64(key[4:], n-10_000)
+		b.Delete(Queues, key[:])
+	}
+	return b
+}
+
+// signal is a waiter that can be used again.
+type signal chan error
+
+func (c signal) Committed(_ uint64, err error) { c <- err }
+
+func BenchmarkCommit(b *testing.B) {
+	for _, kind := range []struct {
+		name       string
+		committers int
+	}{{"1", 1}, {"10", 10}, {"100", 100}, {"1000", 1000}} {
+		b.Run("committers="+kind.name, func(b *testing.B) {
+			reg := metrics.New()
+			s := openTest(b, Config{Metrics: reg})
+			benchCommit(b, s, kind.committers)
+			b.ReportMetric(float64(reg.Counter("mangrove_store_batches_total").Get())/float64(reg.Counter("mangrove_store_commits_total").Get()), "batches/commit")
+			b.ReportMetric(float64(reg.Counter("mangrove_store_page_bytes_total").Get())/float64(b.N), "pageB/op")
+		})
+	}
+}
+
+func benchCommit(b *testing.B, s *Store, committers int) {
+	payload := make([]byte, 256)
+	var next atomic.Uint64
+	tickets := make(chan struct{}, committers)
+	var wg sync.WaitGroup
+	for range committers {
+		wg.Go(func() {
+			done := make(signal, 1)
+			for range tickets {
+				batch := benchBatch(s, next.Add(1), payload)
+				batch.Notify(done, 0)
+				s.Commit(batch)
+				if err := <-done; err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		tickets <- struct{}{}
+	}
+	close(tickets)
+	wg.Wait()
+}
+
+func BenchmarkBatch(b *testing.B) {
+	s := openTest(b, Config{})
+	payload := make([]byte, 256)
+	n := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		n++
+		batch := benchBatch(s, n, payload)
+		s.recycle(batch)
+	}
+}
+
+// BenchmarkCollapse is the writer's own work for a group of 1,000 messages, without the database.
+func BenchmarkCollapse(b *testing.B) {
+	s := openTest(b, Config{})
+	var batches []*Batch
+	for n := range uint64(1000) {
+		batches = append(batches, benchBatch(s, 20_000+n, make([]byte, 256)))
+	}
+	var g group
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, batch := range batches {
+			if err := g.add(batch); err != nil {
+				b.Fatal(err)
+			}
+		}
+		g.collapse()
+		g.sumBodies()
+		g.reset()
+	}
+}
+
+func BenchmarkNextID(b *testing.B) {
+	s := openTest(b, Config{})
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			s.NextID()
+		}
+	})
+}
+
+func BenchmarkBody(b *testing.B) {
+	s := openTest(b, Config{})
+	must(b, commit(b, s, func(batch *Batch) {
+		for id := range uint64(10_000) {
+			batch.Keep(id, func(dst []byte) []byte { return append(dst, make([]byte, 256)...) })
+		}
+	}))
+	id := uint64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		id = (id + 1) % 10_000
+		if v, err := s.Body(id); err != nil || len(v) != 256 {
+			b.Fatal(len(v), err)
+		}
+	}
+}
