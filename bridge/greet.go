@@ -98,6 +98,7 @@ func (n *Neighbour) opened(l *link) {
 // release ends the link's hold on the neighbour, if it still has it.
 func (n *Neighbour) release(l *link) {
 	n.queue.detach(l)
+	defer n.wake() // a mover may wait for the queue
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.link.Load() != l {

@@ -110,12 +110,13 @@ func (m *mover) run() {
 	defer m.n.b.running.Done()
 	defer close(m.done)
 	q := &m.n.queue
-	q.attach(m)
+	q.attach(m) // from a link that is ending
 	defer q.detach(m)
 	defer m.n.trim()
 	retry := time.NewTimer(time.Hour)
 	defer retry.Stop()
 	for {
+		q.adopt(m) // should that link have opened late
 		more, err := m.step()
 		if err != nil {
 			m.n.b.cfg.Log.Error("hand over messages of an edge that moved", "edge", m.n.name, "error", err)

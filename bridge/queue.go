@@ -63,9 +63,10 @@ type queueLimits struct {
 
 // Bounds of what a queue has in memory. What is beyond stays on disk until it is its turn.
 const (
-	memEntries = 4096
-	memBytes   = 2 << 20 // messages held on to, so that sending needs no read; the entries stay without them
-	pageSize   = 512     // entries read from disk at a time
+	memEntries  = 4096    // while somebody sends; 128 bytes each
+	idleEntries = 128     // while nobody does
+	memBytes    = 2 << 20 // messages held on to, so that sending needs no read; the entries stay without them
+	pageSize    = 512     // entries read from disk at a time
 )
 
 // entry is one message or control record. On disk: key num, lane, position; value as in appendValue.
@@ -232,7 +233,7 @@ func (q *queue) appendLocked(e entry, b *store.Batch, encode func([]byte) []byte
 	b.Notify(q, e.pos)
 	q.messages++
 	q.bytes += e.size
-	if q.diskOnly || len(q.mem) >= memEntries {
+	if q.diskOnly || len(q.mem) >= q.roomLocked() {
 		q.diskOnly = true
 		q.behind = append(q.behind, uncertain{pos: e.pos, size: e.size})
 		return

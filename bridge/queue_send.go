@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"mangrove/internal/store"
@@ -28,6 +29,43 @@ func (q *queue) detach(owner any) {
 	for i := range q.mem {
 		q.letGoLocked(&q.mem[i])
 	}
+	q.shrinkLocked()
+}
+
+// adopt is attach when nobody else sends.
+func (q *queue) adopt(owner any) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.owner == nil {
+		q.owner = owner
+	}
+}
+
+// shrinkLocked leaves all but the first idleEntries to the disk. A dead entry must stay: it would come back.
+func (q *queue) shrinkLocked() {
+	keep := len(q.mem)
+	for keep > idleEntries && q.mem[keep-1].state != dead {
+		keep--
+	}
+	var tail []uncertain
+	for _, e := range q.mem[keep:] {
+		q.diskOnly = true
+		if e.state == pending {
+			tail = append(tail, uncertain{pos: e.pos, size: e.size})
+		}
+	}
+	q.behind = append(tail, q.behind...)
+	if q.mem = slices.Clip(slices.Clone(q.mem[:keep])); keep > 0 && q.diskOnly {
+		q.memTop = q.mem[keep-1].pos
+	}
+}
+
+// roomLocked is how many entries may be in memory.
+func (q *queue) roomLocked() int {
+	if q.owner == nil {
+		return idleEntries
+	}
+	return memEntries
 }
 
 // next appends to dst the entries of one more frame, all for the same edge, and marks them as on the way.
@@ -99,7 +137,7 @@ func (q *queue) refill(owner any) (progress bool, err error) {
 func (q *queue) gap(owner any) (from, to uint64, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.owner != owner || !q.diskOnly || len(q.mem) >= memEntries {
+	if q.owner != owner || !q.diskOnly || len(q.mem) >= q.roomLocked() {
 		return 0, 0, false
 	}
 	from, to = q.memTop+1, q.last+1

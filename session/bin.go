@@ -17,6 +17,8 @@ type bin struct {
 	records []place
 	due     time.Duration // when to empty it; of Manager.clock
 	busy    []place       // being deleted
+	failed  bool          // the last time
+	idle    sync.Cond     // busy has ended
 }
 
 // place is the key of a record in the Queues table.
@@ -27,7 +29,7 @@ const (
 	binRetry = time.Second // after the store refused
 )
 
-func (b *bin) init(m *Manager) { b.m = m }
+func (b *bin) init(m *Manager) { b.m, b.idle.L = m, &b.mu }
 
 // put marks a record for deletion.
 func (b *bin) put(p place) {
@@ -65,31 +67,47 @@ func (b *bin) flush() {
 		b.mu.Unlock()
 		return
 	}
-	b.busy, b.records = b.records, nil
+	busy := b.records
+	b.busy, b.records = busy, nil
+	b.mu.Unlock()
 	batch := b.m.cfg.Store.NewBatch()
 	var key [16]byte
-	for _, p := range b.busy {
+	for _, p := range busy {
 		batch.Delete(store.Queues, appendQueueKey(key[:0], p.number, p.seq))
 	}
 	batch.Notify(b, 0)
-	b.mu.Unlock()
 	b.m.cfg.Store.Commit(batch)
 }
 
 // Committed implements store.Waiter.
 func (b *bin) Committed(_ uint64, err error) {
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	delay := b.m.cfg.AckDelay
 	if err != nil {
 		b.m.log.Error("delete records of acknowledged messages", "records", len(b.busy), "error", err)
 		b.records = append(b.busy, b.records...)
 		delay = binRetry
 	}
-	b.busy = nil
+	b.busy, b.failed = nil, err != nil
 	b.due = b.m.clock() + delay
-	more := len(b.records) > 0
-	b.mu.Unlock()
-	if more {
+	b.idle.Broadcast()
+	if len(b.records) > 0 {
 		b.m.timers.kick()
+	}
+}
+
+// drain empties the bin and waits for that, unless the store refuses.
+func (b *bin) drain() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.failed = false; !b.failed && (b.busy != nil || len(b.records) > 0); {
+		if b.busy == nil {
+			b.mu.Unlock()
+			b.flush()
+			b.mu.Lock()
+			continue
+		}
+		b.idle.Wait()
 	}
 }

@@ -55,6 +55,7 @@ func splitKey(k []byte) (number uint64, rest []byte, err error) {
 //	expiry    varint   milliseconds; < 0 = never
 //	detached  varint   Unix milliseconds; 0 while connected
 //	sent      uvarint  messages below it may have been sent
+//	guess     uvarint  messages below it may not, see outbound.guess
 //	[will     varint delay, varint expiry (milliseconds), message as mqtt.AppendMessage]
 type record struct {
 	number    uint64
@@ -62,6 +63,7 @@ type record struct {
 	expiry    time.Duration
 	detached  int64
 	sent      uint64
+	guess     uint64
 	will      *will
 }
 
@@ -83,6 +85,7 @@ func (r *record) append(b []byte) []byte {
 	b = binary.AppendVarint(b, millis(r.expiry))
 	b = binary.AppendVarint(b, r.detached)
 	b = binary.AppendUvarint(b, r.sent)
+	b = binary.AppendUvarint(b, r.guess)
 	if w := r.will; w != nil {
 		b = binary.AppendVarint(b, millis(w.delay))
 		b = binary.AppendVarint(b, millis(w.expiry))
@@ -98,6 +101,7 @@ func decodeRecord(b []byte) (r record, err error) {
 	r.expiry = duration(c.varint())
 	r.detached = c.varint()
 	r.sent = c.uvarint()
+	r.guess = c.uvarint()
 	if flags&recordWill != 0 {
 		w := &will{delay: duration(c.varint()), expiry: duration(c.varint())}
 		if c.err == nil {

@@ -12,7 +12,7 @@ import (
 func TestRecordRoundTrip(t *testing.T) {
 	for name, r := range map[string]record{
 		"connected": {number: 7, connected: true, expiry: time.Hour},
-		"detached":  {number: 1 << 60, expiry: -1, detached: 1700000000123, sent: 70000},
+		"detached":  {number: 1 << 60, expiry: -1, detached: 1700000000123, sent: 70000, guess: 300},
 		"will": {number: 1, expiry: time.Second, will: &will{delay: 5 * time.Second, expiry: time.Minute,
 			msg: &mqtt.Message{Topic: "w", Payload: []byte("gone"), QoS: 2, Retain: true}}},
 	} {

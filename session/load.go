@@ -2,6 +2,7 @@ package session
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"mangrove/internal/store"
@@ -12,6 +13,7 @@ import (
 type loader struct {
 	m        *Manager
 	byNumber map[uint64]*Session
+	cut      []*Session          // those that were connected
 	orphans  map[uint64]*Session // numbers without a session: what an interrupted discard left
 	bad      error
 }
@@ -49,9 +51,9 @@ func (l *loader) session(k, v []byte) error {
 	m := l.m
 	s := &Session{m: m, clientID: string(k), number: rec.number, durable: true, expiry: m.cfg.clamp(rec.expiry)}
 	s.out.lim = &m.lim
-	s.out.sent = rec.sent
+	s.out.sent, s.out.guess = rec.sent, rec.guess
 	if rec.connected {
-		s.out.guess = 1 // set when the end of the queue is known
+		l.cut = append(l.cut, s)
 	} else {
 		s.detached = -max(0, m.start.Sub(time.UnixMilli(rec.detached)))
 	}
@@ -128,9 +130,13 @@ func (l *loader) received(k, v []byte) error {
 
 // finish sets the alarms, and has leftovers removed.
 func (l *loader) finish() {
+	for i := range l.cut {
+		l.cut[i].out.restart(true)
+	}
+	l.keepCut()
 	for _, s := range l.byNumber {
 		s.mu.Lock()
-		s.out.restart()
+		s.out.restart(false)
 		s.armLocked()
 		s.unlock()
 	}
@@ -140,6 +146,21 @@ func (l *loader) finish() {
 		s.unlock()
 	}
 	if n := len(l.byNumber); n > 0 {
-		l.m.log.Info("sessions restored", "sessions", n, "leftovers", len(l.orphans))
+		l.m.log.Info("sessions restored", "sessions", n, "connected before", len(l.cut), "leftovers", len(l.orphans))
+	}
+}
+
+// cutBatch is how many records keepCut writes at once.
+const cutBatch = 1000
+
+// keepCut notes that the connections of the last run ended now: their expiry begins, and what comes from now on
+// was not sent on them.
+func (l *loader) keepCut() {
+	for part := range slices.Chunk(l.cut, cutBatch) {
+		b := l.m.newBatch()
+		for _, s := range part {
+			s.recordLocked(b)
+		}
+		l.m.commitLater(b)
 	}
 }

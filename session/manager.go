@@ -183,7 +183,7 @@ func (m *Manager) Close() {
 		m.jobs.close()
 		m.ended.Wait()
 		m.lastWills()
-		m.bin.flush()
+		m.bin.drain()
 	})
 	m.ended.Wait()
 }

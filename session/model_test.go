@@ -17,14 +17,7 @@ import (
 type modelClient struct {
 	got  [3][]string         // payloads by QoS, as the application sees them
 	held map[uint16]struct{} // QoS 2 ids between PUBREC and PUBREL [MQTT-4.3.3-9]
-
-	mu    sync.Mutex
-	in    []modelPacket
-	full  bool // the output buffer takes nothing
-	gone  bool
-	late  []modelPacket // acknowledgements it has not sent yet
-	inUse map[uint16]bool
-	bad   string
+	bad  string              // what the node did wrong
 }
 
 type modelPacket struct {
@@ -37,47 +30,52 @@ type modelPacket struct {
 
 // modelOutlet is one connection of it.
 type modelOutlet struct {
-	c *modelClient
+	c    *modelClient
+	late []modelPacket // acknowledgements that the client has not sent yet
+
+	mu    sync.Mutex
+	in    []modelPacket
+	full  bool // the output buffer takes nothing
+	inUse map[uint16]bool
 }
 
 func (o *modelOutlet) Publish(m *mqtt.Message, d mqtt.Delivery, id uint16, dup bool) mqtt.SendResult {
-	o.c.mu.Lock()
-	defer o.c.mu.Unlock()
-	if o.c.full {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.full {
 		return mqtt.Full
 	}
-	if o.c.inUse[id] { // [MQTT-2.2.1-4]; one connection never sends the same message twice
+	if o.inUse[id] { // [MQTT-2.2.1-4]; one connection never sends the same message twice
 		o.c.bad = fmt.Sprintf("packet id %d is in use twice", id)
 	}
-	o.c.inUse[id] = true
-	o.c.in = append(o.c.in, modelPacket{packet.PUBLISH, id, d.QoS, string(m.Payload), 0})
+	o.inUse[id] = true
+	o.in = append(o.in, modelPacket{packet.PUBLISH, id, d.QoS, string(m.Payload), 0})
 	return mqtt.Sent
 }
 
 func (o *modelOutlet) Ack(kind packet.Type, id uint16, reason packet.ReasonCode) {
-	o.c.mu.Lock()
-	defer o.c.mu.Unlock()
-	o.c.in = append(o.c.in, modelPacket{kind: kind, id: id, reason: reason})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.in = append(o.in, modelPacket{kind: kind, id: id, reason: reason})
 }
 
 func (o *modelOutlet) Close(packet.ReasonCode) {}
 
-func (c *modelClient) connection() *modelOutlet {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.in, c.late, c.inUse, c.full = nil, nil, map[uint16]bool{}, false
-	return &modelOutlet{c}
-}
-
 // next takes one packet off.
-func (c *modelClient) next() (p modelPacket, ok bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.in) == 0 {
+func (o *modelOutlet) next() (p modelPacket, ok bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.in) == 0 {
 		return p, false
 	}
-	p, c.in = c.in[0], c.in[1:]
+	p, o.in = o.in[0], o.in[1:]
 	return p, true
+}
+
+func (o *modelOutlet) setFull(full bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.full = full
 }
 
 // handle does what a client does with a packet, and returns its answer.
@@ -100,12 +98,12 @@ func (c *modelClient) handle(p modelPacket) (answer modelPacket) {
 	panic(fmt.Sprint("unexpected packet type ", p.kind))
 }
 
-func (c *modelClient) answer(t *rapid.T, s *Session, a modelPacket) {
-	c.mu.Lock()
+func (o *modelOutlet) answer(t *rapid.T, s *Session, a modelPacket) {
+	o.mu.Lock()
 	if a.kind != packet.PUBREC {
-		delete(c.inUse, a.id)
+		delete(o.inUse, a.id)
 	}
-	c.mu.Unlock()
+	o.mu.Unlock()
 	if err := s.Acked(a.kind, a.id, 0); err != nil {
 		t.Fatalf("answer %d to %d: %v", a.kind, a.id, err)
 	}
@@ -129,7 +127,7 @@ func runModel(rt *rapid.T, tempDir func() string) {
 	var sent [3][]string
 
 	connect := func(window int) {
-		out = c.connection()
+		out = &modelOutlet{c: c, inUse: map[uint16]bool{}}
 		got, _, err := n.Open(mqtt.OpenRequest{ClientID: "c", Expiry: -1, ReceiveMaximum: uint16(window)}, out)
 		if err != nil {
 			rt.Fatal(err)
@@ -140,7 +138,10 @@ func runModel(rt *rapid.T, tempDir func() string) {
 	// lose ends the connection; the client may still read some of what was on its way, but its answers are lost.
 	lose := func() {
 		for range rapid.IntRange(0, 4).Draw(rt, "read before the end") {
-			if p, ok := c.next(); ok {
+			if out == nil {
+				return
+			}
+			if p, ok := out.next(); ok {
 				c.handle(p)
 			}
 		}
@@ -164,42 +165,43 @@ func runModel(rt *rapid.T, tempDir func() string) {
 				t.Skip()
 			}
 			for range rapid.IntRange(1, 8).Draw(t, "packets") {
-				p, ok := c.next()
+				p, ok := out.next()
 				if !ok {
 					return
 				}
 				a := c.handle(p)
 				if p.qos == 1 && rapid.Bool().Draw(t, "late") {
-					c.late = append(c.late, a)
+					out.late = append(out.late, a)
 				} else {
-					c.answer(t, s, a)
+					out.answer(t, s, a)
 				}
 			}
 		},
 		"answer late": func(t *rapid.T) {
-			if out == nil || len(c.late) == 0 {
+			if out == nil || len(out.late) == 0 {
 				t.Skip()
 			}
-			i := rapid.IntRange(0, len(c.late)-1).Draw(t, "which")
-			a := c.late[i]
-			c.late = slices.Delete(c.late, i, i+1)
-			c.answer(t, s, a)
+			i := rapid.IntRange(0, len(out.late)-1).Draw(t, "which")
+			a := out.late[i]
+			out.late = slices.Delete(out.late, i, i+1)
+			out.answer(t, s, a)
 		},
 		"stop reading": func(t *rapid.T) {
-			c.mu.Lock()
-			c.full = true
-			c.mu.Unlock()
+			if out == nil {
+				t.Skip()
+			}
+			out.setFull(true)
 		},
 		"go on reading": func(t *rapid.T) {
 			if out == nil {
 				t.Skip()
 			}
-			c.mu.Lock()
-			c.full = false
-			c.mu.Unlock()
+			out.setFull(false)
 			s.Resume()
 		},
-		"connect": func(t *rapid.T) { connect(rapid.IntRange(1, 8).Draw(t, "receive maximum")) },
+		"connect": func(t *rapid.T) { // a takeover, when there is a connection
+			connect(rapid.IntRange(1, 8).Draw(t, "receive maximum"))
+		},
 		"disconnect": func(t *rapid.T) {
 			if out == nil {
 				t.Skip()
@@ -219,8 +221,8 @@ func runModel(rt *rapid.T, tempDir func() string) {
 
 	connect(8)
 	for end := time.Now().Add(10 * time.Second); s.info().Queued > 0; {
-		if p, ok := c.next(); ok {
-			c.answer(rt, s, c.handle(p))
+		if p, ok := out.next(); ok {
+			out.answer(rt, s, c.handle(p))
 		} else if time.Now().After(end) {
 			rt.Fatalf("got stuck with %+v, %+v", s.info(), &s.out)
 		}

@@ -147,7 +147,7 @@ func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, 
 
 // recordLocked writes the record of a detached session.
 func (s *Session) recordLocked(b *store.Batch) {
-	rec := record{number: s.number, expiry: s.expiry, sent: s.out.sent, will: s.will}
+	rec := record{number: s.number, expiry: s.expiry, sent: s.out.sent, guess: s.out.guess, will: s.will}
 	rec.detached = s.m.cfg.Now().Add(s.detached - s.m.clock()).UnixMilli()
 	b.Put(store.Sessions, []byte(s.clientID), rec.append(nil))
 }

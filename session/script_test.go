@@ -270,15 +270,12 @@ func (w *stage) released(seq uint64, ok bool) {
 // restart brings back what the disk has.
 func (w *stage) restart(dies bool) {
 	old := w.out
-	w.out = &outbound{lim: old.lim, sent: old.sent}
+	w.out = &outbound{lim: old.lim, sent: old.sent, guess: old.guess}
 	w.fetches = false
 	for _, seq := range w.onDisk() {
 		w.out.found(seq, w.disk[seq].size)
 	}
-	if dies {
-		w.out.guess = 1
-	}
-	w.out.restart()
+	w.out.restart(dies)
 }
 
 func (w *stage) onDisk() (list []uint64) {

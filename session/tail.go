@@ -118,9 +118,9 @@ func (o *outbound) found(seq uint64, size int32) {
 }
 
 // restart ends loading. When the node died while the client was connected, everything may have been sent.
-func (o *outbound) restart() {
+func (o *outbound) restart(connected bool) {
 	o.next = max(o.next, o.sent, 1)
-	if o.guess > 0 {
+	if connected {
 		o.guess, o.sent = o.next, o.next
 	}
 }

@@ -97,6 +97,13 @@ func (a *acks) settle(p *pending, err error) {
 	}
 }
 
+// isDone tells whether p was settled.
+func (a *acks) isDone(p *pending) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return p.done
+}
+
 func (a *acks) sendLocked(p *pending) {
 	reason := p.reason
 	if p.err != nil {

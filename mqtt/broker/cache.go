@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"sync"
+
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/topic"
 )
@@ -16,27 +18,55 @@ type matchCache struct{ topics map[string]*cached }
 // cached is what is known of one topic.
 type cached struct {
 	topic      string // checked
-	generation uint64 // of the tree when targets was found
+	generation uint64 // of the tree when targets was found, plus 1; 0 = not yet
 	targets    []target
 }
 
 // get returns the entry of a topic, up to date. name is copied when it must be kept.
 func (c *matchCache) get(r *Router, publisher string, name []byte) (*cached, error) {
-	generation := r.tree.Generation() // before the match: a change meanwhile makes the entry old at once
-	if e := c.topics[string(name)]; e != nil {
-		if e.generation != generation {
-			e.targets, e.generation = r.match(e.topic, publisher), generation
+	e := c.topics[string(name)]
+	if e == nil {
+		checked := string(name)
+		if err := topic.CheckName(checked, topic.MaxLevels); err != nil {
+			return nil, &packet.Error{Reason: packet.TopicNameInvalid, Rule: "MQTT-4.7.3-1", Detail: err.Error()}
 		}
-		return e, nil
+		e = c.add(checked)
 	}
-	e := &cached{topic: string(name), generation: generation}
-	if err := topic.CheckName(e.topic, topic.MaxLevels); err != nil {
-		return nil, &packet.Error{Reason: packet.TopicNameInvalid, Rule: "MQTT-4.7.3-1", Detail: err.Error()}
-	}
-	e.targets = r.match(e.topic, publisher)
+	e.refresh(r, publisher)
+	return e, nil
+}
+
+func (c *matchCache) add(topicName string) *cached {
 	if c.topics == nil || len(c.topics) == maxCached {
 		c.topics = make(map[string]*cached)
 	}
-	c.topics[e.topic] = e
-	return e, nil
+	e := &cached{topic: topicName}
+	c.topics[topicName] = e
+	return e
+}
+
+// refresh matches again when subscriptions have changed.
+func (e *cached) refresh(r *Router, publisher string) {
+	generation := r.tree.Generation() + 1 // before the match: a change meanwhile makes the entry old at once
+	if e.generation != generation {
+		e.targets, e.generation = r.match(e.topic, publisher), generation
+	}
+}
+
+// sharedCache is a matchCache for everybody who publishes under no client id: links, most of all.
+type sharedCache struct {
+	mu    sync.Mutex
+	cache matchCache
+}
+
+// targets returns the subscribers of a topic; the slice is not changed any more.
+func (s *sharedCache) targets(r *Router, topicName string) []target {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.cache.topics[topicName]
+	if e == nil {
+		e = s.cache.add(topicName)
+	}
+	e.refresh(r, "")
+	return e.targets
 }

@@ -33,9 +33,10 @@ type conn struct {
 	acks  acks
 	alarm alarm
 
-	heard    atomic.Uint32 // tick of the last bytes from the client
-	patience atomic.Uint32 // ticks without bytes after which it is gone; 0 = for ever
-	greeted  atomic.Bool   // CONNACK with success was sent
+	heard     atomic.Uint32 // tick of the last bytes from the client
+	listening atomic.Bool   // the reader waits for bytes
+	patience  atomic.Uint32 // ticks without bytes after which it is gone; 0 = for ever
+	greeted   atomic.Bool   // CONNACK with success was sent
 
 	// Set while CONNECT is handled, not changed afterwards.
 	version   packet.Version
@@ -58,7 +59,7 @@ type conn struct {
 func newConn(s *Server, listener string, nc net.Conn) *conn {
 	c := &conn{srv: s, listener: listener, nc: nc, maxIn: s.cfg.MaxPacket, since: s.now()}
 	c.in.init(nc, &s.steps)
-	c.out.init(nc, s.cfg.MaxOutput, s.metrics.bytesOut, &s.wheel.now, c.drained)
+	c.out.init(nc, s.cfg.MaxOutput, s.metrics, &s.wheel.now, c.drained)
 	c.acks.c = c
 	c.alarm.check = c.look
 	c.patience.Store(inTicks(s.cfg.ConnectTimeout))
@@ -85,17 +86,18 @@ func (c *conn) serve() {
 // read handles packets until the connection ends; the result says why.
 func (c *conn) read() error {
 	for {
-		if !c.out.waitRoom() {
+		if !c.out.waitTurn() {
 			return errClosing
 		}
+		c.listen(true)
 		if err := c.in.fill(); err != nil {
 			return err
 		}
+		c.listen(false)
 		if c.out.isClosing() {
 			return errClosing
 		}
 		s := c.in.step
-		c.heard.Store(c.srv.wheel.now.Load())
 		c.out.hold()
 		want, err := c.handleAll(s)
 		c.commit(s)
@@ -107,10 +109,19 @@ func (c *conn) read() error {
 	}
 }
 
+// listen notes whether the reader waits for the client: only then is silence the client's.
+func (c *conn) listen(yes bool) {
+	c.heard.Store(c.srv.wheel.now.Load())
+	c.listening.Store(yes)
+}
+
 // handleAll handles each whole packet of s and returns the size of the one that is not whole yet.
 func (c *conn) handleAll(s *step) (want int, err error) {
-	begin := s.start
-	defer func() { c.srv.metrics.bytesIn.Add(s.start - begin) }()
+	begin, packets := s.start, 0
+	defer func() {
+		c.srv.metrics.bytesIn.Add(s.start - begin)
+		c.srv.metrics.packetsIn.Add(packets)
+	}()
 	for len(s.data()) > 0 {
 		data := s.data()
 		if err := c.checkFirst(data); err != nil {
@@ -124,6 +135,7 @@ func (c *conn) handleAll(s *step) (want int, err error) {
 			return want, nil
 		}
 		s.start += total
+		packets++
 		if err := packet.CheckHeader(header, total, c.version); err != nil {
 			return 0, err
 		}
@@ -182,7 +194,7 @@ func (c *conn) checkFirst(data []byte) error {
 // commit makes what the takers of s's publishes wrote stable; their receipts will send the
 // acknowledgements.
 func (c *conn) commit(s *step) {
-	if !s.acked && s.batch.Empty() {
+	if !s.waited && s.batch.Empty() {
 		return
 	}
 	s.qos0.Close()
@@ -213,7 +225,7 @@ func (c *conn) look(now uint32) (again uint32) {
 	}
 	again = inTicks(c.srv.cfg.WriteTimeout) / 2
 	patience := c.patience.Load()
-	if patience == 0 {
+	if patience == 0 || !c.listening.Load() {
 		return again
 	}
 	silent := now - c.heard.Load()

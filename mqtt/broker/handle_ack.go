@@ -9,7 +9,7 @@ func (c *conn) handleAck(s *step, kind packet.Type, flags byte, body []byte) err
 	if err := p.Decode(flags, body, c.version); err != nil {
 		return err
 	}
-	if kind == packet.PUBREL && s.acked {
+	if kind == packet.PUBREL && s.waited {
 		c.commit(s) // so that forgetting an id comes after noting it, also for a client that does not wait
 	}
 	return c.session.Acked(kind, p.PacketID, p.Reason)

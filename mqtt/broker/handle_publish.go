@@ -57,9 +57,8 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 		return nil
 	}
 	r := mqtt.NewReceipt(s.batch, func(err error) { c.acks.settle(ack, err) })
-	s.acked = true
 	if p.QoS == 2 && c.session.Take(p.PacketID, r) {
-		r.Close() // known already: only acknowledged again [MQTT-4.3.3-10]
+		c.closeReceipt(s, r, ack) // known already: only acknowledged again [MQTT-4.3.3-10]
 		return nil
 	}
 	c.srv.router.publish(c.message(p, to.topic), r, to.targets)
@@ -67,8 +66,14 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 		c.srv.metrics.noOneListen.Inc()
 		ack.reason = packet.NoMatchingSubscribers
 	}
-	r.Close()
+	c.closeReceipt(s, r, ack)
 	return nil
+}
+
+// closeReceipt says that all takers of a publish were asked. When one waits for the batch, the step has to commit it.
+func (c *conn) closeReceipt(s *step, r *mqtt.Receipt, ack *pending) {
+	r.Close()
+	s.waited = s.waited || !c.acks.isDone(ack)
 }
 
 // expect adds p's acknowledgement to those due, within the Receive Maximum: 5.0 clients that exceed

@@ -21,6 +21,8 @@ type serverMetrics struct {
 	opened      *metrics.Counter
 	received    [3]*metrics.Counter // PUBLISH from clients, by QoS
 	sent        [3]*metrics.Counter // PUBLISH to clients, by QoS
+	packetsIn   *metrics.Counter
+	packetsOut  *metrics.Counter
 	bytesIn     *metrics.Counter
 	bytesOut    *metrics.Counter
 	linkFrames  *metrics.Counter // frames from links
@@ -36,6 +38,8 @@ func newServerMetrics(r *metrics.Registry) *serverMetrics {
 	m := &serverMetrics{
 		registry:    r,
 		opened:      r.Counter("mangrove_connections_opened_total"),
+		packetsIn:   r.Counter("mangrove_packets_received_total"),
+		packetsOut:  r.Counter("mangrove_packets_sent_total"),
 		bytesIn:     r.Counter("mangrove_bytes_received_total"),
 		bytesOut:    r.Counter("mangrove_bytes_sent_total"),
 		linkFrames:  r.Counter("mangrove_link_frames_received_total"),

@@ -7,7 +7,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"mangrove/internal/metrics"
 	"mangrove/mqtt/packet"
 )
 
@@ -27,19 +26,21 @@ type outBuffer struct{ b []byte }
 //
 //	open ──shut──→ closing ──(last byte written, or CloseTimeout)──→ closed
 type out struct {
-	nc       net.Conn
-	max      int
-	bytesOut *metrics.Counter
-	resume   func() // called without locks when output that was full has drained
-	clock    *atomic.Uint32
-	began    atomic.Uint32 // tick in which the running write began; 0 = none
+	nc      net.Conn
+	max     int
+	metrics *serverMetrics
+	resume  func() // called without locks when output that was full has drained
+	clock   *atomic.Uint32
+	began   atomic.Uint32 // tick in which the running write began; 0 = none
 
 	mu      sync.Mutex
 	changed sync.Cond  // on any change somebody may wait for: bytes written, closing, writer gone
+	writes  uint64     // finished
 	ready   *outBuffer // nil while empty
 	early   []byte     // packets that must not precede the next greeting
 	putOff  bool       // packets go to early
 	inHand  int
+	packets int  // appended since the last count
 	writing bool // the writer runs
 	held    bool // the reader is in a step and will flush after it
 	full    bool // somebody was turned away since the last resume
@@ -48,8 +49,8 @@ type out struct {
 	dead    bool // nc failed or was closed
 }
 
-func (o *out) init(nc net.Conn, max int, bytesOut *metrics.Counter, clock *atomic.Uint32, resume func()) {
-	o.nc, o.max, o.bytesOut, o.clock, o.resume = nc, max, bytesOut, clock, resume
+func (o *out) init(nc net.Conn, max int, m *serverMetrics, clock *atomic.Uint32, resume func()) {
+	o.nc, o.max, o.metrics, o.clock, o.resume = nc, max, m, clock, resume
 	o.changed.L = &o.mu
 }
 
@@ -70,6 +71,7 @@ func (o *out) spaceLocked() *outBuffer {
 }
 
 func (o *out) appendedLocked() {
+	o.packets++
 	if !o.held {
 		o.kickLocked()
 	}
@@ -146,6 +148,19 @@ func (o *out) waitRoom() bool {
 	return o.waitWhile(func() bool { return o.pendingLocked() >= o.max })
 }
 
+// waitTurn is waitRoom for the reader, whose answers may always be appended: one finished write is
+// enough, for it took all that was waiting before. So a client that is sent more than it can
+// take is still heard.
+func (o *out) waitTurn() bool {
+	began, first := uint64(0), true
+	return o.waitWhile(func() bool {
+		if first {
+			began, first = o.writes, false
+		}
+		return o.pendingLocked() >= o.max && o.writes == began
+	})
+}
+
 // waitWhile waits as long as busy, which is called with the lock held after each signal; false = the
 // connection is closing.
 func (o *out) waitWhile(busy func() bool) bool {
@@ -178,9 +193,7 @@ func (o *out) shut(last packet.Packet, v packet.Version, patience time.Duration,
 		s.b = last.Append(s.b, v)
 	}
 	o.closing, o.linger, o.held = true, linger, false
-	if err := o.nc.SetWriteDeadline(time.Now().Add(patience)); err != nil {
-		o.dead = true
-	}
+	o.nc.SetWriteDeadline(time.Now().Add(patience)) // an error means that it is closed already
 	o.kickLocked()
 	o.changed.Broadcast()
 	return true
@@ -210,36 +223,48 @@ func (o *out) write() {
 	// Let the goroutine that appended, and others that are about to, add to this write.
 	runtime.Gosched()
 	for {
-		buf := o.take()
+		buf, last := o.take()
+		if last {
+			o.nc.Close() // wakes the reader; an error means that it is closed already
+			o.end()
+		}
 		if buf == nil {
 			return
 		}
 		o.began.Store(o.clock.Load())
 		n, err := o.nc.Write(buf.b)
 		o.began.Store(0)
-		o.bytesOut.Add(n)
+		o.metrics.bytesOut.Add(n)
 		if o.wrote(buf, err) {
 			o.resume()
 		}
 	}
 }
 
-// take hands the waiting bytes to the writer; nil ends it.
-func (o *out) take() *outBuffer {
+// take hands the waiting bytes to the writer. nil ends it; last says that it has to close the
+// connection, without the lock: that may take a while.
+func (o *out) take() (buf *outBuffer, last bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.ready != nil && !o.dead {
 		buf := o.ready
 		o.ready, o.inHand = nil, len(buf.b)
-		return buf
+		return buf, false
 	}
 	if o.closing && !o.linger {
-		o.nc.Close() // wakes the reader; an error means that it is closed already
 		o.dead = true
+		return nil, true
 	}
 	o.writing = false
 	o.changed.Broadcast()
-	return nil
+	return nil, false
+}
+
+func (o *out) end() {
+	o.mu.Lock()
+	o.writing = false
+	o.changed.Broadcast()
+	o.mu.Unlock()
 }
 
 // wrote notes the end of a write and tells whether somebody turned away can go on.
@@ -248,10 +273,11 @@ func (o *out) wrote(buf *outBuffer, err error) (drained bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.inHand = 0
+	o.writes++
+	o.metrics.packetsOut.Add(o.packets)
+	o.packets = 0
 	if err != nil {
-		o.dead, o.closing, o.linger = true, true, false
-		o.ready = nil
-		o.nc.Close()
+		o.dead, o.closing, o.linger, o.ready = true, true, false, nil
 	}
 	o.changed.Broadcast()
 	drained = o.full && !o.closing && o.pendingLocked() <= o.max/2

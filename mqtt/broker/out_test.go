@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,5 +77,30 @@ func TestReadingStopsAboveTheBound(t *testing.T) {
 		<-done
 		p.pause(false)
 		b.wantEnd("write_timeout")
+	})
+}
+
+// A client that takes long to read what it asked for is not silent: the server does not read it meanwhile.
+func TestKeepAliveWaitsForTheReader(t *testing.T) { // [MQTT-3.1.2-22]
+	script(t, func(c *Config) { c.MaxOutput = 1000 }, func(b *bench) {
+		p := b.client(packet.V311, "p")
+		for i := range 20 {
+			p.Write(&packet.Publish{Retain: true, Topic: fmt.Appendf(nil, "r/%d", i), Payload: make([]byte, 1000)})
+		}
+		s := b.client(packet.V311, "s", func(c *packet.Connect) { c.KeepAlive = 10 })
+		s.pause(true)
+		s.Write(sub(1, "r/+"))
+		time.Sleep(20 * time.Second)
+		s.pause(false)
+		s.next()
+		for range 20 {
+			if got, ok := s.next().(*packet.Publish); !ok {
+				t.Fatalf("got %+v, want a retained message", got)
+			}
+		}
+		time.Sleep(14 * time.Second)
+		s.WantIdle("within 1.5 × keep alive of the last message")
+		time.Sleep(3 * time.Second)
+		s.WantClosed("silence")
 	})
 }

@@ -24,9 +24,9 @@ type step struct {
 	publish packet.Publish
 	ack     packet.Ack
 
-	batch *store.Batch  // shared by the publishes of the step
-	qos0  *mqtt.Receipt // shared by those of QoS 0: nobody waits for it
-	acked bool          // a publish of QoS>=1 has a receipt in batch
+	batch  *store.Batch  // shared by the publishes of the step
+	qos0   *mqtt.Receipt // shared by those of QoS 0: nobody waits for it
+	waited bool          // a receipt of QoS>=1 may wait for batch
 }
 
 // stepPool keeps steps for the connections of one Server, whose batches are of one store.
@@ -46,7 +46,7 @@ func (p *stepPool) get() *step {
 
 // renew gives s a batch that nothing was written to.
 func (p *stepPool) renew(s *step) {
-	s.batch, s.acked = p.newBatch(), false
+	s.batch, s.waited = p.newBatch(), false
 	s.qos0 = mqtt.NewReceipt(s.batch, nil)
 }
 

@@ -29,6 +29,7 @@ type Router struct {
 	cfg     RouterConfig
 	tree    topic.Tree[mqtt.Subscriber, mqtt.Subscription]
 	metrics routerMetrics
+	cache   sharedCache
 
 	mu       sync.Mutex       // changes of tree, groups and interest, so that watchers see them in order
 	held     map[holding]byte // QoS of each subscription, because the tree does not say what it held
@@ -71,9 +72,19 @@ func NewRouter(cfg RouterConfig) *Router {
 // Subscriptions is the number of filters held; a shared group counts once.
 func (r *Router) Subscriptions() int { return r.tree.Len() }
 
+func (r *Router) sharedGroups() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.groups)
+}
+
 // Publish implements mqtt.Router.
 func (r *Router) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
-	r.publish(m, rc, r.match(m.Topic, m.Publisher))
+	if m.Publisher != "" { // No Local may hold for it
+		r.publish(m, rc, r.match(m.Topic, m.Publisher))
+		return
+	}
+	r.publish(m, rc, r.cache.targets(r, m.Topic))
 }
 
 // publish is Publish with the match result at hand.

@@ -13,7 +13,10 @@ type Stats struct {
 	Opened     uint64 // connections accepted
 
 	Subscriptions int // shared groups count once
+	SharedGroups  int
 
+	PacketsIn   uint64 // of every kind
+	PacketsOut  uint64
 	MessagesIn  uint64 // PUBLISH packets from clients
 	MessagesOut uint64 // PUBLISH packets to clients
 	BytesIn     uint64
@@ -32,6 +35,7 @@ func (s *Server) Stats() Stats {
 		Opened: m.opened.Get(), Subscriptions: s.router.Subscriptions(),
 		MessagesIn:  m.received[0].Get() + m.received[1].Get() + m.received[2].Get(),
 		MessagesOut: m.sent[0].Get() + m.sent[1].Get() + m.sent[2].Get(),
-		BytesIn:     m.bytesIn.Get(), BytesOut: m.bytesOut.Get(),
+		PacketsIn:   m.packetsIn.Get(), PacketsOut: m.packetsOut.Get(), SharedGroups: s.router.sharedGroups(),
+		BytesIn: m.bytesIn.Get(), BytesOut: m.bytesOut.Get(),
 	}
 }

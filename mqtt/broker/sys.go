@@ -82,19 +82,44 @@ type figure struct{ name, value string }
 func (y *sys) figures() []figure {
 	s := y.srv.Stats()
 	n := func(name string, v uint64) figure { return figure{name, strconv.FormatUint(v, 10)} }
-	return []figure{
+	all := []figure{
 		{"version", "mangrove version " + s.Version},
 		{"uptime", fmt.Sprintf("%d seconds", int(s.Uptime.Seconds()))},
 		n("clients/connected", uint64(s.Clients)),
-		n("clients/active", uint64(s.Clients)),
+		n("clients/active", uint64(s.Clients)), // the old name of connected
 		n("clients/maximum", uint64(s.MaxClients)),
-		n("connections/socket/count", s.Opened),
+		n("connections/socket/count", uint64(s.Conns)),
 		n("subscriptions/count", uint64(s.Subscriptions)),
+		n("shared_subscriptions/count", uint64(s.SharedGroups)),
+		n("messages/received", s.PacketsIn),
+		n("messages/sent", s.PacketsOut),
 		n("publish/messages/received", s.MessagesIn),
 		n("publish/messages/sent", s.MessagesOut),
-		n("messages/received", s.MessagesIn),
-		n("messages/sent", s.MessagesOut),
 		n("bytes/received", s.BytesIn),
 		n("bytes/sent", s.BytesOut),
 	}
+	return append(all, y.stored(s.Clients)...)
+}
+
+// stored are the figures that only some implementations of Sessions and Retained can tell.
+func (y *sys) stored(connected int) (all []figure) {
+	if r, ok := y.srv.cfg.Retained.(interface{ Len() int }); ok {
+		all = append(all, figure{"retained messages/count", strconv.Itoa(r.Len())})
+	}
+	if c, ok := y.srv.cfg.Sessions.(interface {
+		Count() (sessions, connected int)
+	}); ok {
+		total, _ := c.Count()
+		away := strconv.Itoa(max(0, total-connected))
+		all = append(all, figure{"clients/total", strconv.Itoa(total)},
+			figure{"clients/disconnected", away}, figure{"clients/inactive", away}) // the old name of disconnected
+	}
+	if q, ok := y.srv.cfg.Sessions.(interface {
+		Queued() (messages int, bytes int64)
+	}); ok {
+		messages, bytes := q.Queued()
+		all = append(all, figure{"store/messages/count", strconv.Itoa(messages)},
+			figure{"store/messages/bytes", strconv.FormatInt(bytes, 10)})
+	}
+	return all
 }

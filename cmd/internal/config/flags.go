@@ -40,9 +40,9 @@ func Bind(set *pflag.FlagSet, role Role) *Flags {
 	return f
 }
 
-// flagHelp is a key's help as --help shows it: the first letter small, no full stop.
+// flagHelp is the first sentence of a key's help as --help shows it: the first letter small, no full stop.
 func flagHelp(k key) string {
-	s := strings.TrimSuffix(k.help, ".")
+	s, _, _ := strings.Cut(strings.TrimSuffix(k.help, "."), ". ")
 	return strings.ToLower(s[:1]) + s[1:]
 }
 
@@ -90,5 +90,10 @@ func (w *words) String() string {
 	return w.key.value.toml()
 }
 
-// Type names the argument in --help.
-func (w *words) Type() string { return w.key.value.kind() }
+// Type names the argument in --help; "bool" has none.
+func (w *words) Type() string {
+	if _, ok := w.key.value.(toggle); ok {
+		return "bool"
+	}
+	return w.key.value.kind()
+}

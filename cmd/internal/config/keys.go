@@ -42,11 +42,11 @@ func (c *Config) nodeKeys() []key {
 	role := (*string)(&c.Role)
 	return []key{
 		{name: "role", help: "What this node is: an edge beside the devices, or a core.", value: choice(role, string(c.Role))},
-		{name: "node", flag: "node", unset: c.Node == "", help: "Name of this node, unique in the fleet. Default: the host's name.",
+		{name: "node", flag: "node", unset: c.Node == "", help: "Name of this node, unique in the fleet (default the host's name).",
 			value: text{p: &c.Node, word: "NAME", allowed: "a name", empty: true, check: checkName}},
 		{name: "data", flag: "data", help: "Folder for sessions, retained messages and queues. Made if missing; one node at a time.",
 			value: text{p: &c.Data, word: "DIR", allowed: "the path of a folder"}},
-		{name: "listen", flag: "listen", help: "Where clients and other nodes connect: HOST:PORT, tls://, ws://, wss:// or unix:///path. May be given several times. Port 0 picks a free one. Beyond loopback it needs auth.password_file or allow_anonymous.",
+		{name: "listen", flag: "listen", help: "Where clients and other nodes connect, several times if need be: HOST:PORT, tls://, ws://, wss:// or unix:///path. Port 0 picks a free one. Beyond loopback it needs auth.password_file or allow_anonymous.",
 			value: list{p: &c.Listen, word: "ADDR", allowed: "addresses such as \"127.0.0.1:1883\" or \"wss://0.0.0.0:443\"", check: listener}},
 		{name: "allow_anonymous", flag: "allow-anonymous", help: "Let everybody who reaches the listeners connect. Without a password file this is so on loopback anyway.",
 			value: toggle{&c.AllowAnonymous}},
@@ -70,16 +70,16 @@ func (c *Config) securityKeys() []key {
 			value: text{p: &c.TLS.Cert, word: "FILE", allowed: pem, empty: true}},
 		{name: "tls.key", flag: "tls-key", unset: true, help: "Private key of that certificate.",
 			value: text{p: &c.TLS.Key, word: "FILE", allowed: pem, empty: true}},
-		{name: "tls.client_ca", flag: "tls-client-ca", unset: true, help: "Certificate authorities; when set, clients must show a certificate of theirs.",
+		{name: "tls.client_ca", flag: "tls-client-ca", unset: true, help: "Certificate authorities of clients, which must then show a certificate of theirs.",
 			value: text{p: &c.TLS.ClientCA, word: "FILE", allowed: pem, empty: true}},
 	}
 }
 
 func (c *Config) linkKeys() []key {
 	return []key{
-		{name: "link.cores", flag: "core", only: Edge, help: "Cores to link to: HOST:PORT of their listeners. One is enough with discovery = \"seeds\".",
-			value: list{p: &c.Link.Cores, word: "HOST:PORT,…", allowed: "addresses such as \"core-1.example:1883\" or \"tls://core-1.example:8883\"", comma: true, check: neighbour}},
-		{name: "link.discovery", flag: "discovery", only: Edge, help: "How cores are found. seeds: the given ones, and those they tell of. static: the given ones only. gossip: by membership, see [gossip].",
+		{name: "link.cores", flag: "core", only: Edge, help: "Cores to link to, as HOST:PORT or tls://HOST:PORT of their listeners. One is enough: it tells of the others.",
+			value: list{p: &c.Link.Cores, word: "HOST:PORT,...", allowed: "addresses such as \"core-1.example:1883\" or \"tls://core-1.example:8883\"", comma: true, check: neighbour}},
+		{name: "link.discovery", flag: "discovery", only: Edge, help: "How cores are found: seeds (the given ones and those they tell of), static (the given ones only) or gossip (by membership, see [gossip]).",
 			value: choice(&c.Link.Discovery, "seeds", "static", "gossip")},
 		{name: "link.up", flag: "up", only: Edge, help: "Topic filters whose messages always go up to the cores. Topics that begin with $ never do.",
 			value: list{p: &c.Link.Up, word: "FILTER", allowed: "topic filters such as \"site/7/#\"", check: filter}},
@@ -99,7 +99,7 @@ func (c *Config) gossipKeys() []key {
 		{name: "gossip.address", flag: "gossip", unset: c.Role == Edge, help: "Where membership is gossiped, TCP and UDP. Beyond loopback it needs gossip.key_file or gossip.insecure.",
 			value: text{p: &c.Gossip.Address, word: "HOST:PORT", allowed: "HOST:PORT", empty: true, check: hostPort}},
 		{name: "gossip.join", flag: "join", unset: true, help: "Gossip addresses of some members, to find the others through.",
-			value: list{p: &c.Gossip.Join, word: "HOST:PORT,…", allowed: "addresses such as \"core-1.example:7946\"", comma: true, check: remote}},
+			value: list{p: &c.Gossip.Join, word: "HOST:PORT,...", allowed: "addresses such as \"core-1.example:7946\"", comma: true, check: remote}},
 		{name: "gossip.advertise", flag: "gossip-advertise", unset: true, help: "Address at which other members reach this one, when it is not the one it listens on.",
 			value: text{p: &c.Gossip.Advertise, word: "HOST:PORT", allowed: "HOST:PORT", empty: true, check: remote}},
 		{name: "gossip.key_file", flag: "gossip-key-file", unset: true, help: "File with the fleet's gossip key: 16, 24 or 32 bytes in base64 (head -c32 /dev/urandom | base64).",

@@ -20,7 +20,7 @@ type property struct {
 
 const (
 	messagePackets = "publish will"
-	everyPacket    = "connect publish will subscribe unsubscribe disconnect"
+	everyPacket    = "connect publish will subscribe"
 )
 
 var properties = []property{
@@ -30,14 +30,10 @@ var properties = []property{
 	{"response-topic", messagePackets, packet.PropResponseTopic, text(func(p *packet.Properties, s string) { p.ResponseTopic = s })},
 	{"correlation-data", messagePackets, packet.PropCorrelationData, text(func(p *packet.Properties, s string) { p.CorrelationData = []byte(s) })},
 	{"will-delay-interval", "will", packet.PropWillDelay, number(32, func(p *packet.Properties, n uint64) { p.WillDelay = uint32(n) })},
-	{"session-expiry-interval", "connect disconnect", packet.PropSessionExpiry, number(32, func(p *packet.Properties, n uint64) { p.SessionExpiry = uint32(n) })},
+	{"session-expiry-interval", "connect", packet.PropSessionExpiry, number(32, func(p *packet.Properties, n uint64) { p.SessionExpiry = uint32(n) })},
 	{"receive-maximum", "connect", packet.PropReceiveMaximum, number(16, func(p *packet.Properties, n uint64) { p.ReceiveMaximum = uint16(n) })},
 	{"maximum-packet-size", "connect", packet.PropMaximumPacketSize, number(32, func(p *packet.Properties, n uint64) { p.MaximumPacketSize = uint32(n) })},
-	{"topic-alias-maximum", "connect", packet.PropTopicAliasMaximum, number(16, func(p *packet.Properties, n uint64) { p.TopicAliasMaximum = uint16(n) })},
-	{"request-problem-information", "connect", packet.PropRequestProblemInfo, number(8, func(p *packet.Properties, n uint64) { p.RequestProblemInfo = byte(n) })},
-	{"request-response-information", "connect", packet.PropRequestResponseInfo, number(8, func(p *packet.Properties, n uint64) { p.RequestResponseInfo = byte(n) })},
 	{"subscription-identifier", "subscribe", packet.PropSubscriptionID, number(28, func(p *packet.Properties, n uint64) { p.SubscriptionIDs = []uint32{uint32(n)} })},
-	{"reason-string", "disconnect", packet.PropReasonString, text(func(p *packet.Properties, s string) { p.ReasonString = s })},
 }
 
 func number(bits int, set func(*packet.Properties, uint64)) func(*packet.Properties, string) error {
@@ -58,8 +54,8 @@ func text(set func(*packet.Properties, string)) func(*packet.Properties, string)
 	}
 }
 
-// Properties are what -D gave, by packet: "connect", "publish", "will", "subscribe", "unsubscribe",
-// "disconnect". Packets without any have no entry.
+// Properties are what -D gave, by packet: "connect", "publish", "will", "subscribe". Packets without any
+// have no entry.
 type Properties map[string]*packet.Properties
 
 // set reads one -D: packet, name, value; user-property has a name and a value of its own.
