@@ -21,8 +21,12 @@ disk and carry messages up to cores, which find each other by gossip and route a
   mangrove pub -p 1883 -t site/7/temp -m 21.5  # and somebody at the edge who speaks`,
 	})
 	root.AddCommand(
+		newDemoCommand(),
 		newCoreCommand(),
 		cli.NewEdge("edge", "mangrove edge"),
+		newPubCommand(),
+		newSubCommand(),
+		newSimCommand(),
 		cli.NewConfig("mangrove", cli.Checks{config.Edge: cli.CheckEdge, config.Core: checkCore}),
 		cli.NewVersion("mangrove"),
 	)
