@@ -175,6 +175,14 @@ func TestPublishIsChecked(t *testing.T) {
 	})
 }
 
+func TestGreatestMaximumPacketSize(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, p := connect(t, Config{}, limits(packet.Properties{MaximumPacketSize: 1<<32 - 1}, packet.PropMaximumPacketSize))
+		must(t, c.PublishAsync(message("t", "x", 0), nil)) // also where int has 32 bits
+		p.want("message", publishOf("t", "x", 0, 0))
+	})
+}
+
 func TestPacketIDsAreNotReusedWhileInUse(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		var st State

@@ -82,7 +82,7 @@ func (w *writer) prepareLocked() {
 
 // checkLocked takes the packet that stands in grown behind buf, if it may be sent.
 func (w *writer) checkLocked(grown []byte) error {
-	if w.maxPacket > 0 && len(grown)-len(w.buf) > int(w.maxPacket) { // [MQTT-3.2.2-15]
+	if w.maxPacket > 0 && uint64(len(grown)-len(w.buf)) > uint64(w.maxPacket) { // [MQTT-3.2.2-15]
 		return ErrTooLarge
 	}
 	w.buf = grown
