@@ -157,7 +157,7 @@ func TestRandomDamageDoesNotCrash(t *testing.T) {
 	must(t, err)
 	r := rand.New(rand.NewPCG(1, 2))
 	refused := 0
-	for range 400 {
+	for range 200 {
 		damaged := bytes.Clone(whole)
 		for range 1 + r.IntN(4) {
 			page := 2 + r.IntN(len(whole)/pageSize-2)
@@ -176,9 +176,9 @@ func TestRandomDamageDoesNotCrash(t *testing.T) {
 		must(t, s.Close())
 	}
 	if refused == 0 {
-		t.Error("no damage was noticed in 400 tries")
+		t.Error("no damage was noticed in 200 tries")
 	}
-	t.Logf("%d of 400 damaged files refused", refused)
+	t.Logf("%d of 200 damaged files refused", refused)
 }
 
 func TestNextID(t *testing.T) {
