@@ -1,0 +1,108 @@
+package bridge
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// told applies what a listener pulls to a set, as the far side does.
+func told(a *announcer, l *listener, held *interestSet) (frames int) {
+	for {
+		f, ok := a.pull(l)
+		if !ok {
+			return frames
+		}
+		frames++
+		if f.first {
+			*held = interestSet{}
+		}
+		for _, w := range f.entries {
+			if w.gone {
+				held.remove(w.filter)
+			} else {
+				held.put(w.filter, w.qos)
+			}
+		}
+	}
+}
+
+func wantHeld(t *testing.T, held *interestSet, want map[string]byte) {
+	t.Helper()
+	if fmt.Sprint(held.filters) != fmt.Sprint(want) {
+		t.Errorf("got %v, want %v", held.filters, want)
+	}
+}
+
+func TestAnnouncerLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAnnouncer(time.Minute, 100, time.Now)
+		ctx, cancel := context.WithCancel(t.Context())
+		go a.run(ctx)
+		held := new(interestSet)
+		l := a.listen(digest{}, func() {})
+		if told(a, l, held) != 1 {
+			t.Error("want one empty frame that says nothing is missing")
+		}
+		a.changed("a", 1, true)
+		a.changed("b", 1, true)
+		a.changed("$SYS/#", 1, true)
+		told(a, l, held)
+		wantHeld(t, held, map[string]byte{"a": 1, "b": 1})
+		a.changed("a", 0, false)
+		a.changed("b", 0, false)
+		time.Sleep(59 * time.Second)
+		a.changed("b", 2, true)
+		told(a, l, held)
+		wantHeld(t, held, map[string]byte{"a": 1, "b": 2})
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		told(a, l, held)
+		wantHeld(t, held, map[string]byte{"b": 2})
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func TestAnnouncerSnapshotOnlyWhenNeeded(t *testing.T) {
+	a := newAnnouncer(time.Minute, 10_000, time.Now)
+	for i := range 3 * maxEntries {
+		a.changed(fmt.Sprint("t/", i), byte(i%3), true)
+	}
+	held := new(interestSet)
+	held.put("stale", 1)
+	l := a.listen(held.digest, func() {})
+	if got := told(a, l, held); got != 3 {
+		t.Errorf("got %d frames, want 3 of %d filters", got, maxEntries)
+	}
+	if len(held.filters) != 3*maxEntries || held.digest != a.set.digest {
+		t.Errorf("got %d filters, want %d", len(held.filters), 3*maxEntries)
+	}
+	a.stop(l)
+	l = a.listen(held.digest, func() {})
+	if f, ok := a.pull(l); !ok || len(f.entries) != 0 || f.first {
+		t.Errorf("got %+v, want one empty frame", f)
+	}
+}
+
+// Above the bound everything is asked for, and below it again what is wanted.
+func TestAnnouncerAboveItsBound(t *testing.T) {
+	now := time.Unix(0, 0)
+	a := newAnnouncer(time.Minute, 3, func() time.Time { return now })
+	held := new(interestSet)
+	l := a.listen(digest{}, func() {})
+	for i := range 4 {
+		a.changed(fmt.Sprint(i), 1, true)
+	}
+	told(a, l, held)
+	wantHeld(t, held, map[string]byte{"#": 2})
+	a.changed("5", 1, true)
+	a.changed("5", 1, false)
+	a.changed("0", 1, false)
+	now = now.Add(time.Hour)
+	a.expire()
+	told(a, l, held)
+	wantHeld(t, held, map[string]byte{"1": 1, "2": 1, "3": 1})
+}

@@ -1,0 +1,129 @@
+package bridge
+
+import (
+	"math/rand/v2"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+)
+
+func openStore(t testing.TB, dir string) *store.Store {
+	t.Helper()
+	st, err := store.Open(store.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st
+}
+
+func commit(t testing.TB, st *store.Store, b *store.Batch) {
+	t.Helper()
+	done := make(waiter, 1)
+	b.Notify(done, 0)
+	st.Commit(b)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Within the window, seen is a set.
+func TestSeenAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, model := newSeen(8, 4), map[mqtt.Origin]bool{}
+		batch := new(store.Batch)
+		number := rapid.Uint64Range(0, 8*chunkBits-1)
+		base := rapid.SampledFrom([]uint64{0, 1 << 32, 1<<63 - 1<<20}).Draw(t, "base") &^ (chunkBits - 1)
+		t.Repeat(map[string]func(*rapid.T){
+			"mark": func(t *rapid.T) {
+				o := mqtt.Origin{Store: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
+				var touched touched
+				if got := s.mark(o, &touched, batch); got == model[o] {
+					t.Fatalf("mark %v: got new %v, want %v", o, got, !model[o])
+				}
+				s.write(touched, batch)
+				model[o] = true
+			},
+			"forget": func(t *rapid.T) {
+				o := mqtt.Origin{Store: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
+				s.forget([]mqtt.Origin{o}, batch)
+				delete(model, o)
+			},
+		})
+	})
+}
+
+func TestSeenSurvivesReopening(t *testing.T) {
+	dir := t.TempDir()
+	st := openStore(t, dir)
+	s := newSeen(64, 4)
+	var marked []mqtt.Origin
+	for range 200 {
+		batch, touched := new(store.Batch), touched(nil)
+		for range 10 {
+			o := mqtt.Origin{Store: 1 + rand.Uint64N(3), Seq: rand.Uint64N(32 * chunkBits)}
+			s.mark(o, &touched, batch)
+			marked = append(marked, o)
+		}
+		s.write(touched, batch)
+		commit(t, st, batch)
+	}
+	again := newSeen(64, 4)
+	if err := again.load(st); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range marked {
+		if again.mark(o, new(touched), new(store.Batch)) {
+			t.Fatalf("%v is new after reopening, want a repeat", o)
+		}
+	}
+	if !again.mark(mqtt.Origin{Store: 1, Seq: 40 * chunkBits}, new(touched), new(store.Batch)) {
+		t.Errorf("a number that was never marked is a repeat, want new")
+	}
+}
+
+// Numbers below the window are taken for new, and counted. A jump does not push out what came shortly before.
+func TestSeenWindow(t *testing.T) {
+	s, batch := newSeen(4, 4), new(store.Batch)
+	mark := func(seq uint64) bool { return s.mark(mqtt.Origin{Store: 1, Seq: seq}, new(touched), batch) }
+	for _, seq := range []uint64{0, 1 << 32, 1<<32 + chunkBits, 1 << 33} {
+		if !mark(seq) || mark(seq) {
+			t.Errorf("%d: want new, then a repeat", seq)
+		}
+	}
+	if !mark(1<<33+chunkBits) || !mark(0) || !mark(0) || mark(1<<32) {
+		t.Errorf("want 0 to have left the window, and 1<<32 not")
+	}
+	if s.old != 2 {
+		t.Errorf("got %d numbers below the window, want 2", s.old)
+	}
+}
+
+// At the bound the origin that was not heard of for longest is forgotten, on disk too.
+func TestSeenForgetsOrigins(t *testing.T) {
+	st := openStore(t, t.TempDir())
+	s := newSeen(4, 2)
+	for _, origin := range []uint64{1, 2, 1, 3} {
+		batch, touched := new(store.Batch), touched(nil)
+		s.mark(mqtt.Origin{Store: origin, Seq: 5}, &touched, batch)
+		s.write(touched, batch)
+		commit(t, st, batch)
+	}
+	for name, each := range map[string]*seen{"in memory": s, "on disk": newSeen(4, 2)} {
+		if name == "on disk" {
+			if err := each.load(st); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if each.origins[1] == nil || each.origins[2] != nil || each.origins[3] == nil {
+			t.Errorf("%s: want origins 1 and 3", name)
+		}
+	}
+}
