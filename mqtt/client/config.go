@@ -46,7 +46,10 @@ type Config struct {
 
 	// State is the session on this side, for clients that reconnect; at most one Client at a time
 	// may have it: Dial waits for one whose connection is over until it is Done, and fails with
-	// ErrStateInUse on one that lives. nil = one of its own, that ends with the connection.
+	// ErrStateInUse on one that lives. nil = one of its own, that ends with the connection. A new State
+	// takes up a session that the server has from before, as a process that starts again must; QoS 2
+	// messages that were half received then may come a second time. (Strictly a client without state
+	// has to hang up [MQTT-3.2.2-4]; then what waits for it could never be fetched.)
 	State *State
 
 	// OnMessage gets each message that came in, in order, on the reading goroutine; possibly before Dial

@@ -143,9 +143,9 @@ func mosquittoResumed(t *testing.T, ctx context.Context, addr string, v packet.V
 	const messages = 200
 	got := make(chan *Message, 2*messages)
 	var in, out State
-	subCfg := Config{Addr: addr, Version: v, ClientID: "resumed-sub-" + t.Name()[len(t.Name())-3:], SessionExpiry: time.Minute, State: &in,
+	subCfg := Config{Addr: addr, Version: v, ClientID: fmt.Sprint("resumed-sub-", v), SessionExpiry: time.Minute, State: &in,
 		OnMessage: func(m *Message) { got <- m }}
-	pubCfg := Config{Addr: addr, Version: v, ClientID: "resumed-pub-" + t.Name()[len(t.Name())-3:], SessionExpiry: time.Minute, State: &out}
+	pubCfg := Config{Addr: addr, Version: v, ClientID: fmt.Sprint("resumed-pub-", v), SessionExpiry: time.Minute, State: &out}
 	sub := dialNow(t, subCfg)
 	topic := "r/" + subCfg.ClientID
 	_, err := sub.Subscribe(ctx, packet.SubscribeFilter{Filter: topic, QoS: 2})
