@@ -13,17 +13,26 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func start(t *testing.T, name string, join ...string) *Node {
-	t.Helper()
-	n, err := New(Config{Node: node.Config{
+func config(t *testing.T, name string, join ...string) Config {
+	return Config{Node: node.Config{
 		Name: name, Data: t.TempDir(), Listen: []string{"127.0.0.1:0"}, HTTP: "127.0.0.1:0",
 		Gossip: node.Gossip{Address: "127.0.0.1:0", Join: join},
-	}})
+	}}
+}
+
+func start(t *testing.T, name string, join ...string) *Node {
+	t.Helper()
+	return startWith(t, config(t, name, join...))
+}
+
+func startWith(t *testing.T, cfg Config) *Node {
+	t.Helper()
+	n, err := New(cfg)
 	if err != nil {
 		t.Fatalf("new: %v", err)
 	}
 	if err := n.Start(t.Context()); err != nil {
-		t.Fatalf("start %s: %v", name, err)
+		t.Fatalf("start %s: %v", cfg.Node.Name, err)
 	}
 	t.Cleanup(func() { stop(t, n) })
 	return n

@@ -51,7 +51,8 @@ type Node struct {
 	log     *slog.Logger
 	metrics *metrics.Registry
 	began   time.Time
-	failed  chan error             // 1: what ended the node from inside
+	failing sync.Once
+	failed  chan error             // capacity 1: what ended the node from inside
 	state   atomic.Pointer[string] // why it is not ready; "" = it is
 	running atomic.Bool            // the parts are there; set after they are, for readers of other goroutines
 
@@ -135,11 +136,10 @@ func (n *Node) part(name string) *slog.Logger { return n.log.With("part", name) 
 
 // fail implements store.Config.OnFatal.
 func (n *Node) fail(err error) {
-	n.setState(err.Error())
-	select {
-	case n.failed <- err:
-	default: // somebody is told already
-	}
+	n.failing.Do(func() {
+		n.setState(err.Error())
+		n.failed <- err
+	})
 }
 
 // Ready is nil when clients are accepted and what they publish can be kept, else why not.
