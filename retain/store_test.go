@@ -81,8 +81,16 @@ func (b *bench) message(topic, payload string) *mqtt.Message {
 	return &mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retain: true, ID: b.next, Origin: mqtt.Origin{Store: 9, Seq: b.next}}
 }
 
-// set sets m and waits until the receipt is done.
+// set sets m and waits until all is settled.
 func (b *bench) set(m *mqtt.Message) error {
+	b.Helper()
+	err := b.publish(m)
+	b.settled(m.Topic)
+	return err
+}
+
+// publish sets m and waits until the receipt is done.
+func (b *bench) publish(m *mqtt.Message) error {
 	b.Helper()
 	var batch *store.Batch
 	if b.disk != nil {
@@ -159,7 +167,7 @@ func TestStore(t *testing.T) {
 		if b.Len() != 0 || b.Bytes() != 0 {
 			b.Errorf("got %d messages of %d bytes, want none", b.Len(), b.Bytes())
 		}
-		if b.root.children.empty() == false {
+		if !b.root.children.empty() {
 			b.Error("nodes are left in the empty trie")
 		}
 	})
@@ -240,6 +248,22 @@ func TestMatchStopsWhenTold(t *testing.T) {
 			b.Errorf("got %d visits, want 200", n)
 		}
 	})
+}
+
+// settled waits until nothing of the topic is open: waiters are told one after the other.
+func (b *bench) settled(topic string) {
+	b.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		b.mu.RLock()
+		open := b.openLocked(topic)
+		b.mu.RUnlock()
+		if !open {
+			return
+		}
+		if time.Now().After(deadline) {
+			b.Fatalf("%s was not settled within 10 s", topic)
+		}
+	}
 }
 
 func TestRepeatsChangeNothing(t *testing.T) {
@@ -404,7 +428,7 @@ func TestConcurrentPublishers(t *testing.T) {
 				if i%7 == 6 {
 					m.Payload = nil
 				}
-				if err := b.set(m); err != nil {
+				if err := b.publish(m); err != nil {
 					t.Error(err)
 				}
 				b.Match("#", time.Now(), func(*mqtt.Message) bool { return true })
@@ -412,6 +436,9 @@ func TestConcurrentPublishers(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for i := range 5 {
+		b.settled(fmt.Sprint("t/", i))
+	}
 	before := b.match("#")
 	b.open()
 	b.want("#", before)
