@@ -14,9 +14,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+func config(t *testing.T) Config {
+	return Config{Name: "n", Data: t.TempDir(), Listen: []string{"127.0.0.1:0"}, HTTP: "127.0.0.1:0"}
+}
+
 func started(t *testing.T, role Role) *Node {
 	t.Helper()
-	n, err := New(Config{Name: "n", Data: t.TempDir(), Listen: []string{"127.0.0.1:0"}, HTTP: "127.0.0.1:0"}, role)
+	n, err := New(config(t), role)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,11 +53,11 @@ func TestFailedDiskEndsTheNode(t *testing.T) {
 
 func TestCloseGoesBackwards(t *testing.T) {
 	var order []string
-	n := started(t, Role{Name: bridge.RoleEdge, Meet: func(n *Node) error {
+	n, err := New(config(t), Role{Name: bridge.RoleEdge, Meet: func(n *Node) error {
 		for _, name := range []string{"first", "second"} {
 			n.OnClose(name, func(context.Context) error {
-				if n.server.Stats().Version != "" || n.store.Healthy() != nil {
-					t.Errorf("%s: what was opened earlier is closed already", name)
+				if err := n.store.Healthy(); err != nil {
+					t.Errorf("%s: the store, opened earlier, is closed already: %v", name, err)
 				}
 				order = append(order, name)
 				return errors.New(name + " hurts")
@@ -61,19 +65,23 @@ func TestCloseGoesBackwards(t *testing.T) {
 		}
 		return nil
 	}})
-	err := n.Close(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Start(t.Context()); err != nil {
+		t.Fatalf("start: %v", err)
+	}
+	err = n.Close(t.Context())
 	if want := []string{"second", "first"}; !slices.Equal(order, want) {
 		t.Errorf("got order %v, want %v", order, want)
 	}
 	if err == nil || !strings.Contains(err.Error(), "close first: first hurts") || !strings.Contains(err.Error(), "close second: second hurts") {
 		t.Errorf("got %v, want both errors", err)
 	}
-	n.closed = nil // the cleanup's Close is content
 }
 
 func TestFailedMeetingUndoesTheStart(t *testing.T) {
-	cfg := Config{Name: "n", Data: t.TempDir(), Listen: []string{"127.0.0.1:0"}}
-	n, err := New(cfg, Role{Name: bridge.RoleEdge, Meet: func(*Node) error { return Fault("link.cores", "nobody there") }})
+	n, err := New(config(t), Role{Name: bridge.RoleEdge, Meet: func(*Node) error { return Fault("link.cores", "nobody there") }})
 	if err != nil {
 		t.Fatal(err)
 	}
