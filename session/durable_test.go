@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -363,4 +364,52 @@ func TestSleepingSessionHoldsNothing(t *testing.T) {
 	if s.out.win.buf != nil || s.out.pending != nil || s.out.tail != 501 {
 		t.Fatalf("got a window of %d, %d pending, %d on disk; want 0, 0, 501", len(s.out.win.buf), len(s.out.pending), s.out.tail)
 	}
+}
+
+// A full disk refuses new messages; what is queued goes out, and its going makes room. [promise P6]
+func TestFullDisk(t *testing.T) {
+	n := newNode(t, true, nil)
+	n.stop()
+	n.most = 1 << 20
+	n.start()
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(t, s, "t", 2)
+	s.Detach(out, mqtt.DetachRequest{})
+	payload := strings.Repeat("x", 10_000)
+	kept := 0
+	var err error
+	for ; err == nil && kept < 1000; kept++ {
+		err = n.send("t", fmt.Sprint(kept, payload), 2)
+	}
+	kept--
+	if !errors.Is(err, store.ErrFull) {
+		t.Fatalf("got %v after %d messages, want the disk to be full", err, kept)
+	}
+	eventually(t, "the refused one is not queued", func() bool { return s.info().Queued == kept })
+	// The record of a new connection may not fit either; that is told, and the session stays.
+	eventually(t, "the client connects", func() bool {
+		out = newOutlet()
+		_, _, err := n.Open(mqtt.OpenRequest{ClientID: "c", Expiry: hour, ReceiveMaximum: 1}, out)
+		return err == nil
+	})
+	s.Resume()
+	for i := range kept {
+		line := out.take(t, 1)[0]
+		if want := fmt.Sprint("PUBLISH ", i, "x"); !strings.HasPrefix(line, want) {
+			t.Fatalf("got %.20q, want %q", line, want)
+		}
+		id := packetID(uint64(i + 1))
+		// PUBREC is kept with a small record that takes the place of a larger one.
+		for {
+			ack(t, s, packet.PUBREC, id)
+			if got := out.take(t, 1)[0]; got == fmt.Sprint("PUBREL ", id) {
+				break
+			} else if got != "CLOSE 0x80" {
+				t.Fatalf("got %.30q, want PUBREL or the connection to end", got)
+			}
+		}
+		ack(t, s, packet.PUBCOMP, id)
+	}
+	eventually(t, "there is room again", func() bool { return n.send("t", "new", 2) == nil })
+	out.want(t, fmt.Sprint("PUBLISH new qos 2 id ", packetID(s.out.next-1)))
 }

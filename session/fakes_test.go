@@ -205,6 +205,7 @@ type node struct {
 	router *fakeRouter
 	*Manager
 	tempDir func() string
+	most    int // of the store's file, in bytes; 0 = no bound
 }
 
 // tester is what testing.T and rapid.T both have.
@@ -235,7 +236,7 @@ func (n *node) start() {
 	n.t.Helper()
 	n.router = newFakeRouter()
 	if n.dir != "" {
-		st, err := store.Open(store.Config{Dir: n.dir})
+		st, err := store.Open(store.Config{Dir: n.dir, MaxFileBytes: n.most})
 		if err != nil {
 			n.t.Fatal(err)
 		}

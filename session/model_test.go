@@ -98,7 +98,7 @@ func (c *modelClient) handle(p modelPacket) (answer modelPacket) {
 	panic(fmt.Sprint("unexpected packet type ", p.kind))
 }
 
-func (o *modelOutlet) answer(t *rapid.T, s *Session, a modelPacket) {
+func (o *modelOutlet) answer(t tester, s *Session, a modelPacket) {
 	o.mu.Lock()
 	if a.kind != packet.PUBREC {
 		delete(o.inUse, a.id)

@@ -1,6 +1,8 @@
 package session
 
 import (
+	"slices"
+
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -123,7 +125,11 @@ func (o *outbound) settlePending(seq uint64, ok bool) {
 		if p.seq != seq {
 			continue
 		}
-		o.pending = append(o.pending[:i], o.pending[i+1:]...)
+		if i == 0 { // the usual case
+			o.pending = o.pending[1:]
+		} else {
+			o.pending = slices.Delete(o.pending, i, i+1)
+		}
 		if !ok {
 			o.tail--
 			o.count--

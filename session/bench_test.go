@@ -1,0 +1,147 @@
+package session
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+	"unsafe"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// nullOutlet takes everything and acknowledges nothing.
+type nullOutlet struct{ last uint16 }
+
+func (o *nullOutlet) Publish(_ *mqtt.Message, _ mqtt.Delivery, id uint16, _ bool) mqtt.SendResult {
+	o.last = id
+	return mqtt.Sent
+}
+func (o *nullOutlet) Ack(packet.Type, uint16, packet.ReasonCode) {}
+func (o *nullOutlet) Close(packet.ReasonCode)                    {}
+
+func openNull(b testing.TB, n *node) (*Session, *nullOutlet) {
+	out := new(nullOutlet)
+	s, _, err := n.Open(mqtt.OpenRequest{ClientID: "c", ReceiveMaximum: 65535}, out)
+	if err != nil {
+		b.Fatal(err)
+	}
+	s.Resume()
+	return s.(*Session), out
+}
+
+func BenchmarkDeliverQoS0(b *testing.B) {
+	s, _ := openNull(b, newNode(b, false, nil))
+	m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), ID: 1}
+	r := mqtt.NewReceipt(new(store.Batch), nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Deliver(m, mqtt.Delivery{}, r)
+	}
+}
+
+func BenchmarkDeliverAckQoS1(b *testing.B) {
+	s, out := openNull(b, newNode(b, false, nil))
+	m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), ID: 1, QoS: 1}
+	r := mqtt.NewReceipt(new(store.Batch), nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Deliver(m, mqtt.Delivery{QoS: 1}, r)
+		if err := s.Acked(packet.PUBACK, out.last, 0); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDeliverAckQoS2(b *testing.B) {
+	s, out := openNull(b, newNode(b, false, nil))
+	m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), ID: 1, QoS: 2}
+	r := mqtt.NewReceipt(new(store.Batch), nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Deliver(m, mqtt.Delivery{QoS: 2}, r)
+		if s.Acked(packet.PUBREC, out.last, 0) != nil || s.Acked(packet.PUBCOMP, out.last, 0) != nil {
+			b.Fatal("refused")
+		}
+	}
+}
+
+// BenchmarkDeliverDurable queues for a client that is away; the commit of 100 messages at a time is part of it.
+func BenchmarkDeliverDurable(b *testing.B) {
+	n := newNode(b, true, func(c *Config) { c.MaxQueuedMessages = 1 << 30; c.MaxQueuedBytes = 1 << 50 })
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	s.Detach(out, mqtt.DetachRequest{})
+	b.ReportAllocs()
+	done := make(signal, 1)
+	for i := 0; b.Loop(); i++ {
+		batch := n.newBatch()
+		for range 100 {
+			m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), QoS: 1, ID: n.cfg.Store.NextID()}
+			r := mqtt.NewReceipt(batch, nil)
+			s.Deliver(m, mqtt.Delivery{QoS: 1}, r)
+			r.Close()
+		}
+		batch.Notify(done, 0)
+		n.cfg.Store.Commit(batch)
+		if err := <-done; err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/message")
+}
+
+// QoS 0 and 1 to a connected client allocate nothing per message.
+func TestDeliverDoesNotAllocate(t *testing.T) {
+	s, out := openNull(t, newNode(t, false, nil))
+	m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), ID: 1, QoS: 1}
+	r := mqtt.NewReceipt(new(store.Batch), nil)
+	for qos := range byte(2) {
+		allocs := testing.AllocsPerRun(1000, func() {
+			s.Deliver(m, mqtt.Delivery{QoS: qos}, r)
+			if qos > 0 && s.Acked(packet.PUBACK, out.last, 0) != nil {
+				t.Fatal("refused")
+			}
+		})
+		if allocs > 0 {
+			t.Errorf("QoS %d: got %.1f allocations per message, want 0", qos, allocs)
+		}
+	}
+}
+
+// A sleeping durable session with one subscription is small. [promise P6]
+func TestSleepingSessionIsSmall(t *testing.T) {
+	const sessions, most = 2000, 600
+	n := newNode(t, true, nil)
+	batch := n.newBatch()
+	for i := range sessions {
+		id := fmt.Sprintf("device-%08d", i)
+		rec := record{number: uint64(i + 1), expiry: -1}
+		batch.Put(store.Sessions, []byte(id), rec.append(nil))
+		batch.Put(store.Subscriptions, filterKey(rec.number, "commands/"+id), appendSubscription(nil, mqtt.Subscription{QoS: 1}))
+	}
+	if err := n.commit(batch); err != nil {
+		t.Fatal(err)
+	}
+	n.stop()
+	n.start()
+	n.router.subs = nil // the router's memory is not counted here
+	with := heapBytes()
+	n.Manager.mu.Lock()
+	n.Manager.sessions = nil
+	n.Manager.mu.Unlock()
+	without := heapBytes()
+	each := int(with-without) / sessions
+	t.Logf("%d bytes each, %d of them the struct", each, unsafe.Sizeof(Session{}))
+	if each > most {
+		t.Errorf("got %d bytes, want at most %d", each, most)
+	}
+}
+
+func heapBytes() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
