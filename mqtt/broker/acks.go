@@ -128,7 +128,7 @@ func (a *acks) sendLocked(p *pending) {
 func ackReason(err error) packet.ReasonCode {
 	var fault *packet.Error
 	switch {
-	case errors.Is(err, mqtt.ErrQuota), errors.Is(err, store.ErrFull):
+	case errors.Is(err, mqtt.ErrQuota), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrWrite), errors.Is(err, store.ErrBacklog):
 		return packet.QuotaExceeded
 	case errors.As(err, &fault) && fault.Reason >= packet.UnspecifiedError:
 		return fault.Reason

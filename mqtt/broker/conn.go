@@ -33,6 +33,7 @@ type conn struct {
 	acks  acks
 	alarm alarm
 
+	opened    uint32        // tick of accept
 	heard     atomic.Uint32 // tick of the last bytes from the client
 	listening atomic.Bool   // the reader waits for bytes
 	patience  atomic.Uint32 // ticks without bytes after which it is gone; 0 = for ever
@@ -47,8 +48,7 @@ type conn struct {
 	maxOut    uint32        // bytes of a packet to the client; 0 = no bound
 	session   mqtt.Session  // nil for links
 	link      mqtt.LinkEnd  // nil for clients
-	since     time.Time
-	connected bool // reader only
+	connected bool          // reader only
 
 	aliases inAliases          // reader only
 	matches matchCache         // reader only
@@ -57,19 +57,18 @@ type conn struct {
 }
 
 func newConn(s *Server, listener string, nc net.Conn) *conn {
-	c := &conn{srv: s, listener: listener, nc: nc, maxIn: s.cfg.MaxPacket, since: s.now()}
+	c := &conn{srv: s, listener: listener, nc: nc, maxIn: s.cfg.MaxPacket}
 	c.in.init(nc, &s.steps)
 	c.out.init(nc, s.cfg.MaxOutput, s.metrics, &s.wheel.now, c.drained)
 	c.acks.c = c
 	c.alarm.check = c.look
-	c.patience.Store(inTicks(s.cfg.ConnectTimeout))
-	c.heard.Store(s.wheel.now.Load())
+	c.opened = s.wheel.now.Load()
 	return c
 }
 
 // serve is the connection's life, on its reader goroutine.
 func (c *conn) serve() {
-	c.srv.wheel.add(&c.alarm, c.patience.Load())
+	c.srv.wheel.add(&c.alarm, inTicks(c.srv.cfg.ConnectTimeout))
 	err := c.read()
 	c.shut(endingOf(err))
 	c.leave()
@@ -107,12 +106,6 @@ func (c *conn) read() error {
 		}
 		c.in.rest(want)
 	}
-}
-
-// listen notes whether the reader waits for the client: only then is silence the client's.
-func (c *conn) listen(yes bool) {
-	c.heard.Store(c.srv.wheel.now.Load())
-	c.listening.Store(yes)
 }
 
 // handleAll handles each whole packet of s and returns the size of the one that is not whole yet.
@@ -214,31 +207,6 @@ func (c *conn) drained() {
 	if c.session != nil {
 		c.session.Resume()
 	}
-}
-
-// look is the wheel's look at the connection.
-func (c *conn) look(now uint32) (again uint32) {
-	if began := c.out.began.Load(); began != 0 && now-began >= inTicks(c.srv.cfg.WriteTimeout) {
-		c.shut(ending{why: "write_timeout", detail: "the client does not read"})
-		c.nc.Close() // the writer is stuck; its Write ends with an error
-		return 0
-	}
-	again = inTicks(c.srv.cfg.WriteTimeout) / 2
-	patience := c.patience.Load()
-	if patience == 0 || !c.listening.Load() {
-		return again
-	}
-	silent := now - c.heard.Load()
-	if silent < patience {
-		return min(again, patience-silent)
-	}
-	if !c.greeted.Load() {
-		c.shut(ending{why: "connect_timeout", detail: "no CONNECT in time"})
-	} else {
-		// [MQTT-3.1.2-22]
-		c.shut(ending{why: "keep_alive_timeout", reason: packet.KeepAliveTimeout, detail: "nothing heard for 1.5 × keep alive"})
-	}
-	return again
 }
 
 // shut begins the end of the connection. Only the first call counts. It does not block; the reader

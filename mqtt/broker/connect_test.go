@@ -125,8 +125,10 @@ func TestConnectTimeout(t *testing.T) {
 		p := b.peer(packet.V5)
 		time.Sleep(DefaultConnectTimeout / 2)
 		p.WantIdle("half the time")
-		p.WriteBytes([]byte{0x10})
-		time.Sleep(DefaultConnectTimeout + time.Second)
+		for _, b := range (&packet.Connect{Version: packet.V5, ClientID: "slow"}).Append(nil, packet.V5)[:6] {
+			p.WriteBytes([]byte{b})
+			time.Sleep(time.Second)
+		}
 		p.WantClosed("no CONNECT")
 		b.wantEnd("connect_timeout")
 	})

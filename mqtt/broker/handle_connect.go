@@ -183,23 +183,6 @@ func willTimes(p *packet.Properties) (delay, expiry time.Duration) {
 	return delay, expiry
 }
 
-// setKeepAlive says after which silence the client is gone: 1.5 × keep alive [MQTT-3.1.2-22]. A 5.0 client
-// that asks for more than the server's bound is given the bound [MQTT-3.2.2-21].
-func (c *conn) setKeepAlive(p *packet.Connect, answer *packet.Properties) {
-	alive := time.Duration(p.KeepAlive) * time.Second
-	if max := c.srv.cfg.KeepAliveMax; c.version == packet.V5 && max > 0 && (alive == 0 || alive > max) {
-		alive = max.Truncate(time.Second)
-		answer.ServerKeepAlive = uint16(alive / time.Second)
-		answer.Mark(packet.PropServerKeepAlive)
-	}
-	if alive == 0 {
-		c.patience.Store(0)
-		return
-	}
-	c.patience.Store(inTicks(alive + alive/2))
-	c.srv.wheel.add(&c.alarm, c.patience.Load())
-}
-
 // announce tells a 5.0 client this server's bounds, where they differ from what the standard supposes.
 func (c *conn) announce(p *packet.Connect, answer *packet.Properties) {
 	cfg := &c.srv.cfg

@@ -206,16 +206,14 @@ func (o *out) isClosing() bool {
 	return o.closing
 }
 
-// join waits for the writer to end. The connection must be closing.
+// join waits until the connection is closing and its writer has ended.
 func (o *out) join() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for o.writing {
+	for o.writing || !o.closing {
 		o.changed.Wait()
 	}
-	if o.ready != nil {
-		o.ready = nil
-	}
+	o.ready = nil
 }
 
 // write is the writer.

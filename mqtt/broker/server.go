@@ -157,7 +157,12 @@ func (s *Server) newBatch() *store.Batch {
 	return s.cfg.Store.NewBatch()
 }
 
-// commit hands a batch to the store. Without one there is nobody who writes.
+// slowBacklog is the bytes waiting for the disk from which on a publisher's reader waits until its own
+// are stable, well before the store refuses more.
+const slowBacklog = 64 << 20
+
+// commit hands a batch to the store, and waits for it when much is waiting already. Without a store
+// there is nobody who writes.
 func (s *Server) commit(b *store.Batch) {
 	if s.cfg.Store == nil {
 		if !b.Empty() {
@@ -165,8 +170,21 @@ func (s *Server) commit(b *store.Batch) {
 		}
 		return
 	}
+	if _, waiting := s.cfg.Store.Pending(); waiting < slowBacklog {
+		s.cfg.Store.Commit(b)
+		return
+	}
+	stable := make(signal, 1)
+	b.Notify(stable, 0)
 	s.cfg.Store.Commit(b)
+	<-stable // the store tells in any case, also when it refuses or closes
 }
+
+// signal is a store.Waiter for one who only wants to know when.
+type signal chan struct{}
+
+// Committed implements store.Waiter. Errors are for those who wrote.
+func (s signal) Committed(uint64, error) { s <- struct{}{} }
 
 // Addrs are the addresses listened on, in the order of Config.Listeners, with the ports the system
 // chose: "host:port" for TCP, with a scheme for the others.

@@ -1,0 +1,85 @@
+package broker
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+
+	"mangrove/internal/metrics"
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// durable is a taker that writes each message to the store.
+type durable struct{ keeper }
+
+func (k *durable) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt) {
+	r.Count()
+	k.got = append(k.got, m)
+	r.Batch().Put(store.Queues, fmt.Append(nil, m.ID), m.Payload)
+}
+
+// The publishes of one read are committed together, and acknowledged when they are stable.
+func TestOneCommitForAStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		counters := metrics.New()
+		db, err := store.Open(store.Config{Dir: t.TempDir(), Metrics: counters})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, func(c *Config) { c.Store = db })
+		k := &durable{}
+		b.router.Subscribe(k, mqtt.Subscription{Filter: "k", QoS: 2})
+		p := b.client(packet.V5, "p")
+		var many []packet.Packet
+		for i := range 100 {
+			many = append(many, pubQ(1+byte(i%2), uint16(i+1), "k", "x"))
+		}
+		many = append(many, pub("k", "written by its taker all the same"))
+		before := counters.Counter("mangrove_store_batches_total").Get()
+		p.Write(many...)
+		for i := range 100 {
+			kind := []packet.Type{packet.PUBACK, packet.PUBREC}[i%2]
+			p.Want("stable", ack(kind, uint16(i+1), 0))
+		}
+		if got := counters.Counter("mangrove_store_batches_total").Get() - before; got != 1 {
+			t.Errorf("got %d batches, want 1", got)
+		}
+		for _, m := range k.got {
+			if v, err := db.Get(store.Queues, fmt.Append(nil, m.ID)); err != nil || v == nil {
+				t.Errorf("message %d: got %v, %v; want it in the store", m.ID, v, err)
+			}
+		}
+		if err := b.srv.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// When the store refuses a batch, nothing of it is acknowledged as kept. [promise P1]
+func TestRefusedCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db, err := store.Open(store.Config{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, func(c *Config) { c.Store = db })
+		b.router.Subscribe(&durable{}, mqtt.Subscription{Filter: "k", QoS: 2})
+		five, three := b.client(packet.V5, "5"), b.client(packet.V311, "3")
+		if err := db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		five.Write(pubQ(1, 1, "k", "x"), pubQ(1, 2, "nobody", "x"))
+		five.Want("refused", ack(packet.PUBACK, 1, packet.UnspecifiedError))
+		five.Want("needs no store", ack(packet.PUBACK, 2, packet.NoMatchingSubscribers))
+		three.Write(pubQ(1, 1, "k", "x"))
+		three.WantClosed("3.1.1 knows no refusal")
+		if err := b.srv.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
