@@ -99,8 +99,8 @@ func (c *conn) read() error {
 		s := c.in.step
 		c.out.hold()
 		want, err := c.handleAll(s)
+		c.out.flush() // before commit, which waits when the disk is behind
 		c.commit(s)
-		c.out.flush()
 		if err != nil {
 			return err
 		}
@@ -198,8 +198,8 @@ func (c *conn) commit(s *step) {
 
 // pause ends the running step early, before something that may take long or must come after it.
 func (c *conn) pause(s *step) {
-	c.commit(s)
 	c.out.flush()
+	c.commit(s)
 }
 
 // drained is called by the writer when output that was full has drained.
