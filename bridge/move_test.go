@@ -29,8 +29,12 @@ func startMoved(t *testing.T) *movedFleet {
 func (f *movedFleet) moveToY(t *testing.T) {
 	t.Helper()
 	f.b.dial(f.y)
-	f.x.cut()
-	f.b.wantState("y", "up")
+	eventually(t, "b is at y", func() bool {
+		if l := f.b.b.uplink.n.link.Load(); l != nil && f.b.status("y").State != "up" {
+			l.fail(errReplaced, nil) // it may have come back to x just before
+		}
+		return f.b.status("y").State == "up"
+	})
 	f.y.wantInterest("b", "t", true)
 }
 
@@ -110,7 +114,7 @@ func TestEdgeMovesToAndFro(t *testing.T) {
 		at.mustPublish("t", 1, some[:5]...)
 		to.mustPublish("t", 1, some[5:10]...)
 		f.b.dial(to)
-		at.b.lookup("b").link.Load().fail(errReplaced, nil)
+		f.b.b.uplink.n.link.Load().fail(errReplaced, nil)
 		at.mustPublish("t", 1, some[10:15]...)
 		to.mustPublish("t", 1, some[15:]...)
 		f.b.wantState(to.name, "up")
@@ -133,7 +137,7 @@ func TestMovedEdgeIsForgotten(t *testing.T) {
 	f.x.mustPublish("t", 1, "m")
 	f.sub.want(t, "m")
 	f.b.dial(f.x)
-	f.y.cut()
+	f.b.b.uplink.n.link.Load().fail(errReplaced, nil)
 	f.b.wantState("x", "up")
 	f.x.wantInterest("b", "t", true)
 	f.x.mustPublish("t", 1, "n")
