@@ -21,8 +21,9 @@ build: ## bin/mangrove and bin/mangrove-edge for this machine
 demo: build ## a whole fleet on this machine, with faults, and a report of what arrived
 	bin/mangrove demo
 
+# -count=1: internal/e2e runs a binary and internal/repotest runs go list, which the test cache knows nothing of.
 test: vet clients ## go vet and every test
-	go test ./...
+	go test -count=1 ./...
 
 vet:
 	go vet ./...
@@ -56,7 +57,7 @@ bench: ## every benchmark, COUNT times, with allocations
 
 check: vet ## go vet, formatting, the repository's own rules; staticcheck when it is a go tool here
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
-	go test ./internal/repotest
+	go test -count=1 ./internal/repotest
 	@if go tool -n staticcheck >/dev/null 2>&1; then go tool staticcheck ./...; else echo "staticcheck: not a tool of this module, left out"; fi
 
 cross: ## dist/ for linux on amd64, arm64, armv7 and armv6, with sizes

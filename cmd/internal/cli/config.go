@@ -72,7 +72,7 @@ func newConfigDefault(name string, roles []config.Role) *cobra.Command {
 		ValidArgs: words,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return config.WriteDefault(cmd.OutOrStdout(), config.Role(args[0]))
+			return config.WriteDefault(cmd.OutOrStdout(), config.Role(args[0]), name)
 		},
 	}
 }

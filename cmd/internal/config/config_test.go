@@ -34,7 +34,7 @@ func check(c *Config) error {
 func defaultFile(t *testing.T, role Role) string {
 	t.Helper()
 	var b bytes.Buffer
-	if err := WriteDefault(&b, role); err != nil {
+	if err := WriteDefault(&b, role, "mangrove"); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()
@@ -241,6 +241,13 @@ func TestFlagsOverrideFile(t *testing.T) {
 	}
 	if want := []string{"b:1", "c:2", "d:3"}; !slices.Equal(c.Link.Cores, want) {
 		t.Errorf("got cores %q, want %q", c.Link.Cores, want)
+	}
+}
+
+func TestEmptyFlagEmptiesAList(t *testing.T) {
+	c, err := parseFlags(t, Edge, "--node", "n", "--core", "")
+	if err != nil || len(c.Link.Cores) != 0 {
+		t.Errorf("got %q, %v, want no cores", c.Link.Cores, err)
 	}
 }
 

@@ -8,11 +8,11 @@ import (
 )
 
 // WriteDefault prints a role's default configuration as a commented file that works as it is.
-// Keys that have no default value are there as comments.
-func WriteDefault(w io.Writer, role Role) error {
+// Keys that have no default value are there as comments. command is what checks the file.
+func WriteDefault(w io.Writer, role Role, command string) error {
 	b := bufio.NewWriter(w)
 	fmt.Fprintf(b, "# Mangrove %s: every key with its default. Flags override the file.\n", role)
-	fmt.Fprintf(b, "# Check a changed file with: mangrove config check FILE\n")
+	fmt.Fprintf(b, "# Check a changed file with: %s config check FILE\n", command)
 	table := ""
 	for _, k := range New(role).keys() {
 		if k.table() != table {

@@ -77,7 +77,7 @@ func (c *Config) securityKeys() []key {
 
 func (c *Config) linkKeys() []key {
 	return []key{
-		{name: "link.cores", flag: "core", only: Edge, help: "Cores to link to, as HOST:PORT or tls://HOST:PORT of their listeners. One is enough: it tells of the others.",
+		{name: "link.cores", flag: "core", only: Edge, help: "Cores to link to, as HOST:PORT or tls://HOST:PORT of their listeners. One is enough: it tells of the others. None = no uplink.",
 			value: list{p: &c.Link.Cores, word: "HOST:PORT,...", allowed: "addresses such as \"core-1.example:1883\" or \"tls://core-1.example:8883\"", comma: true, check: neighbour}},
 		{name: "link.discovery", flag: "discovery", only: Edge, help: "How cores are found: seeds (the given ones and those they tell of), static (the given ones only) or gossip (by membership, see [gossip]).",
 			value: choice(&c.Link.Discovery, "seeds", "static", "gossip")},

@@ -127,8 +127,11 @@ func (l list) fromTOML(v any) error {
 }
 
 func (l list) fromFlags(args []string) error {
-	var all []string
+	all := []string{}
 	for _, a := range args {
+		if a == "" {
+			continue // the way to say "none"
+		}
 		if l.comma {
 			all = append(all, strings.Split(a, ",")...)
 		} else {
