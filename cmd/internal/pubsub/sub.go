@@ -180,20 +180,25 @@ func (s *Sub) connection(ctx context.Context, cfg client.Config, props *packet.P
 		<-c.Done()
 	}()
 	s.debugf("connected to %s as %s", cfg.Addr, c.ClientID())
-	if err := s.subscribe(ctx, c, props); err != nil {
-		return true, err
-	}
-	s.debugf("subscribed")
-	if s.exitAfterSub {
-		return true, nil
-	}
-	select {
-	case <-s.enough:
-		return true, s.finish(ctx, c)
-	case <-c.Done():
-		return true, c.Err()
-	case <-ctx.Done():
-		return true, ctx.Err()
+	subscribed := make(chan error, 1)
+	go func() { subscribed <- s.subscribe(ctx, c, props) }() // ends with the answer, ctx or the connection, which ends above
+	for {
+		select {
+		case err := <-subscribed:
+			if err != nil {
+				return true, err
+			}
+			s.debugf("subscribed")
+			if s.exitAfterSub {
+				return true, nil
+			}
+		case <-s.enough: // perhaps before the answer, when messages waited in the session
+			return true, s.finish(ctx, c)
+		case <-c.Done():
+			return true, c.Err()
+		case <-ctx.Done():
+			return true, ctx.Err()
+		}
 	}
 }
 
