@@ -111,8 +111,8 @@ func (s *Session) expiresLocked(at time.Time) {
 	if at.IsZero() || s.out.tail == 0 {
 		return
 	}
-	if ms := at.UnixMilli(); s.soonest == 0 || ms < s.soonest {
-		s.soonest = ms
+	if first := earlier(s.soonest, at.UnixMilli()); first != s.soonest {
+		s.soonest = first
 		s.armLocked()
 	}
 }

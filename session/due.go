@@ -40,8 +40,8 @@ func (m *Manager) due(s *Session) {
 	s.armLocked()
 }
 
-// whatIsDue tells which will is to be published now, and whether the session is over. ok is false when
-// nothing is left to do.
+// whatIsDue tells which will is to be published now, and whether the session is over [MQTT-4.1.0-2]. ok is
+// false when nothing is left to do.
 func (s *Session) whatIsDue() (w *will, over, ok bool) {
 	s.mu.Lock()
 	defer s.unlock()

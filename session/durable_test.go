@@ -3,11 +3,9 @@ package session
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
-	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -234,73 +232,6 @@ func TestWillsAcrossCrash(t *testing.T) {
 	}
 }
 
-func TestDurableBound(t *testing.T) {
-	for _, c := range []struct {
-		policy  string
-		refused int
-		want    []string
-	}{
-		{Refuse, 3, []string{"a", "b", "c"}},
-		{DropNew, 0, []string{"a", "b", "c"}},
-		{DropOldest, 0, []string{"d", "e", "f"}},
-	} {
-		t.Run(c.policy, func(t *testing.T) {
-			reg := metrics.New()
-			n := newNode(t, true, func(cfg *Config) { cfg.MaxQueuedMessages, cfg.WhenFull, cfg.Metrics = 3, c.policy, reg })
-			s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
-			subscribe(t, s, "t", 1)
-			s.Detach(out, mqtt.DetachRequest{})
-			refused := 0
-			for _, p := range []string{"a", "b", "c", "d", "e", "f"} {
-				err := n.send("t", p, 1)
-				if errors.Is(err, mqtt.ErrQuota) {
-					refused++
-				} else if err != nil {
-					t.Fatal(err)
-				}
-			}
-			eventually(t, "the queue is at its bound", func() bool { return s.info().Queued == 3 })
-			if drops := int(reg.Dropped("queue-full").Get()); refused != c.refused || drops != 3-c.refused {
-				t.Fatalf("got %d refused, %d dropped, want %d and %d", refused, drops, c.refused, 3-c.refused)
-			}
-			n.restart()
-			_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
-			for i, line := range out.take(t, 3) {
-				if want := "PUBLISH " + c.want[i] + " "; line[:len(want)] != want {
-					t.Errorf("got %q, want %q", line, want)
-				}
-			}
-		})
-	}
-}
-
-// Expired messages leave the disk while the client is away. [MQTT-3.3.2-5]
-func TestSweep(t *testing.T) {
-	reg := metrics.New()
-	n := newNode(t, true, func(c *Config) { c.SweepEvery, c.Metrics = time.Millisecond, reg })
-	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
-	subscribe(t, s, "t", 1)
-	s.Detach(out, mqtt.DetachRequest{})
-	for i := range 20 {
-		m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1}
-		switch i % 3 {
-		case 0:
-			m.Expires = time.Now().Add(50 * time.Millisecond)
-		case 1:
-			m.Expires = time.Now().Add(hour)
-		}
-		if err := n.sendMessage(m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	eventually(t, "expired messages are gone", func() bool { return s.info().Queued == 13 && n.rows(store.Queues) == 13 })
-	if got := reg.Dropped("expired").Get(); got != 7 {
-		t.Fatalf("got %d drops, want 7", got)
-	}
-	_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
-	out.want(t, "PUBLISH 1 qos 1 id 3", "PUBLISH 2 qos 1 id 4", "PUBLISH 4 qos 1 id 6")
-}
-
 // One body for many sessions, gone with the last of them.
 func TestBodiesAreShared(t *testing.T) {
 	n := newNode(t, true, nil)
@@ -346,70 +277,4 @@ func TestQueueQoS0(t *testing.T) {
 	s, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 	out.want(t, "PUBLISH a qos 0 id 0", "PUBLISH b qos 0 id 0")
 	eventually(t, "records are removed", func() bool { return s.info().Queued == 0 && n.rows(store.Queues) == 0 })
-}
-
-// A queue of a million messages would take the same memory.
-func TestSleepingSessionHoldsNothing(t *testing.T) {
-	n := newNode(t, true, nil)
-	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
-	subscribe(t, s, "t", 1)
-	s.Detach(out, mqtt.DetachRequest{})
-	for range 500 {
-		n.sendLater("t", "m", 1)
-	}
-	n.mustSend("t", 1, "last")
-	eventually(t, "all are stable", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.writing == 0 })
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.out.win.buf != nil || s.out.pending != nil || s.out.tail != 501 {
-		t.Fatalf("got a window of %d, %d pending, %d on disk; want 0, 0, 501", len(s.out.win.buf), len(s.out.pending), s.out.tail)
-	}
-}
-
-// A full disk refuses new messages; what is queued goes out, and its going makes room. [promise P6]
-func TestFullDisk(t *testing.T) {
-	n := newNode(t, true, nil)
-	n.stop()
-	n.most = 1 << 20
-	n.start()
-	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
-	subscribe(t, s, "t", 2)
-	s.Detach(out, mqtt.DetachRequest{})
-	payload := strings.Repeat("x", 10_000)
-	kept := 0
-	var err error
-	for ; err == nil && kept < 1000; kept++ {
-		err = n.send("t", fmt.Sprint(kept, payload), 2)
-	}
-	kept--
-	if !errors.Is(err, store.ErrFull) {
-		t.Fatalf("got %v after %d messages, want the disk to be full", err, kept)
-	}
-	eventually(t, "the refused one is not queued", func() bool { return s.info().Queued == kept })
-	// The record of a new connection may not fit either; that is told, and the session stays.
-	eventually(t, "the client connects", func() bool {
-		out = newOutlet()
-		_, _, err := n.Open(mqtt.OpenRequest{ClientID: "c", Expiry: hour, ReceiveMaximum: 1}, out)
-		return err == nil
-	})
-	s.Resume()
-	for i := range kept {
-		line := out.take(t, 1)[0]
-		if want := fmt.Sprint("PUBLISH ", i, "x"); !strings.HasPrefix(line, want) {
-			t.Fatalf("got %.20q, want %q", line, want)
-		}
-		id := packetID(uint64(i + 1))
-		// PUBREC is kept with a small record that takes the place of a larger one.
-		for {
-			ack(t, s, packet.PUBREC, id)
-			if got := out.take(t, 1)[0]; got == fmt.Sprint("PUBREL ", id) {
-				break
-			} else if got != "CLOSE 0x80" {
-				t.Fatalf("got %.30q, want PUBREL or the connection to end", got)
-			}
-		}
-		ack(t, s, packet.PUBCOMP, id)
-	}
-	eventually(t, "there is room again", func() bool { return n.send("t", "new", 2) == nil })
-	out.want(t, fmt.Sprint("PUBLISH new qos 2 id ", packetID(s.out.next-1)))
 }

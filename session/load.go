@@ -110,9 +110,7 @@ func (l *loader) queued(k, v []byte) error {
 		return fmt.Errorf("client %q, message %d: %w", s.clientID, seq, err)
 	}
 	s.out.found(seq, q.size)
-	if q.expires != 0 && (s.soonest == 0 || q.expires < s.soonest) {
-		s.soonest = q.expires
-	}
+	s.soonest = earlier(s.soonest, q.expires)
 	return nil
 }
 

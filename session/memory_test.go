@@ -53,6 +53,8 @@ func TestCleanSessionEnds(t *testing.T) {
 	})
 }
 
+// The state is kept while connected and for the expiry after it, and not longer. [MQTT-4.1.0-1] [MQTT-4.1.0-2]
+// [MQTT-3.1.2-23]
 func TestSessionExpires(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, n *node) {
 		s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: time.Minute})
@@ -127,7 +129,7 @@ func TestWills(t *testing.T) {
 		before []string // wills when it comes
 		want   []string // wills at the end
 	}{
-		"not after DISCONNECT [MQTT-3.1.2-10]":          {req: open(0, 0), detach: normal},
+		"not after DISCONNECT [MQTT-3.14.4-3]":          {req: open(0, 0), detach: normal},
 		"at once [MQTT-3.1.2-8]":                        {req: open(0, 0), detach: abnormal, before: []string{"gone"}, want: []string{"gone"}},
 		"at once, session goes on":                      {req: open(0, hour), detach: abnormal, before: []string{"gone"}, want: []string{"gone"}},
 		"session end cuts the delay short":              {req: open(hour, 0), detach: abnormal, before: []string{"gone"}, want: []string{"gone"}},

@@ -95,7 +95,7 @@ func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) erro
 	return m.commit(b)
 }
 
-// Detach ends the connection of out. [MQTT-3.14.4-3]
+// Detach ends the connection of out. What the session is stays for its expiry. [MQTT-3.1.2-23] [MQTT-3.14.4-3]
 func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
 	defer s.m.gates.enter(s.clientID)()
 	w, over, ok := s.part(out, req)

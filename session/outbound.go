@@ -221,7 +221,7 @@ func (o *outbound) step(w world) bool {
 	case e.msg == nil:
 		w.fetch()
 		return false
-	case w.expired(e.msg) && (!again || e.guess && e.qos == 1): // [MQTT-3.3.2-5]
+	case w.expired(e.msg) && (!again || e.guess && e.qos == 1): // [MQTT-3.3.2-5] [MQTT-4.3.3-7]
 		o.drop(o.live, dropExpired, w)
 		return true
 	}

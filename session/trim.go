@@ -39,31 +39,52 @@ func (s *Session) excess() (n int, bytes int64) {
 func (s *Session) sweep() {
 	now := s.m.cfg.Now().UnixMilli()
 	s.mu.Lock()
-	if s.out.tail == 0 {
-		s.soonest = 0
-	}
-	due := s.soonest != 0 && s.soonest <= now
 	c := &cut{why: dropExpired}
 	from := uint64(0)
+	due := s.soonest != 0 && s.soonest <= now
 	if s.sweeping != nil {
-		from, c.least = s.sweeping.next, s.sweeping.least
-		s.sweeping = nil
+		due, from, c.least = true, s.sweeping.next, s.sweeping.least
+	} else if due {
+		s.soonest = 0 // what comes from here on notes itself; what is left notes sweptLocked
+	}
+	s.sweeping = nil
+	if len(s.out.pending) > 0 {
+		c.least = earlier(c.least, now+1) // those are not looked at
 	}
 	s.unlock()
-	if due {
-		s.cutTail(c, from, func(q *queued) bool { return c.expired(q, now) })
+	if due && !s.cutTail(c, from, func(q *queued) bool { return c.expired(q, now) }) {
+		s.mu.Lock()
+		defer s.unlock()
+		s.sweepAgainLocked(now)
 	}
 }
 
+// sweepAgainLocked has a sweep begin anew, SweepEvery after the last one.
+func (s *Session) sweepAgainLocked(at int64) {
+	if s.soonest = earlier(s.soonest, at); s.out.tail == 0 {
+		s.soonest = 0
+	}
+	s.armLocked()
+}
+
+// earlier is the smaller of two times in Unix milliseconds; 0 = none.
+func earlier(a, b int64) int64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
 func (c *cut) expired(q *queued, now int64) bool {
-	if q.expires > now && (c.least == 0 || q.expires < c.least) {
-		c.least = q.expires
+	if q.expires > now {
+		c.least = earlier(c.least, q.expires)
 	}
 	return q.expires != 0 && q.expires <= now
 }
 
-// cutTail removes the records that pick wants from one step of the tail, at or after least.
-func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) {
+// cutTail removes the records that pick wants from one step of the tail, at or after least. ok is false
+// when the tail cannot be cut now.
+func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) (ok bool) {
 	s.mu.Lock()
 	from, to := s.out.readable()
 	from = max(from, least)
@@ -72,7 +93,7 @@ func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) {
 	s.out.cutting = s.out.cutting || may
 	s.unlock()
 	if !may {
-		return
+		return false
 	}
 	b := s.m.cfg.Store.NewBatch()
 	seen := 0
@@ -93,21 +114,25 @@ func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) {
 	s.cut = c
 	if err != nil || c.n == 0 {
 		s.cutLocked(err)
-		return
+		return true
 	}
 	b.Notify(s, kindCut)
 	s.batch = b
+	return true
 }
 
 // cutLocked tells what became of the step.
 func (s *Session) cutLocked(err error) {
 	c := s.cut
 	s.cut, s.out.cutting = nil, false
-	switch {
-	case s.ended:
+	if s.ended {
 		return
-	case err != nil:
+	}
+	if err != nil {
 		s.m.log.Error("drop queued messages", "client", s.clientID, "reason", dropNames[c.why], "error", err)
+		if c.why == dropExpired {
+			s.sweepAgainLocked(s.m.cfg.Now().UnixMilli())
+		}
 		return
 	}
 	s.out.cut(c.n, c.bytes)
@@ -128,6 +153,5 @@ func (s *Session) sweptLocked(c *cut) {
 		s.need(jobSweep)
 		return
 	}
-	s.soonest = c.least
-	s.armLocked()
+	s.sweepAgainLocked(c.least)
 }
