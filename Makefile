@@ -45,8 +45,10 @@ race: ## every test under the race detector (needs a C compiler)
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@set -euo pipefail; \
-	for pkg in $$(go list ./...); do \
-		for target in $$(go test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	packages=$$(go list ./...); \
+	for pkg in $$packages; do \
+		tests=$$(go test -list '^Fuzz' $$pkg); \
+		for target in $$(grep '^Fuzz' <<<"$$tests" || true); do \
 			echo "$$pkg $$target"; \
 			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
 		done; \
