@@ -80,6 +80,24 @@ func TestSweep(t *testing.T) {
 	out.want(t, "PUBLISH 1 qos 1 id 3", "PUBLISH 2 qos 1 id 4", "PUBLISH 4 qos 1 id 6")
 }
 
+// A long queue is swept in steps, while messages go on coming.
+func TestSweepInSteps(t *testing.T) {
+	const messages = 2*cutStep + 100
+	n := newNode(t, true, func(c *Config) { c.SweepEvery = time.Millisecond })
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(t, s, "t", 1)
+	s.Detach(out, mqtt.DetachRequest{})
+	soon := time.Now().Add(200 * time.Millisecond)
+	for i := range messages {
+		m := &mqtt.Message{Topic: "t", QoS: 1}
+		if i%2 == 0 {
+			m.Expires = soon.Add(time.Duration(i) * 10 * time.Microsecond)
+		}
+		n.publishLater(m)
+	}
+	eventually(t, "half of it is left", func() bool { return s.info().Queued == messages/2 && n.rows(store.Queues) == messages/2 })
+}
+
 // A queue of a million messages would take the same memory.
 func TestSleepingSessionHoldsNothing(t *testing.T) {
 	n := newNode(t, true, nil)

@@ -51,7 +51,7 @@ func TestWindowIsFilledFromDisk(t *testing.T) {
 }
 
 // ack answers as a client does.
-func ack(t testing.TB, s *Session, kind packet.Type, ids ...uint16) {
+func ack(t tester, s *Session, kind packet.Type, ids ...uint16) {
 	t.Helper()
 	for _, id := range ids {
 		if err := s.Acked(kind, id, 0); err != nil {

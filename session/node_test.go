@@ -135,13 +135,17 @@ func (n *node) sendMessage(m *mqtt.Message) error {
 
 // sendLater publishes and does not wait.
 func (n *node) sendLater(topic, payload string, qos byte) {
+	n.publishLater(&mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: qos})
+}
+
+func (n *node) publishLater(m *mqtt.Message) {
 	b := n.newBatch()
 	r := mqtt.NewReceipt(b, func(err error) {
 		if err != nil {
-			n.t.Errorf("publish %s: %v", payload, err)
+			n.t.Errorf("publish %s: %v", m.Payload, err)
 		}
 	})
-	n.router.Publish(&mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: qos}, r)
+	n.router.Publish(m, r)
 	r.Close()
 	n.cfg.Store.Commit(b)
 }
