@@ -87,7 +87,7 @@ func (c *conn) admitWill(w *packet.Will) error {
 	if err := topic.CheckName(w.Topic, topic.MaxLevels); err != nil {
 		return &packet.Error{Reason: packet.TopicNameInvalid, Rule: "MQTT-3.1.3-11", Detail: "will topic: " + err.Error()}
 	}
-	if c.mayPublish(&packet.Publish{QoS: w.QoS, Retain: w.Retain}, w.Topic) != packet.Success {
+	if c.mayPublish(w.Topic) != packet.Success {
 		return &packet.Error{Reason: packet.NotAuthorized, Detail: "will topic " + w.Topic + " is not permitted"}
 	}
 	return c.checkRetain(w.Retain)

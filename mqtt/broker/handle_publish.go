@@ -33,7 +33,7 @@ func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 		return err
 	}
 	if p.QoS == 0 {
-		if c.mayPublish(p, to.topic) == packet.Success {
+		if c.mayPublish(to.topic) == packet.Success {
 			c.srv.router.publish(c.message(p, to.topic), s.qos0, to.targets)
 		} else {
 			c.srv.metrics.denied.Inc()
@@ -49,7 +49,7 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 	if err != nil {
 		return err
 	}
-	if refusal := c.mayPublish(p, to.topic); refusal != packet.Success {
+	if refusal := c.mayPublish(to.topic); refusal != packet.Success {
 		c.srv.metrics.denied.Inc()
 		// Before 5.0 there is no code for it: acknowledged and dropped [MQTT311-3.3.5-2].
 		ack.reason = refusal
@@ -91,7 +91,7 @@ func (c *conn) expect(s *step, p *packet.Publish) (*pending, error) {
 }
 
 // mayPublish answers Success or why not.
-func (c *conn) mayPublish(p *packet.Publish, topicName string) packet.ReasonCode {
+func (c *conn) mayPublish(topicName string) packet.ReasonCode {
 	switch {
 	case topicName[0] == '$' && (strings.HasPrefix(topicName, sysPrefix) || strings.HasPrefix(topicName, mqtt.LinkPrefix)):
 		return packet.NotAuthorized

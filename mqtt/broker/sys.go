@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,9 @@ import (
 // memory for new subscribers, not in the retained store, and links do not carry them.
 type sys struct {
 	srv *Server
+
+	load load      // run's goroutine only
+	last time.Time // when load was fed; run's goroutine only
 
 	mu     sync.Mutex
 	latest map[string]*mqtt.Message
@@ -81,24 +85,53 @@ type figure struct{ name, value string }
 
 func (y *sys) figures() []figure {
 	s := y.srv.Stats()
-	n := func(name string, v uint64) figure { return figure{name, strconv.FormatUint(v, 10)} }
+	rising := []counted{
+		{"messages/received", s.PacketsIn},
+		{"messages/sent", s.PacketsOut},
+		{"publish/messages/received", s.MessagesIn},
+		{"publish/messages/sent", s.MessagesOut},
+		{"publish/messages/dropped", y.dropped()},
+		{"bytes/received", s.BytesIn},
+		{"bytes/sent", s.BytesOut},
+	}
+	n := func(name string, v int) figure { return figure{name, strconv.Itoa(v)} }
 	all := []figure{
 		{"version", "mangrove version " + s.Version},
 		{"uptime", fmt.Sprintf("%d seconds", int(s.Uptime.Seconds()))},
-		n("clients/connected", uint64(s.Clients)),
-		n("clients/active", uint64(s.Clients)), // the old name of connected
-		n("clients/maximum", uint64(s.MaxClients)),
-		n("connections/socket/count", uint64(s.Conns)),
-		n("subscriptions/count", uint64(s.Subscriptions)),
-		n("shared_subscriptions/count", uint64(s.SharedGroups)),
-		n("messages/received", s.PacketsIn),
-		n("messages/sent", s.PacketsOut),
-		n("publish/messages/received", s.MessagesIn),
-		n("publish/messages/sent", s.MessagesOut),
-		n("bytes/received", s.BytesIn),
-		n("bytes/sent", s.BytesOut),
+		n("clients/connected", s.Clients),
+		n("clients/active", s.Clients), // the old name of connected
+		n("clients/maximum", s.MaxClients),
+		n("connections/socket/count", s.Conns),
+		n("subscriptions/count", s.Subscriptions),
+		n("shared_subscriptions/count", s.SharedGroups),
 	}
+	for _, c := range rising {
+		all = append(all, figure{c.name, strconv.FormatUint(c.value, 10)})
+	}
+	all = append(all, y.loads(append(rising, counted{"sockets", s.Opened}, counted{"connections", s.Opened}))...)
 	return append(all, y.stored(s.Clients)...)
+}
+
+// loads feeds the averages with what has happened since the last time. Mosquitto has them without
+// "messages" after "publish".
+func (y *sys) loads(rising []counted) []figure {
+	for i := range rising {
+		rising[i].name = strings.Replace(rising[i].name, "publish/messages/", "publish/", 1)
+	}
+	now, since := y.srv.now(), time.Duration(0)
+	if !y.last.IsZero() {
+		since = now.Sub(y.last)
+	}
+	y.last = now
+	return y.load.figures(rising, since)
+}
+
+// dropped is the number of all drops of the node.
+func (y *sys) dropped() (n uint64) {
+	for _, each := range y.srv.metrics.registry.Drops() {
+		n += each
+	}
+	return n
 }
 
 // stored are the figures that only some implementations of Sessions and Retained can tell.
