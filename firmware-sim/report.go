@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -62,38 +61,6 @@ func (r *Report) WriteText(w io.Writer) error {
 	return err
 }
 
-var columns = []string{"model", "devices", "published", "acked", "received", "lost", "unacked", "dup", "disorder", "QoS 0 lost", "p50", "p99", "max"}
-
-// table has a line for each model, the commands and the total.
-func (r *Report) table(b *strings.Builder) {
-	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, strings.Join(columns, "\t")+"\t")
-	fmt.Fprintln(tw, strings.Repeat("─\t", len(columns)))
-	for _, row := range r.Models {
-		row.line(tw)
-	}
-	r.Commands.line(tw)
-	fmt.Fprintln(tw, strings.Repeat("─\t", len(columns)))
-	total := Row{"total", r.Total}
-	total.line(tw)
-	tw.Flush() // a strings.Builder takes everything
-}
-
-func (r *Row) line(w io.Writer) {
-	devices := "·"
-	if r.Devices > 0 {
-		devices = thousands(uint64(r.Devices))
-	}
-	cells := []string{r.Name, devices}
-	for _, n := range []uint64{r.Published, r.Acknowledged, r.Received, r.Lost, r.Unacknowledged, r.Duplicated, r.OutOfOrder, r.LostQoS0} {
-		cells = append(cells, thousands(n))
-	}
-	for _, ms := range []float64{r.Latency.P50, r.Latency.P99, r.Latency.Max} {
-		cells = append(cells, latencyText(ms))
-	}
-	fmt.Fprintln(w, strings.Join(cells, "\t")+"\t")
-}
-
 // notes say what has no column, and only what there is to say.
 func (r *Report) notes(b *strings.Builder) {
 	t := &r.Total
@@ -121,27 +88,5 @@ func (r *Report) notes(b *strings.Builder) {
 		if note.n > 0 {
 			fmt.Fprintf(b, "%s %s\n", thousands(note.n), note.text)
 		}
-	}
-}
-
-// thousands writes n with commas.
-func thousands(n uint64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func latencyText(ms float64) string {
-	switch {
-	case ms == 0:
-		return "·"
-	case ms < 10:
-		return fmt.Sprintf("%.1f ms", ms)
-	case ms < 1000:
-		return fmt.Sprintf("%.0f ms", ms)
-	default:
-		return fmt.Sprintf("%.1f s", ms/1000)
 	}
 }

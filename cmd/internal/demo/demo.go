@@ -174,7 +174,7 @@ func (s *system) faults(ctx context.Context, started <-chan struct{}) error {
 		do func() error
 	}{
 		{p.cutAt, func() error {
-			screen.Event("%s: uplink cut for %v (its devices go on; what must go up waits on disk)", cutName, p.cutFor)
+			screen.Event("%s: uplink cut for %s; its devices go on, what must go up waits on disk", cutName, seconds(p.cutFor))
 			s.cut(p.cutEdge)
 			return nil
 		}},
@@ -184,13 +184,13 @@ func (s *system) faults(ctx context.Context, started <-chan struct{}) error {
 			return nil
 		}},
 		{p.killAt, func() error {
-			screen.Event("%s: kill -9, to be restarted after %v", killName, p.downFor)
+			screen.Event("%s: kill -9, to be restarted after %s", killName, seconds(p.downFor))
 			return s.edges[p.killEdge].kill()
 		}},
 		{p.killAt + p.downFor, func() error {
 			took, err := s.restart(ctx, p.killEdge)
 			if err == nil {
-				screen.Event("%s: restarted after %v, ready in %d ms", killName, p.downFor, took.Milliseconds())
+				screen.Event("%s: restarted after %s, ready in %d ms", killName, seconds(p.downFor), took.Milliseconds())
 			}
 			return err
 		}},
@@ -229,8 +229,11 @@ func (s *system) title() string {
 	for i := range s.cfg.Devices {
 		devices[i%s.cfg.Edges]++
 	}
-	return fmt.Sprintf("Mangrove demo: real processes on this machine, for %v\n\n%s\n", s.cfg.Duration, picture(cores, edges, devices))
+	return fmt.Sprintf("Mangrove demo: real processes on this machine, for %s\n\n%s\n", seconds(s.cfg.Duration), picture(cores, edges, devices))
 }
+
+// seconds writes d as people do: "5 s", "0.8 s".
+func seconds(d time.Duration) string { return fmt.Sprintf("%g s", d.Seconds()) }
 
 func (s *system) nodeTable() string {
 	var b strings.Builder

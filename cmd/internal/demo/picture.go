@@ -22,22 +22,24 @@ func picture(cores, edges []string, devicesAt []int) string {
 	var b strings.Builder
 	row := func(note string, cells ...string) {
 		line := strings.TrimRight(strings.Join(cells, ""), " ")
-		pad := max(0, width-utf8.RuneCountInString(line))
-		fmt.Fprintf(&b, "  %s%s   %s\n", line, strings.Repeat(" ", pad), note)
+		if note != "" {
+			line += strings.Repeat(" ", max(0, width-utf8.RuneCountInString(line))) + "   " + note
+		}
+		b.WriteString("  " + line + "\n")
 	}
 	row("", place(width, up, repeat(len(cores), "┌────────┐"), " "))
 	row("cores find each other by gossip and link up in a full mesh", place(width, up, boxed(cores), meshGap(up)))
 	row("", place(width, up, repeat(len(cores), "└───┬────┘"), " "))
 	row("each uplink runs through a proxy, to be cut", bus(width, up, down))
 	row("", place(width, down, repeat(len(edges), "┌───┴────┐"), " "))
-	row("edges keep sessions and what must go up on disk", place(width, down, boxed(edges), " "))
+	row("edges keep sessions, and what must go up, on disk", place(width, down, boxed(edges), " "))
 	row("", place(width, down, repeat(len(edges), "└───┬────┘"), " "))
 	var fleet []string
 	for _, n := range devicesAt {
 		fleet = append(fleet, fmt.Sprintf("%d devices", n))
 	}
 	row("each site is verified at the next edge", place(width, down, fleet, " "))
-	return strings.ReplaceAll(b.String(), "   \n", "\n")
+	return b.String()
 }
 
 // centres spreads n cells evenly over width.
