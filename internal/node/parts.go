@@ -28,7 +28,7 @@ func (p *parts) close(ctx context.Context, log *slog.Logger) error {
 		if err := part.close(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("close %s: %w", part.name, err))
 		}
-		log.Debug("closed", "part", part.name, "took", time.Since(began))
+		log.Debug("closed", "part", part.name, "took", time.Since(began).String())
 	}
 	p.opened = nil
 	return errors.Join(errs...)

@@ -119,7 +119,7 @@ func closeNode(n Node, log *slog.Logger) error {
 	if err := n.Close(ctx); err != nil {
 		return WithCode(ExitFailed, fmt.Errorf("stop: %w", err))
 	}
-	log.Info("stopped", "took", time.Since(began).Round(time.Millisecond))
+	log.Info("stopped", "took", time.Since(began).Round(time.Millisecond).String())
 	return nil
 }
 
