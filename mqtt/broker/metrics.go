@@ -43,7 +43,7 @@ func newServerMetrics(r *metrics.Registry) *serverMetrics {
 		bytesIn:     r.Counter("mangrove_bytes_received_total"),
 		bytesOut:    r.Counter("mangrove_bytes_sent_total"),
 		linkFrames:  r.Counter("mangrove_link_frames_received_total"),
-		denied:      r.Dropped("not_authorized"),
+		denied:      r.Dropped("not-authorized"),
 		refused:     r.Counter("mangrove_publishes_refused_total"),
 		noOneListen: r.Counter("mangrove_publishes_unmatched_total"),
 	}

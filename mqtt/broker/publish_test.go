@@ -148,7 +148,7 @@ func TestPublishDenied(t *testing.T) {
 			three.Want(topic, ack(packet.PUBREC, 2, 0))
 		}
 		s.WantIdle("nothing gets through")
-		b.wantCount(`mangrove_messages_dropped_total{reason="not_authorized"}`, 18)
+		b.wantCount(`mangrove_messages_dropped_total{reason="not-authorized"}`, 18)
 	})
 }
 

@@ -43,7 +43,7 @@ func (r *retainedSender) add(m *mqtt.Message) bool {
 	d := mqtt.Delivery{QoS: min(m.QoS, r.sub.QoS), Retain: true, IDs: r.ids} // [MQTT-3.3.1-8]
 	r.c.session.Deliver(m, d, r.receipt)
 	if r.receipt.Err() != nil {
-		r.c.srv.metrics.registry.Dropped("retained_queue_full").Inc()
+		r.c.srv.metrics.registry.Dropped("retained-queue-full").Inc()
 		r.receipt.Close()
 		r.receipt = mqtt.NewReceipt(r.batch, nil)
 	}
