@@ -145,3 +145,36 @@ func heapBytes() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
 }
+
+// ackOutlet tells the packet ids it was sent.
+type ackOutlet struct {
+	nullOutlet
+	ids chan uint16
+}
+
+func (o *ackOutlet) Publish(_ *mqtt.Message, _ mqtt.Delivery, id uint16, _ bool) mqtt.SendResult {
+	o.ids <- id
+	return mqtt.Sent
+}
+
+// BenchmarkDrain sends a backlog from disk to a client that acknowledges at once.
+func BenchmarkDrain(b *testing.B) {
+	n := newNode(b, true, func(c *Config) { c.MaxQueuedMessages = 1 << 30; c.MaxQueuedBytes = 1 << 50 })
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(b, s, "t", 1)
+	s.Detach(out, mqtt.DetachRequest{})
+	for range b.N {
+		n.sendLater("t", string(make([]byte, 64)), 1)
+	}
+	n.mustSend("t", 1, "last")
+	b.ResetTimer()
+	b.ReportAllocs()
+	acks := &ackOutlet{ids: make(chan uint16, 1000)}
+	if _, _, err := n.Open(mqtt.OpenRequest{ClientID: "c", Expiry: hour, ReceiveMaximum: 100}, acks); err != nil {
+		b.Fatal(err)
+	}
+	s.Resume()
+	for range b.N {
+		ack(b, s, packet.PUBACK, <-acks.ids)
+	}
+}
