@@ -247,13 +247,14 @@ func numbered(prefix string, from, to int) (all []string) {
 
 // node is one node as far as links go: store, router, bridge, and for a core a listener.
 type node struct {
-	t      *testing.T
-	name   string
-	dir    string
-	tweak  func(*Config)
-	role   Role
-	listen net.Listener
-	addr   string
+	t       *testing.T
+	name    string
+	dir     string
+	tweak   func(*Config)
+	storage func(*store.Config)
+	role    Role
+	listen  net.Listener
+	addr    string
 
 	st     *store.Store
 	router *testRouter
@@ -290,7 +291,11 @@ func newNode(t *testing.T, role Role, name string, tweak func(*Config)) *node {
 func (n *node) start() {
 	n.t.Helper()
 	var err error
-	if n.st, err = store.Open(store.Config{Dir: n.dir}); err != nil {
+	open := store.Config{Dir: n.dir}
+	if n.storage != nil {
+		n.storage(&open)
+	}
+	if n.st, err = store.Open(open); err != nil {
 		n.t.Fatal(err)
 	}
 	n.reg = metrics.New()
@@ -533,7 +538,13 @@ func (n *node) wantInterest(name, filter string, wanted bool) {
 	})
 }
 
-func (n *node) backlog(name string) int { return n.status(name).BacklogMessages }
+// backlog is what n owes a neighbour; an edge owes it to whichever core.
+func (n *node) backlog(name string) int {
+	if n.role == RoleEdge {
+		return n.b.Status()[0].BacklogMessages
+	}
+	return n.status(name).BacklogMessages
+}
 
 func (n *node) drained(name string) {
 	n.t.Helper()

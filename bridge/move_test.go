@@ -127,6 +127,23 @@ func TestEdgeMovesToAndFro(t *testing.T) {
 	f.wantEach(t, want)
 }
 
+// A third core that does not know yet where the edge is goes on sending to the old place.
+func TestLeftoversForMovedEdge(t *testing.T) {
+	x := newNode(t, RoleCore, "x", func(c *Config) { c.InterestLinger = time.Hour })
+	y, z := newCore(t, "y"), newCore(t, "z")
+	join(x, y)
+	join(x, z)
+	x.b.SetPeers([]Peer{{Name: "y", Addr: y.addr}, {Name: "z", Addr: z.addr}}) // y and z do not know each other
+	b := newEdge(t, "b", x)
+	f := &movedFleet{x: x, y: y, b: b, sub: b.subscribe("s", "t", 1)}
+	z.wantInterest("x", "t", true)
+	f.moveToY(t)
+	x.wantState("b", "moved")
+	z.mustPublish("t", 1, numbered("m", 0, 10)...)
+	f.sub.want(t, numbered("m", 0, 10)...)
+	x.drained("b")
+}
+
 func TestMovedEdgeIsForgotten(t *testing.T) {
 	f := startMoved(t)
 	f.x.tweak = func(c *Config) { c.MovedLinger = 20 * time.Millisecond }
