@@ -152,7 +152,7 @@ func (o *fakeOutlet) set(r mqtt.SendResult) {
 // take waits for n lines and takes them off; fewer after a while is a failure.
 func (o *fakeOutlet) take(t tester, n int) []string {
 	t.Helper()
-	end := time.NewTimer(5 * time.Second)
+	end := time.NewTimer(10 * time.Second)
 	defer end.Stop()
 	for {
 		o.mu.Lock()

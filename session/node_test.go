@@ -169,7 +169,7 @@ func subscribe(t tester, s *Session, filter string, qos byte) {
 // eventually waits for a condition that no event tells.
 func eventually(t tester, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !ok(); {
+	for end := time.Now().Add(10 * time.Second); !ok(); {
 		if time.Now().After(end) {
 			t.Fatalf("did not happen: %s", what)
 		}
