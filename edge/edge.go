@@ -62,13 +62,22 @@ func New(cfg Config) (*Node, error) {
 	}
 	n, err := node.New(cfg.Node, node.Role{
 		Name:   bridge.RoleEdge,
-		Bridge: func(b *bridge.Config) { b.UplinkFilters = cfg.Up },
+		Bridge: func(b *bridge.Config) { b.UplinkFilters = cfg.upward() },
 		Meet:   func(n *node.Node) error { return meet(n, &cfg) },
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &Node{n}, nil
+}
+
+// upward is what goes up: nothing on an edge that has no cores and no way to find any, which would otherwise queue for
+// them until the disk's bound.
+func (c *Config) upward() []string {
+	if c.Discovery != Gossip && len(c.Cores) == 0 {
+		return []string{}
+	}
+	return c.Up
 }
 
 // meet tells the links which cores to dial.

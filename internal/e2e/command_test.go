@@ -80,7 +80,7 @@ func TestPubAndSubCommands(t *testing.T) {
 	}
 }
 
-func TestMosquittoClients(t *testing.T) {
+func TestP8PlainMosquittoClients(t *testing.T) {
 	for _, c := range []string{"mosquitto_pub", "mosquitto_sub"} {
 		if _, err := exec.LookPath(c); err != nil {
 			t.Skipf("%s is not installed (Debian: apt-get install mosquitto-clients)", c)

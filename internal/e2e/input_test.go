@@ -9,7 +9,7 @@ import (
 )
 
 // Bad bytes close their own connection and nobody else's. P7
-func TestBadInputClosesItsConnectionOnly(t *testing.T) {
+func TestP7ClosedOnBadBytes(t *testing.T) {
 	edge := startNode(t, []string{"edge", "--node", "edge-a"})
 	sub, pub := dial(t, edge.addr(), "display"), dial(t, edge.addr(), "sensor")
 	sub.subscribe("t", 1)

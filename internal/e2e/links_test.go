@@ -64,7 +64,7 @@ func throughFrom(t *testing.T, pub, sub *client, topic string) {
 	}
 }
 
-func TestReadingCrossesEdgeCoreCoreEdge(t *testing.T) {
+func TestP3OrderThroughTwoCores(t *testing.T) {
 	f := startFleet(t)
 	pub := dial(t, f.edgeA.addr(), "sensor")
 	sub := f.subscribed(t, pub, "display", "plant/+/temperature", "plant/1/temperature", 2)
@@ -119,8 +119,7 @@ func TestRetainedReachesLaterSubscriberAtAnotherEdge(t *testing.T) {
 	}
 }
 
-// P4
-func TestUplinkCutWhilePublishing(t *testing.T) {
+func TestP4LocalFirstWithTheUplinkCut(t *testing.T) {
 	f := startFleet(t)
 	pub := dial(t, f.edgeA.addr(), "sensor")
 	sub := f.subscribed(t, pub, "display", "t", "t", 1)
@@ -138,8 +137,7 @@ func TestUplinkCutWhilePublishing(t *testing.T) {
 	eventually(t, "the queue is empty", func() bool { return f.edgeA.backlog() == 0 })
 }
 
-// P1
-func TestEdgeKilledBetweenPubackAndForwarding(t *testing.T) {
+func TestP1KeptWhenTheEdgeIsKilledBeforeForwarding(t *testing.T) {
 	f := startFleet(t)
 	pub := dial(t, f.edgeA.addr(), "sensor")
 	sub := f.subscribed(t, pub, "display", "t", "t", 2)
@@ -167,7 +165,7 @@ func TestEdgeKilledBetweenPubackAndForwarding(t *testing.T) {
 	}
 }
 
-func TestCoreKilledEdgeFailsOver(t *testing.T) {
+func TestP1KeptWhenACoreIsKilled(t *testing.T) {
 	core1, core2 := startCores(t)
 	edgeC := startEdge(t, "edge-c", core2.addr())
 	edgeA := startEdge(t, "edge-a", core1.addr()+","+core2.addr())
@@ -186,7 +184,7 @@ func TestCoreKilledEdgeFailsOver(t *testing.T) {
 }
 
 // A core that dies with messages for an edge which has moved to another core meanwhile hands them over when it returns.
-func TestReturningCoreHandsOverWhatItHeldForAnEdge(t *testing.T) {
+func TestP1KeptByACoreThatReturns(t *testing.T) {
 	core1, core2 := startCores(t)
 	to1, to2 := startProxy(t, core1.addr()), startProxy(t, core2.addr())
 	to1.Cut(sim.Fault{Reset: true, Refuse: true})

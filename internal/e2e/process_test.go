@@ -202,6 +202,9 @@ type status struct {
 	Node          string
 	Clients       int
 	Subscriptions int
+	Out           int            `json:"messages_out"`
+	Queued        int            `json:"queued_messages"`
+	Drops         map[string]int // by reason
 	Members       []struct{ Name, State string }
 	Links         []struct {
 		Name     string

@@ -7,8 +7,7 @@ import (
 	"time"
 )
 
-// P1
-func TestAcknowledgedMessagesSurviveKill(t *testing.T) {
+func TestP1KeptInSessionsOverKill(t *testing.T) {
 	edge := startNode(t, []string{"edge", "--node", "edge-a"})
 	sub := dial(t, edge.addr(), "display")
 	sub.subscribe("t/#", 2)
@@ -32,8 +31,7 @@ func TestAcknowledgedMessagesSurviveKill(t *testing.T) {
 	}
 }
 
-// P1, P2
-func TestKilledAgainAndAgainUnderLoad(t *testing.T) {
+func TestP2OnceWhenKilledAgainAndAgain(t *testing.T) {
 	kills := 5
 	if testing.Short() {
 		kills = 2

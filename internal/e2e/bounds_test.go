@@ -1,0 +1,120 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// withConfig writes a configuration file and returns the flag that names it.
+func withConfig(t *testing.T, text string) []string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "node.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--config", path}
+}
+
+// standalone is an edge without cores.
+func standalone(t *testing.T, limits string) *node {
+	t.Helper()
+	return startNode(t, append([]string{"edge", "--node", "edge-a"},
+		withConfig(t, "role = \"edge\"\n[link]\ncores = []\n[limits]\n"+limits)...))
+}
+
+// reason publishes at QoS 1 and tells the reason code of the PUBACK.
+func (c *client) reason(topic, payload string) byte {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	resp, err := c.paho.Publish(ctx, &paho.Publish{Topic: topic, Payload: []byte(payload), QoS: 1})
+	if resp == nil {
+		c.t.Fatalf("publish %q to %s: %v", payload, topic, err)
+	}
+	return resp.ReasonCode
+}
+
+func TestP6BoundedQueueRefusesInsteadOfDropping(t *testing.T) {
+	edge := standalone(t, "queue_messages = 50\n")
+	sub, pub := dial(t, edge.addr(), "display"), dial(t, edge.addr(), "sensor")
+	sub.subscribe("t", 1)
+	sub.disconnect()
+	accepted := 0
+	for i := range 80 {
+		switch code := pub.reason("t", numbered("m", i)); {
+		case code == 0:
+			if accepted != i {
+				t.Fatalf("message %d was accepted after message %d was refused", i, accepted)
+			}
+			accepted++
+		case code != 0x97:
+			t.Fatalf("message %d: got reason %#x, want 0x97 (quota exceeded)", i, code)
+		}
+	}
+	if accepted != 50 {
+		t.Errorf("got %d messages accepted, want the bound of 50", accepted)
+	}
+	sub.connect()
+	sub.wantNumbered("what was acknowledged", "t", "m", 0, accepted)
+	eventually(t, "there is room again", func() bool { return pub.reason("t", numbered("m", accepted)) == 0 })
+	sub.want("after the queue has drained", "t", numbered("m", accepted))
+}
+
+// accepted = delivered + queued + recorded drops
+func TestP5HonestEveryDropIsCounted(t *testing.T) {
+	edge := standalone(t, "")
+	away, here, pub := dial(t, edge.addr(), "away"), dial(t, edge.addr(), "here"), dial(t, edge.addr(), "sensor")
+	away.subscribe("t/#", 1)
+	here.subscribe("t/#", 1)
+	away.disconnect()
+	before := edge.status()
+	for i := range 30 { // for a session that is away: QoS 0 is dropped and counted, QoS 1 is queued
+		pub.publish("t/0", numbered("zero", i), 0, false)
+		pub.publish("t/1", numbered("one", i), 1, false)
+	}
+	for range 60 {
+		select {
+		case <-here.messages:
+		case <-afterWait():
+			t.Fatal("a connected subscriber did not get everything")
+		}
+	}
+	eventually(t, "60 accepted for two subscribers = 60 delivered + 30 queued + 30 dropped", func() bool {
+		after := edge.status()
+		return after.Out-before.Out == 60 && after.Queued-before.Queued == 30 &&
+			after.Drops["offline-qos0"]-before.Drops["offline-qos0"] == 30
+	})
+	total := 0
+	for _, n := range edge.status().Drops {
+		total += n
+	}
+	if total != 30 {
+		t.Errorf("got %d drops in all (%v), want 30", total, edge.status().Drops)
+	}
+}
+
+func TestP7ClosedBeyondLoopback(t *testing.T) {
+	for flag, args := range map[string][]string{
+		"--listen": {"--listen", "0.0.0.0:0", "--http", "127.0.0.1:0"},
+		"--http":   {"--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"},
+		"--gossip": {"--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--gossip", "0.0.0.0:0"},
+	} {
+		full := append([]string{"core", "--node", "core-1", "--data", filepath.Join(t.TempDir(), "data")}, args...)
+		cmd := exec.Command(binary, full...)
+		out, _ := cmd.CombinedOutput() // the exit code tells
+		if code := cmd.ProcessState.ExitCode(); code != 2 || !strings.Contains(string(out), "reachable from other machines") {
+			t.Errorf("%s beyond loopback without authentication: got exit code %d and %q, want 2 and an explanation", flag, code, out)
+		}
+	}
+	open := startNode(t, []string{"edge", "--node", "edge-a", "--allow-anonymous", "--listen", "0.0.0.0:0"})
+	if !strings.Contains(fmt.Sprint(open.ready.Listen), "0.0.0.0") && !strings.Contains(fmt.Sprint(open.ready.Listen), "[::]") {
+		t.Errorf("got listeners %v with --allow-anonymous, want all addresses", open.ready.Listen)
+	}
+}
