@@ -8,7 +8,7 @@ import (
 // Bounds of the wait before a reconnect.
 const (
 	backoffBase = 250 * time.Millisecond
-	backoffCap  = 8 * time.Second
+	backoffCap  = 5 * time.Second
 )
 
 // backoff is how long to wait before attempt n (from 0): anything up to a bound that doubles. The full jitter keeps

@@ -10,6 +10,14 @@ import (
 	"mangrove/firmware-sim"
 )
 
+// Control sequences of terminals. A live line that is too long is cut off, since a wrapped one could not be
+// cleared.
+const (
+	noWrap    = "\x1b[?7l"
+	wrap      = "\x1b[?7h"
+	clearLine = "\r\x1b[K"
+)
+
 // Screen prints events as lines, and the state of the run as one line that is rewritten in place on a
 // terminal and repeated once per second elsewhere. Safe for concurrent use.
 type Screen struct {
@@ -58,7 +66,7 @@ func (s *Screen) Progress(now firmwaresim.Snapshot, extra string) {
 		fmt.Fprintf(s.w, "  %6s  %s\n", s.clockLocked(), line)
 		return
 	}
-	fmt.Fprintf(s.w, "  %6s  %s", s.clockLocked(), line)
+	fmt.Fprintf(s.w, "%s  %6s  %s%s", noWrap, s.clockLocked(), line, wrap)
 	s.live = true
 }
 
@@ -71,7 +79,7 @@ func (s *Screen) clockLocked() string {
 
 func (s *Screen) clearLocked() {
 	if s.live {
-		io.WriteString(s.w, "\r\x1b[K")
+		io.WriteString(s.w, clearLine)
 		s.live = false
 	}
 }
@@ -88,7 +96,7 @@ func progressLine(before, now firmwaresim.Snapshot) string {
 		fmt.Fprintf(&b, " │ %d unacknowledged", n)
 	}
 	if n := now.Total.Lost; n > 0 {
-		fmt.Fprintf(&b, " │ %d acknowledged and on their way", n)
+		fmt.Fprintf(&b, " │ %d on their way", n)
 	}
 	if n := now.Waiting; n > 0 {
 		fmt.Fprintf(&b, " │ %d waiting in devices", n)

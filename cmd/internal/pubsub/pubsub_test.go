@@ -1,116 +1,272 @@
 package pubsub
 
 import (
-	"slices"
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"mangrove/mqtt/packet"
+	"github.com/spf13/pflag"
+	"go.uber.org/goleak"
+
+	"mangrove/edge"
+	"mangrove/internal/auth"
+	"mangrove/internal/node"
 )
 
-var sample = Received{
-	Topic: "a/b", Payload: []byte("héllo"), QoS: 1, Retain: true, PacketID: 7,
-	At: time.Date(2026, 5, 1, 9, 8, 7, 6000, time.UTC),
-	Props: (&packet.Properties{ContentType: "text/plain", User: []packet.UserProperty{{Name: "k", Value: "v"}, {Name: "k", Value: "w"}},
-		MessageExpiry: 60}).Mark(packet.PropContentType).Mark(packet.PropUser).Mark(packet.PropMessageExpiry),
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func TestFormat(t *testing.T) {
-	for format, want := range map[string]string{
-		"":                  "",
-		"plain":             "plain",
-		"%t %p":             "a/b héllo",
-		"%q%r%d%m":          "1107",
-		"%l":                "6",
-		"%x":                "68c3a96c6c6f",
-		"%X":                "68C3A96C6C6F",
-		"%b":                "aMOpbGxv",
-		"%C|%P|%E|%R|%S":    "text/plain|k:v k:w|60||",
-		"%%":                "%",
-		`\\\t\n`:            "\\\t\n",
-		"%6t|%-6t|%06q":     "   a/b|a/b   |000001",
-		"%.2p|%5.3p|":       "hé|  hél|",
-		"@Y-@m-@d @H:@M:@S": "2026-05-01 09:08:07",
-		"@F @T @s @N @@":    "2026-05-01 09:08:07 1777626487 000006000 @",
-		"%I %U":             "2026-05-01T09:08:07+0000 1777626487.000006000",
-	} {
-		f, err := ParseFormat(format)
-		if err != nil {
-			t.Errorf("%q: got %v", format, err)
-			continue
-		}
-		if got := string(f.Append(nil, &sample)); got != want {
-			t.Errorf("%q: got %q, want %q", format, got, want)
-		}
+// broker is an edge without an uplink.
+func broker(t *testing.T, change func(*node.Config)) (mqtt, ws string) {
+	t.Helper()
+	cfg := edge.Config{Discovery: edge.Static, Node: node.Config{
+		Name: "edge-a", Data: t.TempDir(), Listen: []string{"127.0.0.1:0", "ws://127.0.0.1:0/mqtt"},
+	}}
+	if change != nil {
+		change(&cfg.Node)
 	}
-}
-
-func TestFormatJSON(t *testing.T) {
-	m := Received{Topic: "t", Payload: []byte(`{"a":1}`), QoS: 2, PacketID: 3, At: sample.At, Props: sample.Props}
-	for format, want := range map[string]string{
-		"%j": `{"tst":"2026-05-01T09:08:07.000006+0000","topic":"t","qos":2,"retain":0,"payloadlen":7,"mid":3,"properties":{"message-expiry-interval":60,"content-type":"text/plain","user-properties":[{"k":"v"},{"k":"w"}]},"payload":"{\"a\":1}"}`,
-		"%J": `{"tst":"2026-05-01T09:08:07.000006+0000","topic":"t","qos":2,"retain":0,"payloadlen":7,"mid":3,"properties":{"message-expiry-interval":60,"content-type":"text/plain","user-properties":[{"k":"v"},{"k":"w"}]},"payload":{"a":1}}`,
-	} {
-		f, err := ParseFormat(format)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := string(f.Append(nil, &m)); got != want {
-			t.Errorf("%s: got  %s\nwant %s", format, got, want)
-		}
+	n, err := edge.New(cfg)
+	if err == nil {
+		err = n.Start(t.Context())
 	}
-}
-
-func TestFormatErrors(t *testing.T) {
-	for _, format := range []string{"%", "%y", "@", "@y@!", `\q`, "%10", "%5."} {
-		if _, err := ParseFormat(format); err == nil {
-			t.Errorf("%q: got no error", format)
-		}
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func FuzzFormat(f *testing.F) {
-	f.Add("%-010.3p@F\\n%j")
-	f.Fuzz(func(t *testing.T, s string) {
-		if format, err := ParseFormat(s); err == nil {
-			format.Append(nil, &sample)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := n.Close(ctx); err != nil {
+			t.Errorf("got %v closing the broker", err)
 		}
 	})
+	listen := n.Addrs().Listen
+	return listen[0], listen[1]
 }
 
-func TestJoinProperties(t *testing.T) {
-	sep := propertySeparator
-	for in, want := range map[string][]string{
-		"-t a -D publish content-type text/plain -m x":   {"-t", "a", "--property=publish" + sep + "content-type" + sep + "text/plain", "-m", "x"},
-		"-D publish user-property k v -q 1":              {"--property=publish" + sep + "user-property" + sep + "k" + sep + "v", "-q", "1"},
-		"-D publish":                                     {"--property=publish"},
-		"-- -D a b c":                                    {"--", "-D", "a", "b", "c"},
-		"--property will will-delay-interval 5 --cert c": {"--property=will" + sep + "will-delay-interval" + sep + "5", "--cert", "c"},
-	} {
-		if got := JoinProperties(strings.Fields(in)); !slices.Equal(got, want) {
-			t.Errorf("%s: got %q, want %q", in, got, want)
-		}
+// parse binds and reads flags as the command does.
+func parse(t *testing.T, bind func(*pflag.FlagSet), args []string) {
+	t.Helper()
+	fs := pflag.NewFlagSet("test", pflag.ContinueOnError)
+	bind(fs)
+	if err := fs.Parse(JoinProperties(args)); err != nil {
+		t.Fatalf("parse %q: %v", args, err)
 	}
 }
 
-func TestPropertiesAreChecked(t *testing.T) {
-	all := Properties{}
-	for _, words := range []string{"publish content-type text/plain", "publish user-property k v", "will will-delay-interval 5", "connect receive-maximum 10"} {
-		if err := all.set(strings.Fields(words)); err != nil {
-			t.Errorf("%s: got %v", words, err)
+// exitCode is what the process would end with.
+func exitCode(err error) int {
+	var coded interface{ ExitCode() int }
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &coded):
+		return coded.ExitCode()
+	}
+	return 1
+}
+
+func pub(t *testing.T, stdin string, args ...string) int {
+	t.Helper()
+	var p Pub
+	parse(t, p.Bind, args)
+	var stderr bytes.Buffer
+	err := p.Run(t.Context(), strings.NewReader(stdin), &stderr)
+	if err != nil {
+		t.Logf("pub %q: %v", args, err)
+	}
+	return exitCode(err)
+}
+
+// subscriber is a running sub. Its standard error is read for what -d says.
+type subscriber struct {
+	t    *testing.T
+	out  bytes.Buffer
+	code chan int
+	note chan string
+	stop context.CancelFunc
+}
+
+// lineWriter gives each write to a channel, for as long as somebody listens.
+type lineWriter struct {
+	mu    sync.Mutex
+	lines chan string
+}
+
+func (w *lineWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	select {
+	case w.lines <- strings.TrimSpace(string(b)):
+	default:
+	}
+	return len(b), nil
+}
+
+// sub starts a subscriber; listen = wait until the broker has its subscription.
+func sub(t *testing.T, listen bool, args ...string) *subscriber {
+	t.Helper()
+	var command Sub
+	parse(t, command.Bind, append(args, "-d"))
+	s := &subscriber{t: t, code: make(chan int, 1), note: make(chan string, 16)}
+	ctx, stop := context.WithCancel(t.Context())
+	s.stop = stop
+	t.Cleanup(stop)
+	go func() { // ends with the command; wait or t's context ends it
+		err := command.Run(ctx, &s.out, &lineWriter{lines: s.note})
+		if err != nil {
+			t.Logf("sub %q: %v", args, err)
+		}
+		s.code <- exitCode(err)
+	}()
+	for listen && s.next() != "subscribed" {
+	}
+	return s
+}
+
+func (s *subscriber) next() string {
+	s.t.Helper()
+	select {
+	case line := <-s.note:
+		return line
+	case <-time.After(5 * time.Second):
+		s.t.Fatal("sub says nothing")
+		return ""
+	}
+}
+
+func (s *subscriber) want(why, out string, code int) {
+	s.t.Helper()
+	select {
+	case got := <-s.code:
+		if s.out.String() != out || got != code {
+			s.t.Errorf("%s: got %q and exit code %d, want %q and %d", why, s.out.String(), got, out, code)
+		}
+	case <-time.After(10 * time.Second):
+		s.t.Fatalf("%s: sub does not end", why)
+	}
+}
+
+func at(addr string) []string { return []string{"-L", addr} }
+
+func TestPubReachesSub(t *testing.T) {
+	mqtt, ws := broker(t, nil)
+	for _, version := range []string{"mqttv31", "mqttv311", "mqttv5"} {
+		for _, qos := range []string{"0", "1", "2"} {
+			for _, way := range []string{mqtt, ws} {
+				s := sub(t, true, append(at(way), "-t", "a/#", "-v", "-C", "3", "-W", "10", "-q", qos, "-V", version)...)
+				if code := pub(t, "one\ntwo\r\nthree", append(at(way), "-t", "a/b", "-l", "-q", qos, "-V", version)...); code != 0 {
+					t.Errorf("got exit code %d of pub, want 0", code)
+				}
+				s.want(version+" at QoS "+qos, "a/b one\na/b two\r\na/b three\n", 0)
+			}
 		}
 	}
-	if p := all["publish"]; !p.Has(packet.PropContentType) || p.ContentType != "text/plain" || len(p.User) != 1 {
-		t.Errorf("got publish properties %+v", p)
-	}
-	if p := all["will"]; p.WillDelay != 5 {
-		t.Errorf("got will properties %+v", p)
-	}
-	for _, words := range []string{"publish", "publish content-type", "shout content-type x", "publish will-delay-interval 5",
-		"connect receive-maximum 70000", "publish message-expiry-interval soon", "publish user-property k"} {
-		if err := all.set(strings.Fields(words)); err == nil {
-			t.Errorf("%s: got no error", words)
+}
+
+func TestSubFormatsAndFilters(t *testing.T) {
+	mqtt, _ := broker(t, nil)
+	pub(t, "", append(at(mqtt), "-t", "a/old", "-m", "x", "-r")...)
+	s := sub(t, true, append(at(mqtt), "-t", "a/#", "-T", "a/hidden", "-R", "-C", "2", "-F", "%t|%q|%C|%P", "-N")...)
+	pub(t, "", append(at(mqtt), "-t", "a/hidden", "-m", "x")...)
+	pub(t, "", append(at(mqtt), "-t", "a/b", "-m", "x", "-D", "publish", "content-type", "text/plain", "-D", "publish", "user-property", "k", "v")...)
+	pub(t, "", append(at(mqtt), "-t", "a/c", "-n")...)
+	s.want("formatted", "a/b|0|text/plain|k:va/c|0||", 0)
+}
+
+func TestRetainedIsSetAndForgotten(t *testing.T) {
+	mqtt, _ := broker(t, nil)
+	pub(t, "kept", append(at(mqtt), "-t", "r", "-s", "-r", "-q", "1")...)
+	sub(t, false, append(at(mqtt), "-t", "r", "-C", "1", "-F", "%p %r")...).want("retained", "kept 1\n", 0)
+	pub(t, "", append(at(mqtt), "-t", "r", "-r", "-n", "-q", "1")...)
+	sub(t, false, append(at(mqtt), "-t", "r", "-C", "1", "-W", "0.2")...).want("forgotten", "", ExitTimeout)
+}
+
+// What -C leaves in a session is there the next time, and what was printed is not.
+func TestCountLeavesTheRestInTheSession(t *testing.T) {
+	mqtt, _ := broker(t, nil)
+	for _, qos := range []string{"1", "2"} {
+		session := append(at(mqtt), "-t", "p/#", "-c", "-i", "me"+qos, "-q", qos)
+		sub(t, false, append(session, "-E")...).want("subscribe only", "", 0)
+		if code := pub(t, "1\n2\n3\n4\n5\n", append(at(mqtt), "-t", "p/x", "-l", "-q", qos)...); code != 0 {
+			t.Fatalf("got exit code %d of pub, want 0", code)
 		}
+		sub(t, false, append(session, "-C", "2")...).want("first two", "1\n2\n", 0)
+		sub(t, false, append(session, "-C", "3", "-W", "5")...).want("the rest", "3\n4\n5\n", 0)
+		sub(t, false, append(session, "-W", "0.2")...).want("no more", "", ExitTimeout)
+	}
+}
+
+func TestRefusalsBecomeExitCodes(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "passwords")
+	if err := os.WriteFile(file, []byte("sensor:"+auth.Hash("secret")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	mqtt, _ := broker(t, func(c *node.Config) { c.PasswordFile = file })
+	for _, version := range []string{"31", "311", "5"} {
+		if code := pub(t, "", append(at(mqtt), "-t", "a", "-m", "x", "-u", "sensor", "-P", "wrong", "-V", version)...); code != 134 && code != 135 {
+			t.Errorf("version %s: got exit code %d for a wrong password, want 134 or 135", version, code)
+		}
+		if code := pub(t, "", append(at(mqtt), "-t", "a", "-m", "x", "-u", "sensor", "-P", "secret", "-V", version)...); code != 0 {
+			t.Errorf("version %s: got exit code %d for the right password, want 0", version, code)
+		}
+	}
+	if code := pub(t, "", append(at(mqtt), "-t", "$SYS/broker/version", "-m", "x", "-q", "1", "-u", "sensor", "-P", "secret")...); code < 128 && code != 1 {
+		t.Errorf("got exit code %d for a topic that is not to be written, want a refusal", code)
+	}
+}
+
+func TestUsageErrors(t *testing.T) {
+	for _, args := range []string{"-m x", "-t a", "-t a -m x -n", "-t a -m x -q 3", "-t a -m x -V mqttv6", "-t a -m x -c",
+		"-t a -m x -p 99999", "-t a -l --repeat 2", "-t a -m x --will-payload x", "-t a -f /nonexistent", "-t a -m x --cafile /nonexistent",
+		"-t a -m x --cert c", "-t a -m x -L gopher://x", "-t a -m x -x soon", "-t a -m x -k -1", "-t a -m x -D publish nonsense 1",
+		"-t a -m x -V 311 -D publish content-type x"} {
+		if code := pub(t, "", strings.Fields(args)...); code != 2 {
+			t.Errorf("pub %s: got exit code %d, want 2", args, code)
+		}
+	}
+	for _, args := range []string{"-v", "-t a/#/b", "-t a -C -1", "-t a -F %y", "-t a -T #/x"} {
+		sub(t, false, strings.Fields(args)...).want(args, "", 2)
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	addr := "tcp://" + l.Addr().String()
+	if code := pub(t, "", append(at(addr), "-t", "a", "-m", "x")...); code != 1 {
+		t.Errorf("got exit code %d of pub, want 1", code)
+	}
+	sub(t, false, append(at(addr), "-t", "a")...).want("nobody there", "", 1)
+}
+
+func TestSubEndsWellWhenInterrupted(t *testing.T) {
+	mqtt, _ := broker(t, nil)
+	s := sub(t, true, append(at(mqtt), "-t", "a")...)
+	s.stop()
+	s.want("interrupted", "", 0)
+}
+
+// brokenPipe is a standard output that somebody closed.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestSubEndsWhenItCannotPrint(t *testing.T) {
+	mqtt, _ := broker(t, nil)
+	pub(t, "", append(at(mqtt), "-t", "a", "-m", "x", "-r", "-q", "1")...)
+	var s Sub
+	parse(t, s.Bind, append(at(mqtt), "-t", "a"))
+	if err := s.Run(t.Context(), brokenPipe{}, io.Discard); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("got %v, want the error of the output", err)
 	}
 }
