@@ -110,7 +110,7 @@ func (a *acks) sendLocked(p *pending) {
 		a.c.srv.metrics.refused.Inc()
 		if a.c.version < packet.V5 {
 			// No code can say that it was not kept, so nothing is acknowledged. [MQTT-4.3.2-2]
-			a.c.shut(ending{why: "not_kept", detail: p.err.Error()})
+			a.c.shut(ending{why: "not-kept", detail: p.err.Error()})
 			return
 		}
 		reason = ackReason(p.err)

@@ -38,12 +38,12 @@ func TestConnectRefused(t *testing.T) {
 		reason packet.ReasonCode
 		why    string
 	}{
-		{"no id, not clean", packet.V311, packet.Connect{}, packet.ClientIdentifierNotValid, "client_id_not_valid"}, // [MQTT311-3.1.3-8]
-		{"user", packet.V311, packet.Connect{ClientID: "a", Username: "nobody", HasUser: true}, packet.BadUserNameOrPassword, "bad_credentials"},
-		{"user", packet.V5, packet.Connect{ClientID: "a", Username: "nobody", HasUser: true}, packet.BadUserNameOrPassword, "bad_credentials"},
-		{"will", packet.V5, packet.Connect{ClientID: "a", Will: will("secret/x")}, packet.NotAuthorized, "not_authorized"},
-		{"will", packet.V311, packet.Connect{ClientID: "a", Will: will("$SYS/x")}, packet.NotAuthorized, "not_authorized"},
-		{"method", packet.V5, packet.Connect{ClientID: "a", Props: auth}, packet.BadAuthenticationMethod, "bad_authentication_method"}, // [MQTT-4.12.0-1]
+		{"no id, not clean", packet.V311, packet.Connect{}, packet.ClientIdentifierNotValid, "client-id-not-valid"}, // [MQTT311-3.1.3-8]
+		{"user", packet.V311, packet.Connect{ClientID: "a", Username: "nobody", HasUser: true}, packet.BadUserNameOrPassword, "bad-credentials"},
+		{"user", packet.V5, packet.Connect{ClientID: "a", Username: "nobody", HasUser: true}, packet.BadUserNameOrPassword, "bad-credentials"},
+		{"will", packet.V5, packet.Connect{ClientID: "a", Will: will("secret/x")}, packet.NotAuthorized, "not-authorized"},
+		{"will", packet.V311, packet.Connect{ClientID: "a", Will: will("$SYS/x")}, packet.NotAuthorized, "not-authorized"},
+		{"method", packet.V5, packet.Connect{ClientID: "a", Props: auth}, packet.BadAuthenticationMethod, "bad-authentication-method"}, // [MQTT-4.12.0-1]
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -83,20 +83,20 @@ func TestBadInputClosesOneConnection(t *testing.T) {
 		reason packet.ReasonCode // 0 = no DISCONNECT
 		why    string
 	}{
-		{"TLS hello", false, []byte{0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00}, 0, "tls_on_plain_port"},
-		{"HTTP", false, []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 0, "http_on_mqtt_port"},
-		{"first packet is PINGREQ", false, []byte{0xC0, 0}, 0, "protocol_error"}, // [MQTT-3.1.0-1]
-		{"type 0", false, []byte{0, 0}, 0, "malformed_packet"},
-		{"endless length", false, []byte{0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F}, 0, "malformed_packet"},
-		{"huge CONNECT", false, []byte{0x10, 0xFF, 0xFF, 0xFF, 0x7F}, 0, "packet_too_large"},
-		{"second CONNECT", true, connect, packet.ProtocolError, "protocol_error"}, // [MQTT-3.1.0-2]
-		{"type 0", true, []byte{0, 0}, packet.MalformedPacket, "malformed_packet"},
-		{"too large", true, []byte{0x30, 0xFF, 0xFF, 0xFF, 0x7F}, packet.PacketTooLarge, "packet_too_large"},
-		{"QoS 3", true, []byte{0x36, 5, 0, 1, 'a', 0, 1}, packet.MalformedPacket, "malformed_packet"}, // [MQTT-3.3.1-4]
-		{"CONNACK", true, []byte{0x20, 3, 0, 0, 0}, packet.ProtocolError, "protocol_error"},
-		{"AUTH", true, []byte{0xF0, 0}, packet.ProtocolError, "protocol_error"},
-		{"wildcard in topic", true, pub("a/#", "").Append(nil, packet.V5), packet.MalformedPacket, "malformed_packet"}, // [MQTT-3.3.2-2]
-		{"deep topic", true, pub(strings.Repeat("/", 200), "").Append(nil, packet.V5), packet.TopicNameInvalid, "topic_name_invalid"},
+		{"TLS hello", false, []byte{0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00}, 0, "tls-on-plain-port"},
+		{"HTTP", false, []byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 0, "http-on-mqtt-port"},
+		{"first packet is PINGREQ", false, []byte{0xC0, 0}, 0, "protocol-error"}, // [MQTT-3.1.0-1]
+		{"type 0", false, []byte{0, 0}, 0, "malformed-packet"},
+		{"endless length", false, []byte{0x10, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F}, 0, "malformed-packet"},
+		{"huge CONNECT", false, []byte{0x10, 0xFF, 0xFF, 0xFF, 0x7F}, 0, "packet-too-large"},
+		{"second CONNECT", true, connect, packet.ProtocolError, "protocol-error"}, // [MQTT-3.1.0-2]
+		{"type 0", true, []byte{0, 0}, packet.MalformedPacket, "malformed-packet"},
+		{"too large", true, []byte{0x30, 0xFF, 0xFF, 0xFF, 0x7F}, packet.PacketTooLarge, "packet-too-large"},
+		{"QoS 3", true, []byte{0x36, 5, 0, 1, 'a', 0, 1}, packet.MalformedPacket, "malformed-packet"}, // [MQTT-3.3.1-4]
+		{"CONNACK", true, []byte{0x20, 3, 0, 0, 0}, packet.ProtocolError, "protocol-error"},
+		{"AUTH", true, []byte{0xF0, 0}, packet.ProtocolError, "protocol-error"},
+		{"wildcard in topic", true, pub("a/#", "").Append(nil, packet.V5), packet.MalformedPacket, "malformed-packet"}, // [MQTT-3.3.2-2]
+		{"deep topic", true, pub(strings.Repeat("/", 200), "").Append(nil, packet.V5), packet.TopicNameInvalid, "topic-name-invalid"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestConnectTimeout(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		p.WantClosed("no CONNECT")
-		b.wantEnd("connect_timeout")
+		b.wantEnd("connect-timeout")
 	})
 }
 
@@ -146,7 +146,7 @@ func TestKeepAlive(t *testing.T) { // [MQTT-3.1.2-22]
 		p.WantIdle("at 1.5 × keep alive")
 		time.Sleep(2 * time.Second)
 		p.WantDisconnect("past 1.5 × keep alive", packet.KeepAliveTimeout)
-		b.wantEnd("keep_alive_timeout")
+		b.wantEnd("keep-alive-timeout")
 		if got := b.sessions.detached; len(got) != 1 || got[0].DropWill {
 			t.Errorf("got %+v, want one detach that keeps the will", got)
 		}
@@ -185,7 +185,7 @@ func TestTakeOver(t *testing.T) { // [MQTT-3.1.4-3]
 		first.WantDisconnect("the first", packet.SessionTakenOver)
 		second.Write(&packet.Pingreq{})
 		second.Want("the second", &packet.Pingresp{})
-		b.wantEnd("session_taken_over")
+		b.wantEnd("session-taken-over")
 	})
 }
 
@@ -229,7 +229,7 @@ func TestDisconnect(t *testing.T) {
 		if e := got[3].Expiry; e == nil || *e != 5*time.Second {
 			t.Errorf("got expiry %v, want 5 s", e)
 		}
-		b.wantCount(`mangrove_connections_closed_total{reason="client_disconnect"}`, 3)
+		b.wantCount(`mangrove_connections_closed_total{reason="client-disconnect"}`, 3)
 	})
 }
 

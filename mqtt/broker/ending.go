@@ -33,11 +33,11 @@ func endingOf(err error) ending {
 	case errors.As(err, &fault):
 		return ending{why: reasonLabel(fault.Reason), reason: fault.Reason, detail: fault.Error(), linger: true}
 	case errors.Is(err, errBye):
-		return ending{why: "client_disconnect", normal: true}
+		return ending{why: "client-disconnect", normal: true}
 	case errors.Is(err, io.EOF):
-		return ending{why: "connection_lost", detail: "end of stream"}
+		return ending{why: "connection-lost", detail: "end of stream"}
 	}
-	return ending{why: "connection_lost", detail: err.Error()}
+	return ending{why: "connection-lost", detail: err.Error()}
 }
 
 // endError carries an ending through the handlers' error results.
@@ -54,44 +54,44 @@ func reasonLabel(r packet.ReasonCode) string {
 }
 
 var reasonLabels = map[packet.ReasonCode]string{
-	packet.MalformedPacket:             "malformed_packet",
-	packet.ProtocolError:               "protocol_error",
-	packet.ImplementationSpecificError: "implementation_specific",
-	packet.UnsupportedProtocolVersion:  "unsupported_version",
-	packet.ClientIdentifierNotValid:    "client_id_not_valid",
-	packet.BadUserNameOrPassword:       "bad_credentials",
-	packet.NotAuthorized:               "not_authorized",
-	packet.ServerUnavailable:           "server_unavailable",
-	packet.ServerBusy:                  "server_busy",
+	packet.MalformedPacket:             "malformed-packet",
+	packet.ProtocolError:               "protocol-error",
+	packet.ImplementationSpecificError: "implementation-specific",
+	packet.UnsupportedProtocolVersion:  "unsupported-version",
+	packet.ClientIdentifierNotValid:    "client-id-not-valid",
+	packet.BadUserNameOrPassword:       "bad-credentials",
+	packet.NotAuthorized:               "not-authorized",
+	packet.ServerUnavailable:           "server-unavailable",
+	packet.ServerBusy:                  "server-busy",
 	packet.Banned:                      "banned",
-	packet.ServerShuttingDown:          "server_shutting_down",
-	packet.BadAuthenticationMethod:     "bad_authentication_method",
-	packet.KeepAliveTimeout:            "keep_alive_timeout",
-	packet.SessionTakenOver:            "session_taken_over",
-	packet.TopicFilterInvalid:          "topic_filter_invalid",
-	packet.TopicNameInvalid:            "topic_name_invalid",
-	packet.PacketIDInUse:               "packet_id_in_use",
-	packet.PacketIDNotFound:            "packet_id_not_found",
-	packet.ReceiveMaximumExceeded:      "receive_maximum_exceeded",
-	packet.TopicAliasInvalid:           "topic_alias_invalid",
-	packet.PacketTooLarge:              "packet_too_large",
-	packet.QuotaExceeded:               "quota_exceeded",
-	packet.AdministrativeAction:        "administrative_action",
-	packet.PayloadFormatInvalid:        "payload_format_invalid",
-	packet.RetainNotSupported:          "retain_not_supported",
-	packet.QoSNotSupported:             "qos_not_supported",
-	packet.UseAnotherServer:            "use_another_server",
-	packet.ServerMoved:                 "server_moved",
-	packet.ConnectionRateExceeded:      "connection_rate_exceeded",
+	packet.ServerShuttingDown:          "server-shutting-down",
+	packet.BadAuthenticationMethod:     "bad-authentication-method",
+	packet.KeepAliveTimeout:            "keep-alive-timeout",
+	packet.SessionTakenOver:            "session-taken-over",
+	packet.TopicFilterInvalid:          "topic-filter-invalid",
+	packet.TopicNameInvalid:            "topic-name-invalid",
+	packet.PacketIDInUse:               "packet-id-in-use",
+	packet.PacketIDNotFound:            "packet-id-not-found",
+	packet.ReceiveMaximumExceeded:      "receive-maximum-exceeded",
+	packet.TopicAliasInvalid:           "topic-alias-invalid",
+	packet.PacketTooLarge:              "packet-too-large",
+	packet.QuotaExceeded:               "quota-exceeded",
+	packet.AdministrativeAction:        "administrative-action",
+	packet.PayloadFormatInvalid:        "payload-format-invalid",
+	packet.RetainNotSupported:          "retain-not-supported",
+	packet.QoSNotSupported:             "qos-not-supported",
+	packet.UseAnotherServer:            "use-another-server",
+	packet.ServerMoved:                 "server-moved",
+	packet.ConnectionRateExceeded:      "connection-rate-exceeded",
 }
 
 // stranger recognises other protocols on the port by their first bytes.
 func stranger(data []byte) (*endError, bool) {
 	switch {
 	case len(data) >= 2 && data[0] == 0x16 && data[1] == 0x03:
-		return &endError{ending{why: "tls_on_plain_port", detail: "the client began a TLS handshake"}}, true
+		return &endError{ending{why: "tls-on-plain-port", detail: "the client began a TLS handshake"}}, true
 	case len(data) >= 4 && (string(data[:4]) == "GET " || string(data[:4]) == "POST" || string(data[:4]) == "HEAD"):
-		return &endError{ending{why: "http_on_mqtt_port", detail: "the client sent an HTTP request"}}, true
+		return &endError{ending{why: "http-on-mqtt-port", detail: "the client sent an HTTP request"}}, true
 	}
 	return nil, false
 }

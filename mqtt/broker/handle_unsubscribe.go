@@ -11,7 +11,7 @@ func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
 	answer := &packet.Unsuback{PacketID: p.PacketID, Reasons: make([]packet.ReasonCode, len(p.Filters))}
 	existed, err := c.session.Unsubscribe(p.Filters)
 	if err != nil && c.version < packet.V5 {
-		return &endError{ending{why: "not_kept", detail: err.Error()}} // UNSUBACK could only say yes
+		return &endError{ending{why: "not-kept", detail: err.Error()}} // UNSUBACK could only say yes
 	}
 	for i := range p.Filters { // [MQTT-3.11.3-1] [MQTT-3.11.3-2]
 		switch {

@@ -32,7 +32,7 @@ func (c *conn) listen(yes bool) {
 // look is the wheel's look at the connection.
 func (c *conn) look(now uint32) (again uint32) {
 	if began := c.out.began.Load(); began != 0 && now-began >= inTicks(c.srv.cfg.WriteTimeout) {
-		c.shut(ending{why: "write_timeout", detail: "the client does not read"})
+		c.shut(ending{why: "write-timeout", detail: "the client does not read"})
 		c.nc.Close() // the writer is stuck; its Write ends with an error
 		return 0
 	}
@@ -52,7 +52,7 @@ func (c *conn) look(now uint32) (again uint32) {
 		return min(again, patience-silent)
 	}
 	// [MQTT-3.1.2-22]
-	c.shut(ending{why: "keep_alive_timeout", reason: packet.KeepAliveTimeout, detail: "nothing heard for 1.5 × keep alive"})
+	c.shut(ending{why: "keep-alive-timeout", reason: packet.KeepAliveTimeout, detail: "nothing heard for 1.5 × keep alive"})
 	return again
 }
 
@@ -62,6 +62,6 @@ func (c *conn) lookConnecting(now uint32) (again uint32) {
 	if age := now - c.opened; age < patience {
 		return patience - age
 	}
-	c.shut(ending{why: "connect_timeout", detail: "no CONNECT in time"})
+	c.shut(ending{why: "connect-timeout", detail: "no CONNECT in time"})
 	return patience
 }

@@ -68,7 +68,7 @@ func (c *conn) handleFrame(s *step, flags byte, body []byte) error {
 // linkFault ends a link whose frame was not understood; the reason is the link's own if it has one.
 func linkFault(kind string, err error) error {
 	err = fmt.Errorf("link frame %s: %w", kind, err)
-	end := ending{why: "link_fault", reason: packet.UnspecifiedError, detail: err.Error(), linger: true}
+	end := ending{why: "link-fault", reason: packet.UnspecifiedError, detail: err.Error(), linger: true}
 	if fault := (*packet.Error)(nil); errors.As(err, &fault) {
 		end.reason = fault.Reason
 	}

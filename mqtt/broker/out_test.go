@@ -27,7 +27,7 @@ func TestClientThatNeverReads(t *testing.T) {
 			t.Errorf("got %d messages dropped of 100, want all but what 10,000 bytes hold", got)
 		}
 		time.Sleep(2 * DefaultWriteTimeout)
-		b.wantEnd("write_timeout")
+		b.wantEnd("write-timeout")
 		slow.pause(false)
 		fast.Write(&packet.Pingreq{})
 		fast.Want("the fast one", &packet.Pingresp{})
@@ -76,7 +76,7 @@ func TestReadingStopsAboveTheBound(t *testing.T) {
 		time.Sleep(2 * DefaultWriteTimeout)
 		<-done
 		p.pause(false)
-		b.wantEnd("write_timeout")
+		b.wantEnd("write-timeout")
 	})
 }
 

@@ -92,7 +92,7 @@ func TestNotKept(t *testing.T) {
 		q.WantIdle("not kept yet")
 		k.release(1, mqtt.ErrQuota)
 		q.WantClosed("3.1.1 knows no refusal")
-		b.wantEnd("not_kept")
+		b.wantEnd("not-kept")
 	})
 }
 
@@ -112,7 +112,7 @@ func TestReceiveMaximum(t *testing.T) { // [MQTT-3.3.4-7]
 		p.Want("PUBCOMP", ack(packet.PUBCOMP, 1, 0))
 		p.Write(pubQ(1, 5, "k", ""))
 		p.WantDisconnect("a third", packet.ReceiveMaximumExceeded)
-		b.wantEnd("receive_maximum_exceeded")
+		b.wantEnd("receive-maximum-exceeded")
 	})
 	script(t, limit, func(b *bench) {
 		k := &keeper{}

@@ -96,9 +96,9 @@ func (s *Server) listen(cfg ListenerConfig) (*listener, error) {
 func rejection(err error) string {
 	switch {
 	case errors.Is(err, transport.ErrFull):
-		return "too_many_connections"
+		return "too-many-connections"
 	case errors.Is(err, transport.ErrHandshake):
-		return "handshake_failed"
+		return "handshake-failed"
 	}
 	return "other"
 }
@@ -132,9 +132,9 @@ func (s *Server) enter(c *conn) (why string) {
 	defer s.mu.Unlock()
 	switch {
 	case s.closed:
-		return "server_shutting_down"
+		return "server-shutting-down"
 	case len(s.conns) >= s.cfg.MaxConns:
-		return "too_many_connections"
+		return "too-many-connections"
 	}
 	s.conns[c] = struct{}{}
 	s.running.Go(func() {

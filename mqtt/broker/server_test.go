@@ -203,7 +203,7 @@ func TestMaxConns(t *testing.T) {
 	script(t, func(c *Config) { c.MaxConns = 1 }, func(b *bench) {
 		first := b.client(packet.V5, "a")
 		b.peer(packet.V5).WantClosed("one too many")
-		b.wantEnd("too_many_connections")
+		b.wantEnd("too-many-connections")
 		first.Write(&packet.Disconnect{})
 		first.WantClosed("goodbye")
 		b.client(packet.V5, "b")

@@ -91,7 +91,7 @@ func TestTLSAndPlainMistaken(t *testing.T) {
 			break
 		}
 	}
-	for _, why := range []string{"tls_on_plain_port", "handshake_failed"} {
+	for _, why := range []string{"tls-on-plain-port", "handshake-failed"} {
 		eventually(t, why, func() bool {
 			return b.metrics.Counter(`mangrove_connections_closed_total{reason="`+why+`"}`).Get() == 1
 		})
