@@ -9,7 +9,7 @@ BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 FUZZTIME ?= 1m
 COUNT    ?= 1
 
-.PHONY: help build demo test clients vet race fuzz bench check cross clean
+.PHONY: help build demo test clients vet race fuzz bench check conformance cross clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -61,6 +61,9 @@ check: vet ## go vet, formatting, the repository's own rules; staticcheck when i
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
 	go test -count=1 ./internal/repotest
 	@if go tool -n staticcheck >/dev/null 2>&1; then go tool staticcheck ./...; else echo "staticcheck: not a tool of this module, left out"; fi
+
+conformance: ## write docs/conformance.md: each statement of the standards with its code and tests
+	go test -count=1 ./internal/conformance -update
 
 cross: ## dist/ for linux on amd64, arm64, armv7 and armv6, with sizes
 	GOOS=linux GOARCH=amd64 $(BUILD) -o dist/linux-amd64/ ./cmd/mangrove ./cmd/mangrove-edge
