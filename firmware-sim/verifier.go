@@ -16,6 +16,7 @@ import (
 // Bounds and times of the verifier.
 const (
 	probeEvery   = 100 * time.Millisecond
+	reachTime    = 3 * time.Second  // until every broker must have answered
 	probeTime    = 30 * time.Second // until every way must be open
 	commandGrace = time.Second      // see commandable
 	maxCommands  = 1000             // unacknowledged; at the bound no more are sent
@@ -48,6 +49,7 @@ type station struct {
 
 	mu   sync.Mutex
 	link *link // nil while not connected
+	err  error // of the last attempt
 }
 
 func newVerifier(f *fleet) *verifier {
@@ -75,16 +77,17 @@ func (s *station) run() {
 		l, err := s.connect()
 		if err != nil {
 			f.cfg.Log.Debug("verifier cannot connect", "broker", f.cfg.Brokers[s.broker], "err", err)
+			s.set(nil, err)
 			pause(f.ctx, verifierPace+backoff(min(attempt, 2), rng))
 			continue
 		}
 		attempt = 0
-		s.set(l)
+		s.set(l, nil)
 		select {
 		case <-l.Done():
 		case <-f.ctx.Done():
 		}
-		s.set(nil)
+		s.set(nil, nil)
 		l.close()
 	}
 }
@@ -112,10 +115,10 @@ func (s *station) config() linkConfig {
 	}
 }
 
-func (s *station) set(l *link) {
+func (s *station) set(l *link, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.link = l
+	s.link, s.err = l, err
 }
 
 // current is the connection, nil while there is none.
@@ -123,6 +126,13 @@ func (s *station) current() *link {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.link
+}
+
+// trouble is why there is no connection; nil when there is one, or none was tried yet.
+func (s *station) trouble() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 // receive enters what came in from a device.
@@ -176,17 +186,34 @@ func (v *verifier) answer(device int, payload []byte) {
 // probe sends through every site's broker until it is heard elsewhere: subscriptions take a moment to be
 // known in the whole system, and what is published before is not owed to anybody.
 func (v *verifier) probe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
+	begin := time.Now()
 	for {
 		shut := v.sendProbes()
 		if shut == "" {
 			return nil
 		}
+		switch waited := time.Since(begin); {
+		case waited > probeTime:
+			return fmt.Errorf("nothing comes through %s (waited %v)", shut, probeTime)
+		case waited > reachTime:
+			if err := v.unreachable(); err != nil {
+				return err
+			}
+		}
 		if !pause(ctx, probeEvery) {
-			return fmt.Errorf("nothing comes through: %s (waited %v)", shut, probeTime)
+			return ctx.Err()
 		}
 	}
+}
+
+// unreachable is the trouble of the first station that has some.
+func (v *verifier) unreachable() error {
+	for _, s := range v.stations {
+		if err := s.trouble(); err != nil {
+			return fmt.Errorf("verifier: %w", err)
+		}
+	}
+	return nil
 }
 
 const everyWay = 1<<Telemetry | 1<<Status | 1<<Reply
@@ -201,7 +228,7 @@ func (v *verifier) sendProbes() (shut string) {
 		from, to := v.fleet.cfg.Brokers[site], v.fleet.cfg.Brokers[v.elsewhere(site)]
 		l := s.current()
 		if l == nil {
-			shut = "no connection to " + from
+			shut = "through " + from
 			continue
 		}
 		shut = "from " + from + " to " + to
