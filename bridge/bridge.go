@@ -55,10 +55,10 @@ func New(cfg Config) (*Bridge, error) {
 	}
 	b := &Bridge{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics), compressor: c,
-		seen:       newSeen(max(seenChunks, 2*cfg.Window), seenOrigins),
 		announcer:  newAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
 		neighbours: map[string]*Neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
 	}
+	b.seen = newSeen(max(seenChunks, 2*cfg.Window), seenOrigins, b.metrics.beyondWindow.Inc)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.tap = &retainedTap{b}
 	b.cores.Store(new(coreList))

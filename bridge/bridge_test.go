@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patience = 10 * time.Second
 
 // eventually polls until ok.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); {
 		if time.Now().After(deadline) {
@@ -247,7 +247,7 @@ func numbered(prefix string, from, to int) (all []string) {
 
 // node is one node as far as links go: store, router, bridge, and for a core a listener.
 type node struct {
-	t       *testing.T
+	t       testing.TB
 	name    string
 	dir     string
 	tweak   func(*Config)
@@ -269,7 +269,7 @@ type node struct {
 	retained *testRetained // survives a restart, as the store of retained messages does
 }
 
-func newNode(t *testing.T, role Role, name string, tweak func(*Config)) *node {
+func newNode(t testing.TB, role Role, name string, tweak func(*Config)) *node {
 	t.Helper()
 	n := &node{t: t, name: name, dir: t.TempDir(), role: role, tweak: tweak, conns: map[*serverConn]bool{}}
 	var err error

@@ -39,7 +39,7 @@ func (l *link) handleData(body []byte) error {
 	if err := l.expectFrame(in, len(f.items)); err != nil {
 		return err
 	}
-	batch := new(store.Batch)
+	batch := l.b.cfg.Store.NewBatch()
 	refused := l.takeDurable(f, in, batch)
 	batch.Notify(in, 0)
 	if refused != nil {
@@ -149,10 +149,11 @@ func decodeMessage(b []byte) (*mqtt.Message, error) {
 
 // holds tells that m is retained here already: retained messages come long after their numbers have left the
 // window of seen.
-func (b *Bridge) holds(m *mqtt.Message) (same bool) {
-	if !m.Retain || b.cfg.Retained == nil {
-		return false
-	}
+func (b *Bridge) holds(m *mqtt.Message) bool {
+	return m.Retain && b.cfg.Retained != nil && b.holdsSame(m)
+}
+
+func (b *Bridge) holdsSame(m *mqtt.Message) (same bool) {
 	b.cfg.Retained.Match(m.Topic, b.cfg.Now(), func(have *mqtt.Message) bool {
 		same = have.Origin == m.Origin
 		return false
@@ -162,7 +163,7 @@ func (b *Bridge) holds(m *mqtt.Message) (same bool) {
 
 // takeVolatile publishes QoS 0 messages: nobody waits for them, they are not marked as seen.
 func (l *link) takeVolatile(f dataFrame) {
-	batch := new(store.Batch)
+	batch := l.b.cfg.Store.NewBatch()
 	for _, it := range f.items {
 		if m := l.decode(it); m != nil && it.kind == itemMessage {
 			r := mqtt.NewReceipt(batch, nil)

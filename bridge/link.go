@@ -52,6 +52,8 @@ type link struct {
 	settled     bool            // interest of the far side is complete; reading only
 	coresSent   *coreList       // run only
 	items, body []byte          // run only: buffers
+	spans       []span          // run only
+	ids         []uint64        // run only
 	entries     []entry         // run only
 	volatiles   []*mqtt.Message // run only
 }

@@ -16,8 +16,10 @@ const trimEvery = 4096
 func (l *link) step() bool {
 	l.mu.Lock()
 	stage, leaving := l.stage, l.leaving
-	ack, ackDue := l.ack, l.ackDue
-	l.ackDue = false
+	ack, ackDue := l.ack, l.ackDue && stage == stageUp
+	if ackDue {
+		l.ackDue = false
+	}
 	l.mu.Unlock()
 	if leaving || stage == stageFresh {
 		return false
@@ -120,50 +122,68 @@ func (l *link) sendDurable() (sent bool, err error) {
 
 // gather writes the entries' items into l.items. What cannot be sent is dropped and counted.
 func (l *link) gather(entries []entry) (first uint64, count int, err error) {
+	if err := l.fetch(entries); err != nil {
+		return 0, 0, err
+	}
 	l.items = l.items[:0]
 	last := uint64(0)
 	for i := range entries {
-		e := &entries[i]
-		drop, err := l.fetch(e)
-		if err != nil {
-			return 0, 0, err
-		}
-		if drop == "" && len(l.items)+len(l.body)+maxItemByte > l.maxBytes() {
+		e, body, drop := &entries[i], l.body[l.spans[i].from:l.spans[i].to], ""
+		if len(body) == 0 {
+			drop = dropDamaged
+		} else if len(l.items)+len(body)+maxItemByte > l.maxBytes() {
 			drop = dropTooLarge
 		}
 		if drop != "" {
-			l.log.Error("message cannot cross the link", "reason", drop, "position", e.pos, "bytes", len(l.body))
+			l.log.Error("message cannot cross the link", "reason", drop, "position", e.pos, "bytes", len(body))
 			l.n.queue.discard(l, e.pos, drop)
 			continue
+		}
+		if e.id != 0 {
+			setQoS(body, e.qos)
 		}
 		if count == 0 {
 			first, last = e.pos, e.pos
 		}
-		l.items = appendItem(l.items, last, item{position: e.pos, kind: e.kind, body: l.body})
+		l.items = appendItem(l.items, last, item{position: e.pos, kind: e.kind, body: body})
 		last = e.pos
 		count++
 	}
 	return first, count, nil
 }
 
-// fetch brings an entry's bytes into l.body.
-func (l *link) fetch(e *entry) (drop string, err error) {
-	switch {
-	case e.id == 0:
-		l.body = append(l.body[:0], e.control...)
-		return "", nil
-	case e.msg != nil:
-		l.body = mqtt.AppendMessage(l.body[:0], e.msg)
-	default:
-		if l.body, err = l.b.cfg.Store.Body(e.id); err != nil {
-			return "", fmt.Errorf("read message body: %w", err)
+// span is where an entry's bytes lie in link.body.
+type span struct{ from, to int }
+
+// fetch brings the entries' bytes into l.body: from memory where they are, else all in one read.
+func (l *link) fetch(entries []entry) error {
+	l.body, l.spans, l.ids = l.body[:0], l.spans[:0], l.ids[:0]
+	var stored []int // entries that l.ids are for
+	for i := range entries {
+		e, from := &entries[i], len(l.body)
+		switch {
+		case e.id == 0:
+			l.body = append(l.body, e.control...)
+		case e.msg != nil:
+			l.body = mqtt.AppendMessage(l.body, e.msg)
+		default:
+			l.ids, stored = append(l.ids, e.id), append(stored, i)
 		}
+		l.spans = append(l.spans, span{from, len(l.body)})
 	}
-	if len(l.body) == 0 {
-		return dropDamaged, nil
+	if len(stored) == 0 {
+		return nil
 	}
-	setQoS(l.body, e.qos)
-	return "", nil
+	err := l.b.cfg.Store.Bodies(l.ids, func(i int, body []byte) bool {
+		from := len(l.body)
+		l.body = append(l.body, body...)
+		l.spans[stored[i]] = span{from, len(l.body)}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("read message bodies: %w", err)
+	}
+	return nil
 }
 
 // maxBytes is what the items of a frame may have, here and at the other end.

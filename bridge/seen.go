@@ -26,12 +26,12 @@ import (
 type seen struct {
 	maxChunks  int // of one origin
 	maxOrigins int
+	beyond     func() // counts numbers below the window
 
 	mu      sync.Mutex
 	origins map[uint64]*originSeen
 	clock   uint64 // counts marks, for the least recently used origin
 	epoch   uint64 // counts forget: whoever saw a repeat in an earlier epoch cannot rely on it
-	old     uint64 // numbers below the window so far
 }
 
 type originSeen struct {
@@ -50,8 +50,8 @@ const (
 	seenOrigins = 1024 // at the bound the origin not heard of for longest is forgotten
 )
 
-func newSeen(maxChunks, maxOrigins int) *seen {
-	return &seen{maxChunks: maxChunks, maxOrigins: maxOrigins, origins: map[uint64]*originSeen{}}
+func newSeen(maxChunks, maxOrigins int, beyond func()) *seen {
+	return &seen{maxChunks: maxChunks, maxOrigins: maxOrigins, beyond: beyond, origins: map[uint64]*originSeen{}}
 }
 
 // load reads the table.
@@ -107,7 +107,7 @@ func (s *seen) mark(o mqtt.Origin, t *touched, b *store.Batch) (isNew bool) {
 	org := s.originLocked(o.Store, b)
 	c := org.chunk(o.Seq/chunkBits, s.maxChunks, o.Store, b)
 	if c == nil {
-		s.old++
+		s.beyond()
 		return true
 	}
 	word, bit := &c.bits[o.Seq%chunkBits/64], uint64(1)<<(o.Seq%64)
