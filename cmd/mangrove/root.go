@@ -27,6 +27,7 @@ disk and carry messages up to cores, which find each other by gossip and route a
 		newPubCommand(),
 		newSubCommand(),
 		newSimCommand(),
+		newBenchCommand(),
 		cli.NewConfig("mangrove", cli.Checks{config.Edge: cli.CheckEdge, config.Core: checkCore}),
 		cli.NewVersion("mangrove"),
 	)
