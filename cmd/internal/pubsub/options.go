@@ -109,7 +109,8 @@ func (o *options) setURL(*client.Config) error {
 	if o.url == "" {
 		return nil
 	}
-	u, err := url.Parse(o.url)
+	// Topics may hold what ends the path of other URLs.
+	u, err := url.Parse(strings.NewReplacer("#", "%23", "?", "%3F").Replace(o.url))
 	if err != nil || u.Host == "" {
 		return usage("-L %s: want mqtt[s]://[user[:password]@]host[:port][/topic] or ws[s]://host:port/path", o.url)
 	}
