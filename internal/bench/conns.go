@@ -40,6 +40,7 @@ func (f *flow) runConns(r *Result) error {
 	if err != nil {
 		return err
 	}
+	r.IdleRSS = before.RSS
 	r.RSS, r.BytesPerConnection = after.RSS, float64(after.RSS-before.RSS)/float64(len(all))
 	r.GeneratorCPU, r.Written, r.CPUPerMillion = 0, 0, 0 // there were no messages
 	return f.pingAll(all)

@@ -42,6 +42,7 @@ type Result struct {
 	Written       float64 `json:"device_bytes_per_message,omitempty"`
 
 	ConnectsPerSecond  float64 `json:"connects_per_second,omitempty"`
+	IdleRSS            int64   `json:"broker_idle_rss_bytes,omitempty"` // before the first of the connections
 	BytesPerConnection float64 `json:"broker_bytes_per_connection,omitempty"`
 	DrainRate          float64 `json:"drain_messages_per_second,omitempty"` // of durable
 	StoreRate          float64 `json:"store_messages_per_second,omitempty"` // of offline: acknowledged while the backlog grew

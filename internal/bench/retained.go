@@ -30,6 +30,7 @@ func (f *flow) runRetained(r *Result) error {
 	}
 	r.Lost, r.Duplicated = fetcher.lost, f.duplicated
 	f.show.phase = "cleaning up"
+	fetcher.c.leave()
 	if err := keeper.publish(nil); err != nil {
 		return err
 	}
