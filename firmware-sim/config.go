@@ -85,7 +85,7 @@ type Phase string
 const (
 	Probing  Phase = "probing"  // verifier subscribed; waiting until every way between the brokers is open
 	RampUp   Phase = "ramp-up"  // devices boot
-	Running  Phase = "running"  //
+	Running  Phase = "running"  // all have booted
 	Settling Phase = "settling" // no new readings; waiting for what is missing
 	Done     Phase = "done"
 )

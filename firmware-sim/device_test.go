@@ -211,3 +211,22 @@ func TestPickModels(t *testing.T) {
 		t.Error("got no error for an unknown model")
 	}
 }
+
+func TestDeviceTakesBackWhatCouldNotBeSent(t *testing.T) {
+	s := newScript(t, thermostatModel, limits{outbox: 8, window: 8, rate: 1})
+	s.d.boot(s.now)
+	for range 3 {
+		s.advance()
+	}
+	todo := s.d.connected(s.now)
+	s.want("all at once", todo, "send telemetry", "send telemetry", "send telemetry", "send status")
+	s.d.putBack(todo[1:])
+	if s.d.inflight != 1 || len(s.d.outbox) != 3 || s.d.births != 1 {
+		t.Errorf("got %d in flight, %d in the outbox, %d births; want 1, 3, 1", s.d.inflight, len(s.d.outbox), s.d.births)
+	}
+	again := s.d.acknowledged()
+	s.want("in the same order", again, "send telemetry", "send telemetry", "send status")
+	if again[0].out.Seq != 2 || again[1].out.Seq != 3 {
+		t.Errorf("got seq %d and %d, want 2 and 3", again[0].out.Seq, again[1].out.Seq)
+	}
+}
