@@ -139,6 +139,23 @@ type Authority interface {
 	MaySubscribe(c *Client, filter string) bool
 }
 
+// Exchanger is what an Authority also implements when it offers enhanced authentication (section 4.12). Safe
+// for concurrent use.
+type Exchanger interface {
+	// Begin starts an exchange of the method that the client named, for CONNECT or to authenticate again. c
+	// is the exchange's until it ends: then c.Username is who the client has proved to be. A method that
+	// is not offered is a *packet.Error with BadAuthenticationMethod.
+	Begin(c *Client, method string) (Exchange, error)
+}
+
+// Exchange is one run of an authentication method. One goroutine at a time.
+type Exchange interface {
+	// Step takes the data the client sent, nil for none, and returns what to answer. done = the client has
+	// proved who it is; answer goes with the news. An error (*packet.Error) refuses the client. data is valid
+	// during the call only.
+	Step(data []byte) (answer []byte, done bool, err error)
+}
+
 // LinkProperty is the user property of a CONNECT that asks for a link; its value is the range of
 // protocol versions, as "1-1".
 const LinkProperty = "mangrove-link"

@@ -121,7 +121,7 @@ func (a *acks) sendLocked(p *pending) {
 	case reason >= packet.UnspecifiedError:
 		delete(a.qos2, p.id) // [MQTT-4.3.3-9]: the exchange ends with such a PUBREC
 	}
-	a.c.out.send(&packet.Ack{Kind: p.kind, PacketID: p.id, Reason: reason}, a.c.version)
+	a.c.send(&packet.Ack{Kind: p.kind, PacketID: p.id, Reason: reason, Props: a.c.because(reason, ackDetail(p.err))})
 }
 
 // ackReason is what a publisher is told when a taker could not keep its message.
@@ -134,6 +134,20 @@ func ackReason(err error) packet.ReasonCode {
 		return fault.Reason
 	}
 	return packet.UnspecifiedError
+}
+
+// ackDetail says the same in words; without an error the publish was not permitted.
+func ackDetail(err error) string {
+	var fault *packet.Error
+	switch {
+	case err == nil:
+		return "publishing there is not permitted"
+	case errors.Is(err, mqtt.ErrQuota):
+		return "the queue of a subscriber is full"
+	case errors.As(err, &fault):
+		return fault.Detail
+	}
+	return "the message could not be kept"
 }
 
 // completed notes that PUBCOMP for id is about to be sent.

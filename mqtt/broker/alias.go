@@ -16,9 +16,9 @@ func (c *conn) topicOf(p *packet.Publish) (name []byte, err error) {
 		return p.Topic, nil
 	}
 	alias := p.Props.TopicAlias
-	if alias == 0 || alias > c.srv.cfg.TopicAliasMaximum { // [MQTT-3.3.2-8] [MQTT-3.3.2-9]
+	if alias == 0 || alias > c.grants.aliases { // [MQTT-3.3.2-8] [MQTT-3.3.2-9]
 		return nil, &packet.Error{Reason: packet.TopicAliasInvalid, Rule: "MQTT-3.3.2-9",
-			Detail: fmt.Sprintf("topic alias is %d, allowed are 1 to %d", alias, c.srv.cfg.TopicAliasMaximum)}
+			Detail: fmt.Sprintf("topic alias is %d, allowed are 1 to %d", alias, c.grants.aliases)}
 	}
 	if len(p.Topic) > 0 {
 		if c.aliases.topics == nil {

@@ -36,10 +36,10 @@ func wired(t testing.TB, subscribers int) (*conn, *step) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newConn(srv, "test", nowhere{})
+	c := newConn(srv, "test", srv.grants, nowhere{})
 	c.version, c.connected = packet.V311, true
 	for i := range subscribers {
-		out := newConn(srv, "test", nowhere{})
+		out := newConn(srv, "test", srv.grants, nowhere{})
 		out.version = packet.V311
 		out.out.held = true // no writer: what is measured is the reader's side
 		s, _, err := sessions.Open(mqtt.OpenRequest{ClientID: fmt.Sprint("s", i)}, out)
@@ -112,7 +112,7 @@ func BenchmarkRouterFanOut(b *testing.B) {
 			var cache matchCache
 			b.ReportAllocs()
 			for b.Loop() {
-				e, err := cache.get(r, "p", []byte("a/b"))
+				e, err := cache.get(r, "p", []byte("a/b"), 0)
 				if err != nil {
 					b.Fatal(err)
 				}

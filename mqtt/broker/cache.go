@@ -22,12 +22,12 @@ type cached struct {
 	targets    []target
 }
 
-// get returns the entry of a topic, up to date. name is copied when it must be kept.
-func (c *matchCache) get(r *Router, publisher string, name []byte) (*cached, error) {
+// get returns the entry of a topic of at most so many levels, up to date. name is copied when it must be kept.
+func (c *matchCache) get(r *Router, publisher string, name []byte, levels int) (*cached, error) {
 	e := c.topics[string(name)]
 	if e == nil {
 		checked := string(name)
-		if err := topic.CheckName(checked, topic.MaxLevels); err != nil {
+		if err := topic.CheckName(checked, levels); err != nil {
 			return nil, &packet.Error{Reason: packet.TopicNameInvalid, Rule: "MQTT-4.7.3-1", Detail: err.Error()}
 		}
 		e = c.add(checked)

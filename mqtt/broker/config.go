@@ -10,6 +10,7 @@ import (
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
 )
 
 // Defaults of Config.
@@ -18,6 +19,7 @@ const (
 	DefaultMaxLinkPacket  = 4 << 20
 	DefaultReceiveMaximum = 256
 	DefaultTopicAliases   = 32
+	DefaultTopicLevels    = topic.MaxLevels
 	DefaultMaxConns       = 100_000
 	DefaultMaxOutput      = 1 << 20
 	DefaultConnectTimeout = 10 * time.Second
@@ -41,6 +43,7 @@ type Config struct {
 	MaxLinkPacket     uint32        // the same for a link, whose frames gather messages
 	ReceiveMaximum    uint16        // QoS>=1 publishes a client may have unacknowledged; above: 5.0 closed with 0x93, 3.x not read further
 	TopicAliasMaximum uint16        // topic aliases a client may set; 0 = DefaultTopicAliases
+	TopicLevels       int           // of a topic name or filter; above: 0x90, in SUBACK 0x8F
 	KeepAliveMax      time.Duration // 5.0 clients that ask for more are given this; 0 = no bound
 	SessionExpiryMax  time.Duration // sessions that ask for more are given this; 0 = no bound
 	MaxConns          int           // above: closed on accept and counted
@@ -50,6 +53,7 @@ type Config struct {
 	CloseTimeout      time.Duration // for the last bytes of a connection being closed
 	SysInterval       time.Duration // of $SYS; negative = no $SYS
 	ResponseInfo      string        // given to 5.0 clients that request response information; "" = none
+	ShutdownReference string        // other servers, as Redirect.To, that 5.0 clients are sent to when this one shuts down; "" = none
 
 	Version string // shown in $SYS/broker/version
 	Log     *slog.Logger
@@ -58,21 +62,21 @@ type Config struct {
 
 // ListenerConfig is one place to accept connections.
 type ListenerConfig struct {
-	Addr string      // as transport.ParseAddr reads it: "host:port", "tls://host:port", "ws://…"; also the name the Authority sees
-	TLS  *tls.Config // certificates, for tls and wss
+	Addr   string      // as transport.ParseAddr reads it: "host:port", "tls://host:port", "ws://…"; also the name the Authority sees
+	TLS    *tls.Config // certificates, for tls and wss
+	Proxy  bool        // connections begin with a PROXY protocol header; only for listeners that nobody but the proxy reaches
+	Limits Limits
 }
 
 func (c *Config) check() error {
 	if c.Router == nil || c.Sessions == nil {
 		return errors.New("broker config: Router and Sessions are required")
 	}
-	if m := c.KeepAliveMax; m != 0 && (m < time.Second || m > 65535*time.Second) {
-		return fmt.Errorf("broker config: KeepAliveMax is %v, allowed are 1 s to 65535 s", m)
-	}
 	setDefault(&c.MaxPacket, DefaultMaxPacket)
 	setDefault(&c.MaxLinkPacket, DefaultMaxLinkPacket)
 	setDefault(&c.ReceiveMaximum, DefaultReceiveMaximum)
 	setDefault(&c.TopicAliasMaximum, DefaultTopicAliases)
+	setDefault(&c.TopicLevels, DefaultTopicLevels)
 	setDefault(&c.MaxConns, DefaultMaxConns)
 	setDefault(&c.MaxOutput, DefaultMaxOutput)
 	setDefault(&c.ConnectTimeout, DefaultConnectTimeout)
@@ -84,6 +88,19 @@ func (c *Config) check() error {
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
+	}
+	return c.checkLimits()
+}
+
+func (c *Config) checkLimits() error {
+	own := c.grant(Limits{})
+	if err := own.check(); err != nil {
+		return fmt.Errorf("broker config: %w", err)
+	}
+	for _, l := range c.Listeners {
+		if err := l.Limits.check(); err != nil {
+			return fmt.Errorf("broker config: listener %s: %w", l.Addr, err)
+		}
 	}
 	return nil
 }

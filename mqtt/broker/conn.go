@@ -26,6 +26,7 @@ const (
 type conn struct {
 	srv      *Server
 	listener string
+	grants   *grants // of its listener
 	nc       net.Conn
 
 	in    input // reader only
@@ -50,14 +51,18 @@ type conn struct {
 	link      mqtt.LinkEnd  // nil for clients
 	connected bool          // reader only
 
+	opening *opening // CONNECT that waits for its authentication; reader only
+	proof   proof    // reader only
+
+	given   outAliases
 	aliases inAliases          // reader only
 	matches matchCache         // reader only
 	detach  mqtt.DetachRequest // reader only
 	end     atomic.Pointer[ending]
 }
 
-func newConn(s *Server, listener string, nc net.Conn) *conn {
-	c := &conn{srv: s, listener: listener, nc: nc, maxIn: s.cfg.MaxPacket}
+func newConn(s *Server, listener string, g *grants, nc net.Conn) *conn {
+	c := &conn{srv: s, listener: listener, grants: g, nc: nc, maxIn: g.MaxPacket}
 	c.in.init(nc, &s.steps)
 	c.out.init(nc, s.cfg.MaxOutput, s.metrics, &s.wheel.now, c.drained)
 	c.acks.c = c
@@ -132,20 +137,22 @@ func (c *conn) handleAll(s *step) (want int, err error) {
 		if err := packet.CheckHeader(header, total, c.version); err != nil {
 			return 0, err
 		}
-		if err := c.handle(s, data[0], data[header:total]); err != nil {
+		if err := c.handle(s, data[:total], header); err != nil {
 			return 0, err
 		}
 	}
 	return 0, nil
 }
 
-// handle handles one packet.
-func (c *conn) handle(s *step, first byte, body []byte) error {
-	kind, flags := packet.Type(first>>4), first&15
-	if !c.connected {
-		return c.handleConnect(flags, body)
-	}
-	if c.link != nil {
+// handle handles one packet, whose fixed header has so many bytes.
+func (c *conn) handle(s *step, frame []byte, header int) error {
+	kind, flags, body := packet.Type(frame[0]>>4), frame[0]&15, frame[header:]
+	switch {
+	case c.opening != nil:
+		return c.handleOpening(kind, flags, body)
+	case !c.connected:
+		return c.handleConnect(flags, body, header)
+	case c.link != nil:
 		return c.handleLink(s, kind, flags, body)
 	}
 	switch kind {
@@ -172,7 +179,7 @@ func (c *conn) handle(s *step, first byte, body []byte) error {
 
 // checkFirst refuses, as soon as it shows, what does not begin with CONNECT. [MQTT-3.1.0-1]
 func (c *conn) checkFirst(data []byte) error {
-	if c.connected {
+	if c.connected || c.opening != nil {
 		return nil
 	}
 	if other, ok := stranger(data); ok {

@@ -13,8 +13,10 @@ type ending struct {
 	why    string            // for the counter and the log: one of a fixed set
 	reason packet.ReasonCode // what a 5.0 client is told in DISCONNECT; 0 = nothing
 	detail string
-	normal bool // the client said goodbye
-	linger bool // let the client read the last packet before the connection goes
+	// reference is another server to go to, for DISCONNECT; "" = none.
+	reference string
+	normal    bool // the client said goodbye
+	linger    bool // let the client read the last packet before the connection goes
 }
 
 // errBye is a DISCONNECT from the client.

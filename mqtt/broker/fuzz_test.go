@@ -28,7 +28,7 @@ func FuzzConnection(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := newConn(srv, "fuzz", nowhere{})
+		c := newConn(srv, "fuzz", srv.grants, nowhere{})
 		s := srv.steps.get()
 		want := 0
 		for len(data) > 0 && err == nil {

@@ -21,6 +21,6 @@ func (c *conn) handlePing(flags byte, body []byte) error {
 	if err := p.Decode(flags, body, c.version); err != nil {
 		return err
 	}
-	c.out.send(&packet.Pingresp{}, c.version)
+	c.send(&packet.Pingresp{})
 	return nil
 }

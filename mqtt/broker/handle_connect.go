@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"strings"
@@ -12,36 +13,63 @@ import (
 )
 
 // handleConnect opens the connection, or refuses it with the CONNACK that the client's version has
-// for the reason.
-func (c *conn) handleConnect(flags byte, body []byte) error {
+// for the reason. header is the size of the fixed header.
+func (c *conn) handleConnect(flags byte, body []byte, header int) error {
 	var p packet.Connect
 	err := p.Decode(flags, body, 0)
 	c.version = p.Version.Answer()
+	if err == nil { // only now it is known whether the length must be in the shortest form
+		err = packet.CheckHeader(header, header+len(body), c.version) // [MQTT-1.5.5-1]
+	}
 	if err != nil {
 		return c.refuse(err) // [MQTT-3.1.4-1] [MQTT-3.1.4-2]
 	}
 	answer := &packet.Properties{}
 	c.identify(&p, answer)
 	c.limit(&p)
-	if err := c.admit(&p); err != nil {
+	if to := c.grants.Redirect; to.To != "" && !c.client.Link {
+		return c.sendAway(to)
+	}
+	if p.Props.Has(packet.PropAuthMethod) {
+		return c.beginExchange(flags, bytes.Clone(body), answer)
+	}
+	err = c.srv.cfg.Authority.Authenticate(&c.client)
+	if err != nil {
 		return c.refuse(err)
 	}
-	if versions, asked := userProperty(p.Props, mqtt.LinkProperty); asked {
-		return c.acceptLink(&p, versions, answer)
+	return c.admit(&p, answer)
+}
+
+// admit lets in a client that has proved who it is, if it may connect as it wants to.
+func (c *conn) admit(p *packet.Connect, answer *packet.Properties) error {
+	c.client.Password = nil // aliases the read buffer, and is not needed again
+	if p.Will != nil {
+		if err := c.admitWill(p.Will); err != nil {
+			return c.refuse(err)
+		}
 	}
-	return c.openSession(&p, answer)
+	if versions, asked := userProperty(p.Props, mqtt.LinkProperty); asked {
+		return c.acceptLink(p, versions, answer)
+	}
+	return c.openSession(p, answer)
 }
 
 // refuse answers CONNECT with the reason of err and ends the connection. [MQTT-3.2.2-7]
 func (c *conn) refuse(err error) error {
-	reason := packet.ServerUnavailable
+	reason, detail := packet.ServerUnavailable, ""
 	if fault := (*packet.Error)(nil); errors.As(err, &fault) {
-		reason = fault.Reason
+		reason, detail = fault.Reason, fault.Detail
 	} else {
 		c.srv.log.Warn("connection refused", "client", c.client.ID, "error", err)
 	}
-	c.out.send(&packet.Connack{Reason: reason}, c.version)
+	c.send(&packet.Connack{Reason: reason, Props: c.because(reason, detail)})
 	return &endError{ending{why: reasonLabel(reason), detail: err.Error(), linger: true}}
+}
+
+// sendAway tells the client to go to another server (section 4.11).
+func (c *conn) sendAway(to Redirect) error {
+	c.send(&packet.Connack{Reason: to.reason(), Props: refer(nil, to.To)})
+	return &endError{ending{why: reasonLabel(to.reason()), detail: "sent to " + to.To, linger: true}}
 }
 
 // identify fills in who the client is. A client without id gets one. [MQTT-3.1.3-6] [MQTT-3.2.2-16]
@@ -63,46 +91,39 @@ func (c *conn) limit(p *packet.Connect) {
 	c.problems = !p.Props.Has(packet.PropRequestProblemInfo) || p.Props.RequestProblemInfo != 0
 	if p.Props.Has(packet.PropMaximumPacketSize) {
 		c.maxOut = p.Props.MaximumPacketSize
+		c.out.limit = c.maxOut // nobody else knows this connection yet
 	}
-}
-
-// admit decides whether the client may connect as it wants to.
-func (c *conn) admit(p *packet.Connect) error {
-	if p.Props.Has(packet.PropAuthMethod) { // [MQTT-4.12.0-1]
-		return &packet.Error{Reason: packet.BadAuthenticationMethod, Rule: "MQTT-4.12.0-1", Detail: "no enhanced authentication is offered"}
+	if p.Props.Has(packet.PropTopicAliasMaximum) {
+		c.given.init(p.Props.TopicAliasMaximum)
 	}
-	err := c.srv.cfg.Authority.Authenticate(&c.client)
-	c.client.Password = nil // aliases the read buffer, and is not needed again
-	if err != nil {
-		return err
-	}
-	if p.Will == nil {
-		return nil
-	}
-	return c.admitWill(p.Will)
 }
 
 // admitWill checks that the client might publish its will itself.
 func (c *conn) admitWill(w *packet.Will) error {
-	if err := topic.CheckName(w.Topic, topic.MaxLevels); err != nil {
+	if err := topic.CheckName(w.Topic, c.grants.TopicLevels); err != nil {
 		return &packet.Error{Reason: packet.TopicNameInvalid, Rule: "MQTT-3.1.3-11", Detail: "will topic: " + err.Error()}
 	}
 	if c.mayPublish(w.Topic) != packet.Success {
 		return &packet.Error{Reason: packet.NotAuthorized, Detail: "will topic " + w.Topic + " is not permitted"}
 	}
-	return c.checkRetain(w.Retain)
+	return c.grants.mayPublish(c.version, w.QoS, w.Retain, false)
 }
 
 // openSession attaches the connection to its client's session and greets.
 func (c *conn) openSession(p *packet.Connect, answer *packet.Properties) error {
-	session, present, err := c.srv.cfg.Sessions.Open(c.openRequest(p, answer), c)
+	req := c.openRequest(p, answer)
+	alive := c.keepAlive(p, answer)
+	c.announce(p, answer)
+	if _, ok := appendFit(nil, &packet.Connack{Props: answer}, c.version, c.maxOut); !ok {
+		return c.refuse(&packet.Error{Reason: packet.PacketTooLarge, Detail: "CONNACK is larger than the client takes"})
+	}
+	session, present, err := c.srv.cfg.Sessions.Open(req, c)
 	if err != nil {
 		return c.refuse(err)
 	}
 	c.session = session
 	c.srv.metrics.clientIn()
-	c.setKeepAlive(p, answer)
-	c.announce(p, answer)
+	c.setPatience(alive)
 	c.greet(&packet.Connack{SessionPresent: present, Props: answer})
 	c.session.Resume()
 	return nil
@@ -139,7 +160,7 @@ func (c *conn) sessionExpiry(p *packet.Connect, answer *packet.Properties) time.
 	case p.Props.Has(packet.PropSessionExpiry):
 		wanted = expiryOf(p.Props.SessionExpiry)
 	}
-	granted := c.srv.capExpiry(wanted)
+	granted := c.grants.expiry(wanted)
 	if granted != wanted {
 		answer.SessionExpiry = uint32(granted / time.Second)
 		answer.Mark(packet.PropSessionExpiry)
@@ -155,16 +176,9 @@ func expiryOf(seconds uint32) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
-func (s *Server) capExpiry(d time.Duration) time.Duration {
-	if max := s.cfg.SessionExpiryMax; max > 0 && (d < 0 || d > max) {
-		return max
-	}
-	return d
-}
-
 func (c *conn) will(w *packet.Will) *mqtt.Message {
 	m := &mqtt.Message{
-		Topic: strings.Clone(w.Topic), Payload: append([]byte{}, w.Payload...), QoS: w.QoS, Retain: w.Retain,
+		Topic: strings.Clone(w.Topic), Payload: append([]byte{}, w.Payload...), QoS: w.QoS, Retain: w.Retain && c.grants.retain,
 		Publisher: c.client.ID, From: mqtt.Source{Scope: mqtt.ScopeClient},
 	}
 	if w.Props != nil {
@@ -183,20 +197,12 @@ func willTimes(p *packet.Properties) (delay, expiry time.Duration) {
 	return delay, expiry
 }
 
-// announce tells a 5.0 client this server's bounds, where they differ from what the standard supposes.
+// announce tells a 5.0 client this server's bounds, and what it asked about.
 func (c *conn) announce(p *packet.Connect, answer *packet.Properties) {
 	cfg := &c.srv.cfg
-	if cfg.ReceiveMaximum != 65535 {
-		answer.ReceiveMaximum = cfg.ReceiveMaximum
-		answer.Mark(packet.PropReceiveMaximum)
-	}
+	c.grants.announce(answer)
 	answer.MaximumPacketSize = c.maxIn
 	answer.Mark(packet.PropMaximumPacketSize)
-	answer.TopicAliasMaximum = cfg.TopicAliasMaximum
-	answer.Mark(packet.PropTopicAliasMaximum)
-	if cfg.Retained == nil {
-		answer.Mark(packet.PropRetainAvailable)
-	}
 	if cfg.ResponseInfo != "" && p.Props.Has(packet.PropRequestResponseInfo) && p.Props.RequestResponseInfo == 1 {
 		answer.ResponseInfo = cfg.ResponseInfo // [MQTT-3.1.2-28]
 		answer.Mark(packet.PropResponseInfo)

@@ -13,7 +13,7 @@ func (c *conn) handleDisconnect(flags byte, body []byte) error {
 		if c.expiry == 0 && wanted != 0 { // [MQTT-3.14.2-2]
 			return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.14.2-2", Detail: "session expiry set where it was 0"}
 		}
-		granted := c.srv.capExpiry(wanted)
+		granted := c.grants.expiry(wanted)
 		c.detach.Expiry = &granted
 	}
 	c.detach.DropWill = p.Reason == packet.Success
@@ -22,12 +22,18 @@ func (c *conn) handleDisconnect(flags byte, body []byte) error {
 
 // disconnect is the DISCONNECT that tells a 5.0 client why the server ends the connection.
 func (c *conn) disconnect(end ending) *packet.Disconnect {
-	p := &packet.Disconnect{Reason: end.reason}
-	if c.problems && end.detail != "" { // [MQTT-3.1.2-29] allows it in DISCONNECT in any case
-		p.Props = (&packet.Properties{ReasonString: end.detail}).Mark(packet.PropReasonString)
-		if c.maxOut != 0 && uint32(len(p.Append(nil, packet.V5))) > c.maxOut { // [MQTT-3.14.2-3]
-			p.Props = nil
-		}
+	p := &packet.Disconnect{Reason: end.reason, Props: c.because(end.reason, end.detail)}
+	if end.reference != "" {
+		p.Props = refer(p.Props, end.reference)
 	}
 	return p
+}
+
+// refer adds a server reference to props, which may be nil.
+func refer(props *packet.Properties, to string) *packet.Properties {
+	if props == nil {
+		props = &packet.Properties{}
+	}
+	props.ServerReference = to
+	return props.Mark(packet.PropServerReference)
 }

@@ -21,14 +21,14 @@ func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 	if p.Props.Has(packet.PropSubscriptionID) { // [MQTT-3.3.4-6]
 		return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.3.4-6", Detail: "subscription identifier from a client"}
 	}
-	if err := c.checkRetain(p.Retain); err != nil {
+	if err := c.grants.mayPublish(c.version, p.QoS, p.Retain, true); err != nil {
 		return err
 	}
 	name, err := c.topicOf(p)
 	if err != nil {
 		return err
 	}
-	to, err := c.matches.get(c.srv.router, c.client.ID, name)
+	to, err := c.matches.get(c.srv.router, c.client.ID, name, c.grants.TopicLevels)
 	if err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func (c *conn) closeReceipt(s *step, r *mqtt.Receipt, ack *pending) {
 // expect adds p's acknowledgement to those due, within the Receive Maximum: 5.0 clients that exceed
 // it are disconnected [MQTT-3.3.4-7], others are not read further until there is room.
 func (c *conn) expect(s *step, p *packet.Publish) (*pending, error) {
-	max := int(c.srv.cfg.ReceiveMaximum)
+	max := int(c.grants.ReceiveMaximum)
 	if c.version < packet.V5 && int(c.acks.due.Load()) >= max {
 		c.pause(s)
 		if !c.acks.waitRoom(max) {
@@ -104,7 +104,7 @@ func (c *conn) mayPublish(topicName string) packet.ReasonCode {
 // message makes the message of p, which aliases the read buffer.
 func (c *conn) message(p *packet.Publish, topicName string) *mqtt.Message {
 	m := &mqtt.Message{
-		Topic: topicName, Payload: bytes.Clone(p.Payload), QoS: p.QoS, Retain: p.Retain,
+		Topic: topicName, Payload: bytes.Clone(p.Payload), QoS: p.QoS, Retain: p.Retain && c.grants.retain,
 		Publisher: c.client.ID, From: mqtt.Source{Scope: mqtt.ScopeClient},
 	}
 	if p.Props != nil {
@@ -137,12 +137,4 @@ func expiresAt(p *packet.Properties, now time.Time) time.Time {
 		return time.Time{}
 	}
 	return now.Add(time.Duration(p.MessageExpiry) * time.Second)
-}
-
-// checkRetain refuses RETAIN where nothing is retained. [MQTT-3.2.2-14]
-func (c *conn) checkRetain(retain bool) error {
-	if retain && c.srv.cfg.Retained == nil && c.version == packet.V5 {
-		return &packet.Error{Reason: packet.RetainNotSupported, Rule: "MQTT-3.2.2-14", Detail: "RETAIN, but retained messages are off"}
-	}
-	return nil
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"strings"
 
 	"mangrove/mqtt"
@@ -15,17 +16,21 @@ func (c *conn) handleSubscribe(s *step, flags byte, body []byte) error {
 	}
 	c.pause(s)                                                                                         // keeping a subscription may wait for the disk
 	answer := &packet.Suback{PacketID: p.PacketID, Reasons: make([]packet.ReasonCode, len(p.Filters))} // [MQTT-3.8.4-5] [MQTT-3.8.4-6]
-	subs, at := c.permitted(&p, answer.Reasons)
+	subs, at, err := c.permitted(&p, answer)
+	if err != nil {
+		return err
+	}
 	existed, err := c.subscribe(subs)
 	if err != nil {
 		c.srv.log.Warn("subscriptions were not kept", "client", c.client.ID, "error", err)
 		for _, i := range at {
 			answer.Reasons[i] = ackReason(err)
+			answer.Props = c.because(answer.Reasons[i], "the subscription could not be kept")
 		}
-		c.out.send(answer, c.version)
+		c.send(answer)
 		return nil
 	}
-	c.out.send(answer, c.version) // [MQTT-3.8.4-1] [MQTT-3.8.4-2]
+	c.send(answer) // [MQTT-3.8.4-1] [MQTT-3.8.4-2]
 	for i, sub := range subs {
 		c.sendRetained(sub, existed[i])
 	}
@@ -40,36 +45,45 @@ func (c *conn) subscribe(subs []mqtt.Subscription) (existed []bool, err error) {
 }
 
 // permitted returns the subscriptions of p that are valid and allowed, with their places in p, and
-// fills in the reason of each entry.
-func (c *conn) permitted(p *packet.Subscribe, reasons []packet.ReasonCode) (subs []mqtt.Subscription, at []int) {
+// fills in the reason of each entry. An error is for 5.0 clients that use what they were told is off.
+func (c *conn) permitted(p *packet.Subscribe, answer *packet.Suback) (subs []mqtt.Subscription, at []int, err error) {
 	var id uint32
 	if p.Props.Has(packet.PropSubscriptionID) {
 		id = p.Props.SubscriptionIDs[0]
 	}
 	for i, f := range p.Filters {
-		if reasons[i] = c.maySubscribe(f.Filter); reasons[i] != packet.Success {
+		reason, detail := c.grants.maySubscribe(f.Filter, id != 0)
+		if reason != packet.Success && c.version == packet.V5 { // sections 3.2.2.3.11 to 3.2.2.3.13
+			return nil, nil, &packet.Error{Reason: reason, Detail: detail}
+		}
+		if reason == packet.Success {
+			reason, detail = c.maySubscribe(f.Filter)
+		}
+		if answer.Reasons[i] = reason; reason != packet.Success {
+			answer.Props = c.because(reason, fmt.Sprintf("filter %d: %s", i+1, detail))
 			continue
 		}
-		reasons[i] = packet.ReasonCode(f.QoS) // [MQTT-3.8.4-7]
+		qos := min(f.QoS, c.grants.qos)            // [MQTT-3.2.2-10]
+		answer.Reasons[i] = packet.ReasonCode(qos) // [MQTT-3.8.4-7]
 		at = append(at, i)
 		subs = append(subs, mqtt.Subscription{
-			Filter: f.Filter, QoS: f.QoS, NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
+			Filter: f.Filter, QoS: qos, NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
 			RetainHandling: f.RetainHandling, ID: id,
 		})
 	}
-	return subs, at
+	return subs, at, nil
 }
 
 // maySubscribe answers Success or why not.
-func (c *conn) maySubscribe(filter string) packet.ReasonCode {
-	if topic.CheckFilter(filter, topic.MaxLevels) != nil { // [MQTT-4.7.1-1] [MQTT-4.8.2-1]
-		return packet.TopicFilterInvalid
+func (c *conn) maySubscribe(filter string) (reason packet.ReasonCode, detail string) {
+	if err := topic.CheckFilter(filter, c.grants.TopicLevels); err != nil { // [MQTT-4.7.1-1] [MQTT-4.8.2-1]
+		return packet.TopicFilterInvalid, err.Error()
 	}
 	_, plain := topic.Split(filter)
 	if strings.HasPrefix(plain, mqtt.LinkPrefix) || !c.srv.cfg.Authority.MaySubscribe(&c.client, plain) {
-		return packet.NotAuthorized
+		return packet.NotAuthorized, "subscribing there is not permitted"
 	}
-	return packet.Success
+	return packet.Success, ""
 }
 
 // sendRetained sends what is retained under a new subscription. [MQTT-3.3.1-9] [MQTT-3.3.1-10]
@@ -81,7 +95,7 @@ func (c *conn) sendRetained(sub mqtt.Subscription, existed bool) {
 	}
 	send := newRetainedSender(c, sub)
 	c.srv.sys.match(filter, send.add)
-	if c.srv.cfg.Retained != nil {
+	if c.grants.retain {
 		c.srv.cfg.Retained.Match(filter, c.srv.now(), send.add)
 	}
 	send.commit()

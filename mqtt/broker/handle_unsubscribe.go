@@ -13,6 +13,9 @@ func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
 	if err != nil && c.version < packet.V5 {
 		return &endError{ending{why: "not-kept", detail: err.Error()}} // UNSUBACK could only say yes
 	}
+	if err != nil {
+		answer.Props = c.because(packet.UnspecifiedError, "the change could not be kept")
+	}
 	for i := range p.Filters { // [MQTT-3.11.3-1] [MQTT-3.11.3-2]
 		switch {
 		case err != nil:
@@ -21,6 +24,6 @@ func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
 			answer.Reasons[i] = packet.NoSubscriptionExisted
 		}
 	}
-	c.out.send(answer, c.version) // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+	c.send(answer) // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
 	return nil
 }

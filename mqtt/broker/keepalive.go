@@ -6,15 +6,20 @@ import (
 	"mangrove/mqtt/packet"
 )
 
-// setKeepAlive says after which silence the client is gone: 1.5 × keep alive [MQTT-3.1.2-22]. A 5.0 client
-// that asks for more than the server's bound is given the bound [MQTT-3.2.2-21].
-func (c *conn) setKeepAlive(p *packet.Connect, answer *packet.Properties) {
-	alive := time.Duration(p.KeepAlive) * time.Second
-	if max := c.srv.cfg.KeepAliveMax; c.version == packet.V5 && max > 0 && (alive == 0 || alive > max) {
+// keepAlive is the keep-alive of the connection. A 5.0 client that asks for more than the bound is given
+// the bound [MQTT-3.2.2-21].
+func (c *conn) keepAlive(p *packet.Connect, answer *packet.Properties) (alive time.Duration) {
+	alive = time.Duration(p.KeepAlive) * time.Second
+	if max := c.grants.KeepAliveMax; c.version == packet.V5 && max > 0 && (alive == 0 || alive > max) {
 		alive = max.Truncate(time.Second)
 		answer.ServerKeepAlive = uint16(alive / time.Second)
 		answer.Mark(packet.PropServerKeepAlive)
 	}
+	return alive
+}
+
+// setPatience says after which silence the client is gone: 1.5 × keep alive [MQTT-3.1.2-22].
+func (c *conn) setPatience(alive time.Duration) {
 	if alive == 0 {
 		c.patience.Store(0)
 		return

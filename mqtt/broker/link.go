@@ -23,7 +23,7 @@ func (c *conn) acceptLink(p *packet.Connect, versions string, answer *packet.Pro
 	}
 	c.link = end
 	c.srv.metrics.links.Add(1)
-	c.setKeepAlive(p, answer)
+	c.setPatience(c.keepAlive(p, answer))
 	c.announce(p, answer)
 	answer.User = []packet.UserProperty{{Name: mqtt.LinkProperty, Value: versions}}
 	answer.Mark(packet.PropUser)
@@ -88,7 +88,7 @@ func (k carrier) Frame(kind string, body []byte) error {
 	if !c.out.waitRoom() {
 		return fmt.Errorf("send link frame %s: %w", kind, errClosing)
 	}
-	c.out.send(p, packet.V5)
+	c.send(p)
 	return nil
 }
 

@@ -28,6 +28,7 @@ type outBuffer struct{ b []byte }
 type out struct {
 	nc      net.Conn
 	max     int
+	limit   uint32 // bytes of a packet that the client takes, 0 = no bound; set before the first packet
 	metrics *serverMetrics
 	resume  func() // called without locks when output that was full has drained
 	clock   *atomic.Uint32
@@ -88,24 +89,27 @@ func (o *out) kickLocked() {
 }
 
 // send appends a packet that may always go: acknowledgements are bounded by what was read, and
-// reading stops above the bound. It does nothing once the connection is closing.
-func (o *out) send(p packet.Packet, v packet.Version) {
+// reading stops above the bound. It does nothing once the connection is closing. false = p is larger than
+// the client takes, even without what only explains.
+func (o *out) send(p packet.Packet, v packet.Version) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.sendLocked(p, v)
+	return o.sendLocked(p, v)
 }
 
-func (o *out) sendLocked(p packet.Packet, v packet.Version) {
+func (o *out) sendLocked(p packet.Packet, v packet.Version) (ok bool) {
 	if o.closing {
-		return
+		return true
 	}
 	if o.putOff {
-		o.early = p.Append(o.early, v)
-		return
+		o.early, ok = appendFit(o.early, p, v, o.limit)
+		return ok
 	}
 	s := o.spaceLocked()
-	s.b = p.Append(s.b, v)
-	o.appendedLocked()
+	if s.b, ok = appendFit(s.b, p, v, o.limit); ok {
+		o.appendedLocked()
+	}
+	return ok
 }
 
 // delay(true) makes packets wait for greet; delay(false) forgets them.
@@ -190,7 +194,7 @@ func (o *out) shut(last packet.Packet, v packet.Version, patience time.Duration,
 	}
 	if last != nil {
 		s := o.spaceLocked()
-		s.b = last.Append(s.b, v)
+		s.b, _ = appendFit(s.b, last, v, o.limit) // too large for the client: it ends without a word
 	}
 	o.closing, o.linger, o.held = true, linger, false
 	o.nc.SetWriteDeadline(time.Now().Add(patience)) // an error means that it is closed already

@@ -202,15 +202,27 @@ func (p *peer) next() packet.Packet {
 	return got
 }
 
-// Want checks the next packet.
+// Want checks the next packet. A reason string is compared only when want has one.
 func (p *peer) Want(why string, want packet.Packet) {
 	p.t.Helper()
 	got := p.next()
 	if got == nil {
 		p.t.Fatalf("%s: got nothing, want %v %+v", why, want.Type(), want)
 	}
+	unexplained(got, want)
 	if !bytes.Equal(got.Append(nil, p.v), want.Append(nil, p.v)) {
 		p.t.Fatalf("%s: got %v %s, want %v %s", why, got.Type(), show(got), want.Type(), show(want))
+	}
+}
+
+// unexplained takes the reason string out of got unless want has one.
+func unexplained(got, want packet.Packet) {
+	g, w := propsOf(got), propsOf(want)
+	if g == nil || *g == nil || (w != nil && (*w).Has(packet.PropReasonString)) {
+		return
+	}
+	if (*g).Set &^= 1 << packet.PropReasonString; (*g).Set == 0 {
+		*g = nil
 	}
 }
 

@@ -137,7 +137,7 @@ func TestRouterAgainstModel(t *testing.T) {
 			"publish": func(t *rapid.T) {
 				name := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b"}), 1, 3).Draw(t, "name"), "/")
 				m := &mqtt.Message{Topic: name, QoS: byte(rapid.IntRange(0, 2).Draw(t, "qos")), Publisher: "c0"}
-				e, err := cache.get(r, "c0", []byte(name))
+				e, err := cache.get(r, "c0", []byte(name), 0)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -194,7 +194,7 @@ func TestCacheIsBoundedAndFollowsTheTree(t *testing.T) {
 	r := testRouter()
 	c := &matchCache{}
 	for i := range 10 * maxCached {
-		if _, err := c.get(r, "", fmt.Appendf(nil, "t/%d", i)); err != nil {
+		if _, err := c.get(r, "", fmt.Appendf(nil, "t/%d", i), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -202,7 +202,7 @@ func TestCacheIsBoundedAndFollowsTheTree(t *testing.T) {
 		t.Errorf("got %d topics, want at most %d", len(c.topics), maxCached)
 	}
 	count := func() int {
-		e, err := c.get(r, "", []byte("t/1"))
+		e, err := c.get(r, "", []byte("t/1"), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -217,7 +217,7 @@ func TestCacheIsBoundedAndFollowsTheTree(t *testing.T) {
 	if fmt.Sprint(got) != "[0 1 0]" {
 		t.Errorf("got %v targets, want [0 1 0]", got)
 	}
-	if _, err := c.get(r, "", []byte("a/#")); err == nil {
+	if _, err := c.get(r, "", []byte("a/#"), 0); err == nil {
 		t.Errorf("got no error for a name with a wildcard")
 	}
 }

@@ -10,19 +10,27 @@ import (
 
 // Publish implements mqtt.Outlet.
 func (c *conn) Publish(m *mqtt.Message, d mqtt.Delivery, packetID uint16, dup bool) mqtt.SendResult {
+	if c.given.useful(m.Topic) {
+		return c.publishAliased(m, d, packetID, dup)
+	}
+	return c.publish(m, m.Topic, 0, d, packetID, dup)
+}
+
+// publish writes a PUBLISH with this topic name, and with an alias unless that is 0.
+func (c *conn) publish(m *mqtt.Message, name string, alias uint16, d mqtt.Delivery, packetID uint16, dup bool) mqtt.SendResult {
 	var scratch [128]byte
 	props := scratch[:0]
 	if c.version == packet.V5 {
-		props = c.appendProps(props, m, d)
+		props = c.appendProps(props, m, d, alias)
 	}
-	remaining := 2 + len(m.Topic) + len(props) + len(m.Payload)
+	remaining := 2 + len(name) + len(props) + len(m.Payload)
 	if d.QoS > 0 {
 		remaining += 2
 	}
 	if c.maxOut != 0 && remaining+headerSize(remaining) > int(c.maxOut) { // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
 		return mqtt.TooLarge
 	}
-	result := c.out.publish(m, d.QoS, firstByte(d, dup), remaining, packetID, props)
+	result := c.out.publish(name, m.Payload, d.QoS, firstByte(d, dup), remaining, packetID, props)
 	if result == mqtt.Sent {
 		c.srv.metrics.sent[d.QoS].Inc()
 	}
@@ -32,7 +40,7 @@ func (c *conn) Publish(m *mqtt.Message, d mqtt.Delivery, packetID uint16, dup bo
 // publish appends a PUBLISH packet.
 //
 //	first byte │ remaining length │ topic │ [packet id] │ [properties] │ payload
-func (o *out) publish(m *mqtt.Message, qos, first byte, remaining int, packetID uint16, props []byte) mqtt.SendResult {
+func (o *out) publish(topicName string, payload []byte, qos, first byte, remaining int, packetID uint16, props []byte) mqtt.SendResult {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closing || o.pendingLocked() >= o.max {
@@ -42,13 +50,13 @@ func (o *out) publish(m *mqtt.Message, qos, first byte, remaining int, packetID 
 	s := o.spaceLocked()
 	b := append(s.b, first)
 	b = binary.AppendUvarint(b, uint64(remaining)) // the same encoding as a Variable Byte Integer
-	b = binary.BigEndian.AppendUint16(b, uint16(len(m.Topic)))
-	b = append(b, m.Topic...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(topicName)))
+	b = append(b, topicName...)
 	if qos > 0 {
 		b = binary.BigEndian.AppendUint16(b, packetID)
 	}
 	b = append(b, props...)
-	s.b = append(b, m.Payload...)
+	s.b = append(b, payload...)
 	o.appendedLocked()
 	return mqtt.Sent
 }
@@ -78,8 +86,8 @@ func headerSize(remaining int) int {
 }
 
 // appendProps adds the properties of m on its way to this client.
-func (c *conn) appendProps(dst []byte, m *mqtt.Message, d mqtt.Delivery) []byte {
-	if m.Props == nil && m.Expires.IsZero() && len(d.IDs) == 0 {
+func (c *conn) appendProps(dst []byte, m *mqtt.Message, d mqtt.Delivery, alias uint16) []byte {
+	if m.Props == nil && m.Expires.IsZero() && len(d.IDs) == 0 && alias == 0 {
 		return append(dst, 0)
 	}
 	var p packet.Properties
@@ -96,6 +104,10 @@ func (c *conn) appendProps(dst []byte, m *mqtt.Message, d mqtt.Delivery) []byte 
 		p.SubscriptionIDs = d.IDs
 		p.Mark(packet.PropSubscriptionID)
 	}
+	if alias != 0 {
+		p.TopicAlias = alias
+		p.Mark(packet.PropTopicAlias)
+	}
 	return p.Append(dst)
 }
 
@@ -104,7 +116,17 @@ func (c *conn) Ack(kind packet.Type, packetID uint16, reason packet.ReasonCode) 
 	if kind == packet.PUBCOMP {
 		c.acks.completed(packetID)
 	}
-	c.out.send(&packet.Ack{Kind: kind, PacketID: packetID, Reason: reason}, c.version)
+	c.send(&packet.Ack{Kind: kind, PacketID: packetID, Reason: reason, Props: c.because(reason, "this packet identifier is not in use")})
+}
+
+// shutDown ends the connection because the server goes, and tells 5.0 clients of the other servers there
+// are (section 4.11). Links find their way by themselves.
+func (c *conn) shutDown() {
+	end := ending{why: reasonLabel(packet.ServerShuttingDown), reason: packet.ServerShuttingDown}
+	if to := c.srv.cfg.ShutdownReference; to != "" && c.greeted.Load() && c.link == nil {
+		end.reason, end.reference = packet.UseAnotherServer, to
+	}
+	c.shut(end)
 }
 
 // Close implements mqtt.Outlet and mqtt.Carrier.

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"mangrove/internal/store"
-	"mangrove/mqtt/packet"
 	"mangrove/mqtt/transport"
 )
 
@@ -29,6 +28,7 @@ type Server struct {
 	now     func() time.Time
 	began   time.Time
 	stop    chan struct{} // closed by Close
+	grants  *grants       // where no listener has its own
 
 	// Accept loops, connections' readers, the wheel and the $SYS publisher; Close waits for all.
 	running sync.WaitGroup
@@ -42,7 +42,8 @@ type Server struct {
 // listener is one place to accept connections.
 type listener struct {
 	transport.Listener
-	name string
+	name   string
+	grants *grants
 }
 
 // New checks cfg and returns a Server that does not accept yet.
@@ -54,6 +55,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, router: cfg.Router, log: cfg.Log, metrics: newServerMetrics(cfg.Metrics), wheel: newWheel(),
 		now: time.Now, began: time.Now(), stop: make(chan struct{}), conns: map[*conn]struct{}{},
 	}
+	s.grants = s.cfg.grant(Limits{})
 	s.sys = newSys(s)
 	s.steps.newBatch = s.newBatch
 	return s, nil
@@ -89,7 +91,7 @@ func (s *Server) listen(cfg ListenerConfig) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{Listener: l, name: cfg.Addr}, nil
+	return &listener{Listener: l, name: cfg.Addr, grants: s.cfg.grant(cfg.Limits)}, nil
 }
 
 // rejection names why a connection did not become one, for the metric of closed connections.
@@ -110,15 +112,17 @@ func (s *Server) accept(l *listener) {
 		if err != nil {
 			return // net.ErrClosed is the only error
 		}
-		s.Serve(nc, l.name)
+		s.serve(nc, l.name, l.grants)
 	}
 }
 
 // Serve takes over a connection that was accepted elsewhere; name is the listener's, for the
 // Authority. It returns at once. A closed or full Server closes nc.
-func (s *Server) Serve(nc net.Conn, name string) {
+func (s *Server) Serve(nc net.Conn, name string) { s.serve(nc, name, s.grants) }
+
+func (s *Server) serve(nc net.Conn, name string, g *grants) {
 	s.metrics.opened.Inc()
-	c := newConn(s, name, nc)
+	c := newConn(s, name, g, nc)
 	if why := s.enter(c); why != "" {
 		nc.Close() // an error means that it is closed already
 		s.metrics.closed(why)
@@ -207,7 +211,7 @@ func (s *Server) Close(ctx context.Context) error {
 		close(s.stop)
 	}
 	err := s.closeListeners()
-	s.each(func(c *conn) { c.Close(packet.ServerShuttingDown) })
+	s.each((*conn).shutDown)
 	done := make(chan struct{})
 	go func() { // ends when everything has ended, which cutting the connections below ensures
 		s.running.Wait()
