@@ -38,7 +38,11 @@ func picture(cores, edges []string, devicesAt []int) string {
 	for _, n := range devicesAt {
 		fleet = append(fleet, fmt.Sprintf("%d devices", n))
 	}
-	row("each site is verified at the next edge", place(width, down, fleet, " "))
+	verified := "each site is verified at the next edge"
+	if len(edges) == 1 {
+		verified = "a verifier listens beside them"
+	}
+	row(verified, place(width, down, fleet, " "))
 	return b.String()
 }
 
