@@ -74,6 +74,7 @@ func newBenchCommand() *cobra.Command {
 	for _, s := range bench.Scenarios() {
 		cmd.AddCommand(newScenarioCommand(s))
 	}
+	cmd.AddCommand(newMatrixCommand())
 	return cmd
 }
 

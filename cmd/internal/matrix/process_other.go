@@ -1,0 +1,13 @@
+//go:build !linux
+
+package matrix
+
+import (
+	"errors"
+	"os/exec"
+)
+
+var errLinux = errors.New("the benchmark matrix runs on Linux only")
+
+func startOn(int, *exec.Cmd) error { return errLinux }
+func cores() ([]int, error)        { return nil, errLinux }
