@@ -185,12 +185,16 @@ func TestReconnectAmidMessages(t *testing.T) {
 	done := make(chan struct{})
 	go func() { // ends with stop; waited for below
 		defer close(done)
+		seen := 0
 		for {
 			select {
 			case <-stop:
 				return
-			case <-time.After(3 * time.Millisecond):
-				x.cut()
+			case <-time.After(time.Millisecond):
+				if n := len(sub.payloads()); n > seen {
+					seen = n
+					x.cut()
+				}
 			}
 		}
 	}()

@@ -59,13 +59,16 @@ func (b *Bridge) control(from *Neighbour, body []byte, batch *store.Batch) {
 	}
 }
 
-// announceEdge tells all peers that an edge is attached here. The Router knows its interest by now, so each peer
-// learns that first: run sends interest before messages.
-func (b *Bridge) announceEdge(n *Neighbour) {
-	batch := new(store.Batch)
-	for _, peer := range b.withScope(mqtt.ScopePeer) {
-		b.tellEdge(peer, n, batch)
+// announceEdge tells all peers that an edge is attached here, unless they know: it was here before, and nowhere else
+// since. The Router knows its interest by now, so each peer learns that first: run sends interest before messages.
+func (b *Bridge) announceEdge(n *Neighbour, h hello) {
+	rec, batch := n.snapshot(), new(store.Batch)
+	if h.last != (attachment{store: b.cfg.Store.ID(), attach: rec.settled}) || rec.settled == 0 {
+		for _, peer := range b.withScope(mqtt.ScopePeer) {
+			b.tellEdge(peer, n, batch)
+		}
 	}
+	n.update(batch, func(r *record) { r.settled = h.attach })
 	b.cfg.Store.Commit(batch)
 }
 

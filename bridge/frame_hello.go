@@ -13,13 +13,17 @@ type hello struct {
 	name   string
 	store  uint64
 	role   Role
-	attach uint64 // of an edge: rises with each attachment to a core
-	held   digest // the interest of the receiver that the sender holds, so that it need not be told again
+	attach uint64     // of an edge: rises with each attempt to attach to a core
+	last   attachment // of an edge: where it was attached before
+	held   digest     // the interest of the receiver that the sender holds, so that it need not be told again
 
 	window      int // messages of the durable lane that the sender takes before it acknowledges
 	windowBytes int
 	maxBytes    int // of the messages in one frame
 }
+
+// attachment is one stay of an edge at a core.
+type attachment struct{ store, attach uint64 }
 
 const (
 	tagName        = 1
@@ -31,6 +35,8 @@ const (
 	tagWindow      = 7
 	tagWindowBytes = 8
 	tagMaxBytes    = 9
+	tagLastStore   = 10
+	tagLastAttach  = 11
 )
 
 func (h *hello) append(dst []byte) []byte {
@@ -46,6 +52,8 @@ func (h *hello) append(dst []byte) []byte {
 		{tagWindow, uint64(h.window)},
 		{tagWindowBytes, uint64(h.windowBytes)},
 		{tagMaxBytes, uint64(h.maxBytes)},
+		{tagLastStore, h.last.store},
+		{tagLastAttach, h.last.attach},
 	} {
 		dst = binary.AppendUvarint(dst, f.tag)
 		value := binary.AppendUvarint(nil, f.value)
@@ -94,6 +102,10 @@ func (h *hello) field(tag uint64, r *reader) {
 		h.windowBytes = r.count(maxSize)
 	case tagMaxBytes:
 		h.maxBytes = r.count(maxSize)
+	case tagLastStore:
+		h.last.store = r.uvarint()
+	case tagLastAttach:
+		h.last.attach = r.uvarint()
 	}
 }
 

@@ -41,7 +41,7 @@ func frameCases(t testing.TB) []frameCase {
 	asGoaway := func(b []byte) (any, error) { v, err := decodeGoaway(b); return v, err }
 	asEdgeAt := func(b []byte) (any, error) { v, err := decodeEdgeAt(b); return v, err }
 
-	hi := hello{name: "core-1", store: 7, role: RoleCore, attach: 300, held: digest{2, 1 << 63}, window: 1024, windowBytes: 1 << 22, maxBytes: 1 << 20}
+	hi := hello{name: "core-1", store: 7, role: RoleCore, attach: 300, last: attachment{5, 299}, held: digest{2, 1 << 63}, window: 1024, windowBytes: 1 << 22, maxBytes: 1 << 20}
 	cores := []Core{{Name: "x", Addr: "127.0.0.1:1", Weight: 2}, {Name: "y", Addr: "tls://h:2", Suspect: true}}
 	interest := interestFrame{first: true, entries: []want{{filter: "a/#", qos: 2}, {filter: "b", gone: true}}}
 	data := dataFrame{lane: 1, edge: "b", items: []item{{position: 300, body: []byte("one")}, {position: 302, kind: itemControl, body: []byte{}}}}
@@ -148,7 +148,7 @@ func TestFrameBounds(t *testing.T) {
 }
 
 func TestRecordRoundTrip(t *testing.T) {
-	rec := record{num: 1, store: 1 << 60, scope: 2, attach: 3, lastSeen: time.Unix(1000, 0), moved: time.Unix(2000, 0), movedTo: "y",
+	rec := record{num: 1, store: 1 << 60, scope: 2, attach: 3, settled: 2, lastSeen: time.Unix(1000, 0), moved: time.Unix(2000, 0), movedTo: "y",
 		cores: []Core{{Name: "x", Addr: "h:1"}}}
 	b := rec.append(nil)
 	if got, err := decodeRecord("b", b); err != nil || !reflect.DeepEqual(got, rec) {

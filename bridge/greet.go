@@ -70,8 +70,11 @@ func (l *link) acquaint(n *Neighbour, h hello) {
 	}
 	n.update(batch, func(r *record) {
 		r.store, r.lastSeen = h.store, b.cfg.Now()
-		if n.scope == mqtt.ScopeEdge {
+		switch n.scope {
+		case mqtt.ScopeEdge:
 			r.attach = h.attach
+		case mqtt.ScopeUplink:
+			r.settled = r.attach
 		}
 	})
 	b.cfg.Store.Commit(batch)

@@ -21,6 +21,7 @@ type inbound struct {
 	last    uint64 // position to acknowledge
 	era     uint64 // of the seen marks, when the frame came
 	marks   []mqtt.Origin
+	touched touched
 	waiting int
 	err     error
 }
@@ -63,7 +64,6 @@ func (l *link) expectFrame(in *inbound, items int) error {
 
 // takeDurable takes the items in until one is refused.
 func (l *link) takeDurable(f dataFrame, in *inbound, batch *store.Batch) (refused error) {
-	var t touched
 	for _, it := range f.items {
 		switch {
 		case it.kind == itemControl:
@@ -73,24 +73,24 @@ func (l *link) takeDurable(f dataFrame, in *inbound, batch *store.Batch) (refuse
 			l.b.takeFor(f.edge, it, batch)
 			l.received()
 		default:
-			refused = l.takeOne(it, in, &t, batch)
+			refused = l.takeOne(it, in, batch)
 		}
 		if refused != nil {
 			break
 		}
 		in.last = it.position
 	}
-	l.b.seen.write(t, batch)
+	l.b.seen.write(in.touched, batch)
 	return refused
 }
 
 // takeOne publishes one message here, unless it was already.
-func (l *link) takeOne(it item, in *inbound, t *touched, batch *store.Batch) (refused error) {
+func (l *link) takeOne(it item, in *inbound, batch *store.Batch) (refused error) {
 	m := l.decode(it)
 	if m == nil {
 		return nil
 	}
-	if !l.b.seen.mark(m.Origin, t, batch) || l.b.holds(m) {
+	if !l.b.seen.mark(m.Origin, &in.touched, batch) || l.b.holds(m) {
 		l.n.repeats.Add(1)
 		l.b.metrics.repeats.Inc()
 		return nil
@@ -98,7 +98,7 @@ func (l *link) takeOne(it item, in *inbound, t *touched, batch *store.Batch) (re
 	r := in.receipt(batch)
 	l.b.cfg.Router.Publish(m, r.Receipt)
 	if refused = r.Err(); refused != nil {
-		l.b.seen.unmark(m.Origin)
+		l.b.seen.unmark(m.Origin, &in.touched)
 		r.refused = true
 	} else {
 		in.marks = append(in.marks, m.Origin)
@@ -202,7 +202,10 @@ func (r *inReceipt) done(err error) {
 }
 
 // Committed implements store.Waiter.
-func (in *inbound) Committed(_ uint64, err error) { in.release(err) }
+func (in *inbound) Committed(_ uint64, err error) {
+	in.l.b.seen.settle(in.touched, err)
+	in.release(err)
+}
 
 // release ends one wait; with the last one the frame is kept, or is not.
 func (in *inbound) release(err error) {

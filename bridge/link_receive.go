@@ -120,7 +120,7 @@ func (l *link) handleInterest(body []byte) error {
 	if complete && !l.settled {
 		l.settled = true
 		if l.n.scope == mqtt.ScopeEdge {
-			l.b.announceEdge(l.n)
+			l.b.announceEdge(l.n, l.theirs)
 		}
 	}
 	return nil

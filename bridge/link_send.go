@@ -88,8 +88,11 @@ func (l *link) frame(kind string, body []byte) error {
 func (l *link) sendHello(held digest) error {
 	h := hello{
 		name: l.b.cfg.Node, store: l.b.cfg.Store.ID(), role: l.b.cfg.Role, held: held,
-		window: l.b.cfg.Window, windowBytes: l.b.cfg.WindowBytes, attach: l.b.attachNumber(),
-		maxBytes: l.b.cfg.MaxFrameBytes,
+		window: l.b.cfg.Window, windowBytes: l.b.cfg.WindowBytes, maxBytes: l.b.cfg.MaxFrameBytes,
+	}
+	if l.b.uplink != nil {
+		rec := l.b.uplink.n.snapshot()
+		h.attach, h.last = rec.attach, attachment{store: rec.store, attach: rec.settled}
 	}
 	return l.frame(kindHello, h.append(nil))
 }

@@ -32,7 +32,7 @@ func (n *Neighbour) movedTo(core string, c edgeAt, batch *store.Batch) {
 	defer n.wantsMu.Unlock()
 	was := n.takerLocked()
 	n.update(batch, func(r *record) {
-		r.moved, r.movedTo, r.store, r.attach = n.b.cfg.Now(), core, c.store, c.attach
+		r.moved, r.movedTo, r.store, r.attach, r.settled = n.b.cfg.Now(), core, c.store, c.attach, 0
 	})
 	n.storeID.Store(c.store)
 	n.swapLocked(was)

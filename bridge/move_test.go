@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -142,6 +143,26 @@ func TestLeftoversForMovedEdge(t *testing.T) {
 	z.mustPublish("t", 1, numbered("m", 0, 10)...)
 	f.sub.want(t, numbered("m", 0, 10)...)
 	x.drained("b")
+}
+
+// An edge that comes back to the same core makes no talk among the cores.
+func TestReconnectingEdgeIsNotAnnouncedAgain(t *testing.T) {
+	f := startMoved(t)
+	f.x.drained("y")
+	before := f.x.status("y").Sent
+	for i := range 5 {
+		old := f.x.b.lookup("b").link.Load()
+		old.fail(errReplaced, nil)
+		eventually(t, "b is back", func() bool {
+			l := f.x.b.lookup("b").link.Load()
+			return l != nil && l != old && f.b.status("x").State == "up"
+		})
+		f.x.mustPublish("t", 1, fmt.Sprint(i))
+		f.sub.want(t, numbered("", 0, i+1)...)
+	}
+	if got := f.x.status("y").Sent; got != before {
+		t.Errorf("x told y %d times of an edge that did not move, want 0", got-before)
+	}
 }
 
 func TestMovedEdgeIsForgotten(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 // record is what is kept of a neighbour in table Neighbours, by name:
 //
 //	version   1
-//	fields    uvarint each: number, store, scope, attach, last seen (Unix s), moved since (Unix s, 0 = not)
+//	fields    uvarint each: number, store, scope, attach, settled, last seen (Unix s), moved since (Unix s, 0 = not)
 //	moved to  uvarint length, bytes
 //	cores     as in a CORES frame; of an edge's uplink only
 type record struct {
@@ -19,6 +19,7 @@ type record struct {
 	store    uint64 // 0 = not met yet
 	scope    mqtt.Scope
 	attach   uint64 // of an edge: its latest attachment known here; of the uplink: our own
+	settled  uint64 // the latest attachment that HELLO completed (of the uplink), or that all peers know of (of an edge)
 	lastSeen time.Time
 	moved    time.Time // an edge that is at another core since then; zero = not
 	movedTo  string
@@ -32,7 +33,7 @@ const uplinkName = "$cores"
 
 func (r *record) append(dst []byte) []byte {
 	dst = append(dst, recordVersion)
-	for _, v := range []uint64{r.num, r.store, uint64(r.scope), r.attach, unix(r.lastSeen), unix(r.moved)} {
+	for _, v := range []uint64{r.num, r.store, uint64(r.scope), r.attach, r.settled, unix(r.lastSeen), unix(r.moved)} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	dst = appendString(dst, r.movedTo)
@@ -44,7 +45,7 @@ func decodeRecord(name string, b []byte) (rec record, err error) {
 	if v := r.byte(); v != recordVersion && r.err == nil {
 		r.fail(fmt.Errorf("version %d, known is %d", v, recordVersion))
 	}
-	rec = record{num: r.uvarint(), store: r.uvarint(), scope: mqtt.Scope(r.count(0xFF)), attach: r.uvarint()}
+	rec = record{num: r.uvarint(), store: r.uvarint(), scope: mqtt.Scope(r.count(0xFF)), attach: r.uvarint(), settled: r.uvarint()}
 	rec.lastSeen, rec.moved = fromUnix(r.uvarint()), fromUnix(r.uvarint())
 	rec.movedTo = r.string(maxName)
 	if r.err == nil {

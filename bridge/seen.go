@@ -21,8 +21,14 @@ import (
 // numbers comes this way, and its numbers jump at each of its restarts. A number below the window is taken
 // for new: better a repeat than a loss.
 //
-// Marks are written with the messages they stand for. When such a batch is refused they are taken back, see
-// forget. Safe for concurrent use.
+// Marks are written with the messages they stand for, and never with others: batches of several frames are under way at
+// a time, and one may be refused (full disk) while a later one is kept. So a chunk lies on disk in slots; a frame writes
+// a slot that no other frame has under way: what is kept there and its own marks. The chunk is the sum of its slots.
+//
+//	mark ─ write (slot busy) ─┬─ batch stable: slot kept, with the frame's marks
+//	                          └─ batch refused: slot as before; forget takes the marks out of memory
+//
+// Safe for concurrent use.
 type seen struct {
 	maxChunks  int // of one origin
 	maxOrigins int
@@ -41,11 +47,30 @@ type originSeen struct {
 
 type chunk struct {
 	number uint64
-	bits   [chunkBits / 64]uint64
+	bits   chunkSet // marks, kept or under way
+	slots  []slot   // as on disk
+}
+
+type slot struct {
+	kept chunkSet
+	busy bool // a frame's batch that writes it is under way
+}
+
+type chunkSet [chunkBits / 64]uint64
+
+func (s *chunkSet) has(seq uint64) bool { return s[seq%chunkBits/64]&(1<<(seq%64)) != 0 }
+func (s *chunkSet) set(seq uint64)      { s[seq%chunkBits/64] |= 1 << (seq % 64) }
+func (s *chunkSet) clear(seq uint64)    { s[seq%chunkBits/64] &^= 1 << (seq % 64) }
+
+func (s *chunkSet) add(other *chunkSet) {
+	for i := range s {
+		s[i] |= other[i]
+	}
 }
 
 const (
 	chunkBits   = 512
+	mergeSlots  = 4    // above it the slots of a chunk become one when none is busy
 	seenChunks  = 2048 // twice the default window of a link, should each message have a chunk to itself
 	seenOrigins = 1024 // at the bound the origin not heard of for longest is forgotten
 )
@@ -58,20 +83,11 @@ func newSeen(maxChunks, maxOrigins int, beyond func()) *seen {
 func (s *seen) load(st *store.Store) error {
 	var bad error
 	err := st.Scan(store.Seen, nil, nil, func(k, v []byte) bool {
-		if len(k) != 16 || len(v) != chunkBits/8 {
-			bad = fmt.Errorf("seen record %x: got %d bytes under a key of %d, want %d under 16", k, len(v), len(k), chunkBits/8)
+		if len(k) != 18 || len(v) != chunkBits/8 {
+			bad = fmt.Errorf("seen record %x: got %d bytes under a key of %d, want %d under 18", k, len(v), len(k), chunkBits/8)
 			return false
 		}
-		o := s.origins[binary.BigEndian.Uint64(k)]
-		if o == nil {
-			o = new(originSeen)
-			s.origins[binary.BigEndian.Uint64(k)] = o
-		}
-		c := &chunk{number: binary.BigEndian.Uint64(k[8:])}
-		for i := range c.bits {
-			c.bits[i] = binary.BigEndian.Uint64(v[8*i:])
-		}
-		o.chunks = append(o.chunks, c)
+		s.loadSlot(binary.BigEndian.Uint64(k), binary.BigEndian.Uint64(k[8:]), int(binary.BigEndian.Uint16(k[16:])), v)
 		return true
 	})
 	if err == nil {
@@ -83,20 +99,45 @@ func (s *seen) load(st *store.Store) error {
 	return nil
 }
 
+func (s *seen) loadSlot(origin, number uint64, at int, v []byte) {
+	o := s.origins[origin]
+	if o == nil {
+		o = new(originSeen)
+		s.origins[origin] = o
+	}
+	i, ok := o.find(number)
+	if !ok {
+		o.chunks = slices.Insert(o.chunks, i, &chunk{number: number})
+	}
+	c := o.chunks[i]
+	for len(c.slots) <= at {
+		c.slots = append(c.slots, slot{})
+	}
+	for w := range c.slots[at].kept {
+		c.slots[at].kept[w] = binary.BigEndian.Uint64(v[8*w:])
+	}
+	c.bits.add(&c.slots[at].kept)
+}
+
 // touched collects the chunks that a frame's marks lie in, to write each once.
 type touched []touchedChunk
 
 type touchedChunk struct {
 	origin uint64
 	c      *chunk
+	own    chunkSet // the frame's marks
+	slot   int
+	merge  bool // slot takes the place of all others
 }
 
-func (t *touched) add(origin uint64, c *chunk) {
-	each := touchedChunk{origin, c}
-	if n := len(*t); n > 0 && (*t)[n-1] == each || slices.Contains(*t, each) {
-		return
+func (t *touched) at(origin uint64, c *chunk) *touchedChunk {
+	for i := len(*t) - 1; i >= 0; i-- {
+		if (*t)[i].c == c {
+			return &(*t)[i]
+		}
 	}
-	*t = append(*t, each)
+	*t = append(*t, touchedChunk{origin: origin, c: c})
+	return &(*t)[len(*t)-1]
 }
 
 // mark notes o and reports whether it is new. The caller writes t into b, where evictions go already. A
@@ -104,34 +145,104 @@ func (t *touched) add(origin uint64, c *chunk) {
 func (s *seen) mark(o mqtt.Origin, t *touched, b *store.Batch) (isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	org := s.originLocked(o.Store, b)
-	c := org.chunk(o.Seq/chunkBits, s.maxChunks, o.Store, b)
+	c := s.originLocked(o.Store, b).chunk(o.Seq/chunkBits, s.maxChunks, o.Store, b)
 	if c == nil {
 		s.beyond()
 		return true
 	}
-	word, bit := &c.bits[o.Seq%chunkBits/64], uint64(1)<<(o.Seq%64)
-	isNew = *word&bit == 0
-	*word |= bit
-	t.add(o.Store, c)
+	each := t.at(o.Store, c)
+	if isNew = !c.bits.has(o.Seq); isNew {
+		c.bits.set(o.Seq)
+		each.own.set(o.Seq)
+	}
 	return isNew
 }
 
-// write puts the chunks of t into b.
-func (s *seen) write(t touched, b *store.Batch) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, each := range t {
-		each.c.put(each.origin, b)
-	}
-}
-
-// unmark takes back the mark of a message that was refused before anything was written.
-func (s *seen) unmark(o mqtt.Origin) {
+// unmark takes back the mark of a message that was refused before t was written.
+func (s *seen) unmark(o mqtt.Origin, t *touched) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.findLocked(o); c != nil {
-		c.clear(o)
+		c.bits.clear(o.Seq)
+		t.at(o.Store, c).own.clear(o.Seq)
+	}
+}
+
+// write puts t into b. settle must follow when b's outcome is known.
+func (s *seen) write(t touched, b *store.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range t {
+		t[i].write(b)
+	}
+}
+
+func (t *touchedChunk) write(b *store.Batch) {
+	c := t.c
+	t.slot = slices.IndexFunc(c.slots, func(s slot) bool { return !s.busy })
+	if t.slot < 0 {
+		t.slot = len(c.slots)
+		c.slots = append(c.slots, slot{})
+	}
+	value := t.own
+	value.add(&c.slots[t.slot].kept)
+	if t.merge = len(c.slots) > mergeSlots && !slices.ContainsFunc(c.slots, func(s slot) bool { return s.busy }); t.merge {
+		for i := range c.slots {
+			value.add(&c.slots[i].kept)
+			c.slots[i].busy = true
+		}
+		b.DeleteRange(store.Seen, slotKey(t.origin, c.number, 0), seenEnd(t.origin, c.number))
+	}
+	c.slots[t.slot].busy = true
+	putSlot(b, t.origin, c.number, t.slot, &value)
+}
+
+// settle takes the outcome of the batch that t was written into.
+func (s *seen) settle(t touched, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range t {
+		t[i].settle(err == nil)
+	}
+}
+
+func (t *touchedChunk) settle(kept bool) {
+	slots := t.c.slots
+	mine := &slots[t.slot]
+	if mine.busy = false; kept {
+		mine.kept.add(&t.own)
+	}
+	if !t.merge {
+		return
+	}
+	for i := range slots {
+		slots[i].busy = false
+		if kept && i != t.slot {
+			mine.kept.add(&slots[i].kept)
+			slots[i].kept = chunkSet{}
+		}
+	}
+}
+
+// forget takes marks back whose messages were not kept: out of memory, and out of slots that hold them although their
+// batch is stable (a taker outside the store failed), into b, to be committed. A frame that has such a slot under way
+// loses its marks on disk thereby: better a repeat than a loss.
+func (s *seen) forget(marks []mqtt.Origin, b *store.Batch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch++
+	for _, o := range marks {
+		c := s.findLocked(o)
+		if c == nil {
+			continue
+		}
+		c.bits.clear(o.Seq)
+		for i := range c.slots {
+			if each := &c.slots[i]; each.kept.has(o.Seq) {
+				each.kept.clear(o.Seq)
+				putSlot(b, o.Store, c.number, i, &each.kept)
+			}
+		}
 	}
 }
 
@@ -145,19 +256,6 @@ func (s *seen) findLocked(o mqtt.Origin) *chunk {
 		return nil
 	}
 	return org.chunks[i]
-}
-
-// forget takes marks back whose messages were not kept. b is to be committed at once.
-func (s *seen) forget(marks []mqtt.Origin, b *store.Batch) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.epoch++
-	for _, o := range marks {
-		if c := s.findLocked(o); c != nil {
-			c.clear(o)
-			c.put(o.Store, b)
-		}
-	}
 }
 
 // era is the epoch, see there.
@@ -191,7 +289,7 @@ func (s *seen) evictLocked(b *store.Batch) {
 			id, first = each, false
 		}
 	}
-	b.DeleteRange(store.Seen, seenKey(id, 0), append(seenKey(id, ^uint64(0)), 0))
+	b.DeleteRange(store.Seen, slotKey(id, 0, 0), seenEnd(id, ^uint64(0)))
 	delete(s.origins, id)
 }
 
@@ -218,7 +316,7 @@ func (o *originSeen) chunk(number uint64, maxChunks int, id uint64, b *store.Bat
 		if i == 0 {
 			return nil
 		}
-		b.Delete(store.Seen, seenKey(id, o.chunks[0].number))
+		b.DeleteRange(store.Seen, slotKey(id, o.chunks[0].number, 0), seenEnd(id, o.chunks[0].number))
 		o.chunks = slices.Delete(o.chunks, 0, 1)
 		i--
 	}
@@ -227,17 +325,19 @@ func (o *originSeen) chunk(number uint64, maxChunks int, id uint64, b *store.Bat
 	return c
 }
 
-func (c *chunk) clear(o mqtt.Origin) { c.bits[o.Seq%chunkBits/64] &^= 1 << (o.Seq % 64) }
-
-func (c *chunk) put(id uint64, b *store.Batch) {
+func putSlot(b *store.Batch, origin, number uint64, at int, set *chunkSet) {
 	value := make([]byte, 0, chunkBits/8)
-	for _, word := range c.bits {
+	for _, word := range set {
 		value = binary.BigEndian.AppendUint64(value, word)
 	}
-	b.Put(store.Seen, seenKey(id, c.number), value)
+	b.Put(store.Seen, slotKey(origin, number, at), value)
 }
 
-func seenKey(id, number uint64) []byte {
-	key := binary.BigEndian.AppendUint64(make([]byte, 0, 17), id)
-	return binary.BigEndian.AppendUint64(key, number)
+func slotKey(origin, number uint64, at int) []byte {
+	key := binary.BigEndian.AppendUint64(make([]byte, 0, 19), origin)
+	key = binary.BigEndian.AppendUint64(key, number)
+	return binary.BigEndian.AppendUint16(key, uint16(at))
 }
+
+// seenEnd is behind the last slot of a chunk.
+func seenEnd(origin, number uint64) []byte { return append(slotKey(origin, number, 1<<16-1), 0) }

@@ -49,6 +49,7 @@ func TestSeenAgainstModel(t *testing.T) {
 					t.Fatalf("mark %v: got new %v, want %v", o, got, !model[o])
 				}
 				s.write(touched, batch)
+				s.settle(touched, nil)
 				model[o] = true
 			},
 			"forget": func(t *rapid.T) {
@@ -74,6 +75,7 @@ func TestSeenSurvivesReopening(t *testing.T) {
 		}
 		s.write(touched, batch)
 		commit(t, st, batch)
+		s.settle(touched, nil)
 	}
 	again := newSeen(64, 4, func() {})
 	if err := again.load(st); err != nil {
@@ -116,6 +118,7 @@ func TestSeenForgetsOrigins(t *testing.T) {
 		s.mark(mqtt.Origin{Store: origin, Seq: 5}, &touched, batch)
 		s.write(touched, batch)
 		commit(t, st, batch)
+		s.settle(touched, nil)
 	}
 	for name, each := range map[string]*seen{"in memory": s, "on disk": newSeen(4, 2, func() {})} {
 		if name == "on disk" {

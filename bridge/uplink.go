@@ -146,14 +146,6 @@ func (u *uplink) attach() error {
 	return nil
 }
 
-// attachNumber is the number of the current attachment; 0 on a core.
-func (b *Bridge) attachNumber() uint64 {
-	if b.uplink == nil {
-		return 0
-	}
-	return b.uplink.n.snapshot().attach
-}
-
 // waiter hands the outcome of one batch to who waits for it; cap 1.
 type waiter chan error
 
