@@ -5,6 +5,7 @@
 //	/metrics        Prometheus text: the node's counters, then the process's
 //	/api/v1/status  Status as JSON
 //	/               the same for a person
+//	/debug/pprof/   profiles of the runtime, when Config says so
 //
 // The package knows no other part of the node: what there is to say comes through Config. Its one
 // goroutine, and those net/http starts for connections, belong to Server and end with Close.
@@ -37,6 +38,7 @@ type Config struct {
 	Address string            // HOST:PORT to listen on
 	Status  func() Status     // asked on each request; must be quick and safe for concurrent use
 	Ready   func() error      // nil when the node accepts clients and keeps messages, else why not
+	Profile bool              // serve /debug/pprof/ too
 	Metrics *metrics.Registry // nil = only the process's metrics
 	Log     *slog.Logger      // nil = silent
 }

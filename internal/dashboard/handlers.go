@@ -24,6 +24,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /metrics", s.metrics)
 	mux.HandleFunc("GET /api/v1/status", s.status)
 	mux.HandleFunc("GET /{$}", s.page)
+	if s.cfg.Profile {
+		profiles(mux)
+	}
 	return mux
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 
 	HTTP         string // HOST:PORT of the dashboard; "" = none
 	HTTPInsecure bool   // serve it beyond loopback
+	HTTPProfile  bool   // serve /debug/pprof/ on it; never beyond loopback
 
 	Gossip Gossip
 	Dial   Dial
@@ -124,6 +125,9 @@ func encrypted(addr string) bool {
 }
 
 func (c *Config) checkHTTP() error {
+	if c.HTTPProfile && !transport.IsLoopback(c.HTTP) {
+		return Fault("http.pprof", "profiles show what is in memory: they are served on a loopback http.address only, not on %q", c.HTTP)
+	}
 	if c.HTTP == "" || c.HTTPInsecure || transport.IsLoopback(c.HTTP) {
 		return nil
 	}

@@ -61,6 +61,7 @@ func (c *Config) Settings() (node.Config, error) {
 		PasswordFile:   c.Auth.PasswordFile,
 		HTTP:           c.HTTP.Address,
 		HTTPInsecure:   c.HTTP.Insecure,
+		HTTPProfile:    c.HTTP.Pprof,
 		Dial:           node.Dial{Username: c.Link.Username, CA: c.Link.CA},
 		Limits:         node.Limits(c.Limits),
 		Gossip: node.Gossip{

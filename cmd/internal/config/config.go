@@ -40,6 +40,7 @@ type Config struct {
 	HTTP struct {
 		Address  string
 		Insecure bool
+		Pprof    bool
 	}
 
 	Link struct {

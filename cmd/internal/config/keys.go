@@ -58,6 +58,8 @@ func (c *Config) nodeKeys() []key {
 			value: text{p: &c.HTTP.Address, word: "HOST:PORT", allowed: "HOST:PORT", empty: true, check: hostPort}},
 		{name: "http.insecure", flag: "http-insecure", help: "Serve them beyond loopback too, to everybody and in clear.",
 			value: toggle{&c.HTTP.Insecure}},
+		{name: "http.pprof", help: "Serve profiles of the program under /debug/pprof/ there, on loopback only; for developers.",
+			value: toggle{&c.HTTP.Pprof}},
 	}
 }
 
