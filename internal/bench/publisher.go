@@ -34,7 +34,7 @@ type inFlight struct {
 	state ackState
 }
 
-// ackState is what a publisher awaits for a message. [MQTT-4.3.2-1] [MQTT-4.3.3-1]
+// ackState is what a publisher awaits for a message. (MQTT 5.0, section 4.3)
 //
 //	QoS 0          acked
 //	QoS 1  wantPuback ──→ acked
@@ -78,7 +78,7 @@ func (p *publisher) encode(topic string, qos byte, retain bool) []byte {
 // open takes the window that the broker allows.
 func (p *publisher) open(window int) {
 	if p.qos > 0 {
-		window = min(window, int(p.c.receiveMax)) // [MQTT-3.3.4-7]
+		window = min(window, int(p.c.receiveMax)) // MQTT 5.0, section 3.3.4
 	}
 	p.flight = make([]inFlight, window)
 }

@@ -72,14 +72,14 @@ func (r *Result) Broken() string {
 			b = append(b, fmt.Sprintf("%d %s", n, what))
 		}
 	}
-	if r.QoS > 0 { // [MQTT-4.3.2-1]
+	if r.QoS > 0 { // MQTT 5.0, section 4.3.2
 		say(r.Lost, "lost")
 		say(r.Unacknowledged, "never acknowledged")
 	}
-	if r.QoS == 2 { // [MQTT-4.3.3-10]
+	if r.QoS == 2 { // MQTT 5.0, section 4.3.3
 		say(r.Duplicated, "duplicated")
 	}
-	say(r.Reordered, "out of order") // [MQTT-4.6.0-6]
+	say(r.Reordered, "out of order") // MQTT 5.0, section 4.6.0
 	return strings.Join(b, ", ")
 }
 

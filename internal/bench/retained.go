@@ -53,7 +53,7 @@ func newKeeper(f *flow) *keeper {
 	return k
 }
 
-// publish sets every topic to payload; an empty one removes it. [MQTT-3.3.1-6]
+// publish sets every topic to payload; an empty one removes it. (MQTT 5.0, section 3.3.1)
 func (k *keeper) publish(payload []byte) error {
 	k.next, k.acked = 0, 0
 	for range k.f.cfg.Window {
@@ -136,7 +136,7 @@ func (g *fetcher) fetch(d time.Duration) error {
 func (g *fetcher) once() error {
 	clear(g.had)
 	g.got, g.asked = 0, g.f.l.clock()
-	g.c.subscribe(g.f.cfg.QoS, g.filter) // an existing subscription gets them again [MQTT-3.8.4-3]
+	g.c.subscribe(g.f.cfg.QoS, g.filter) // an existing subscription gets them again (MQTT 5.0, section 3.8.4)
 	last, moved := 0, g.asked
 	err := g.f.l.until(func() bool {
 		if g.got != last {

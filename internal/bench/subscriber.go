@@ -37,7 +37,7 @@ func (s *subscriber) packet(c *conn, kind packet.Type, flags byte, body []byte) 
 		if err := s.f.ack.Decode(flags, body, c.v); err != nil {
 			return err
 		}
-		c.ack(packet.PUBCOMP, s.f.ack.PacketID) // [MQTT-4.3.3-11]
+		c.ack(packet.PUBCOMP, s.f.ack.PacketID) // MQTT 5.0, section 4.3.3
 		return nil
 	}
 	return fmt.Errorf("got %v, which was not expected", kind)
