@@ -13,7 +13,8 @@ import (
 // whoever opens its listeners.
 type Config struct {
 	// PasswordFile has one line per user, "name:$argon2id$…"; empty lines and lines that start with # are skipped.
-	// "" = nobody is asked for a password.
+	// A second line of the same name, or the only one, "name:SCRAM-SHA-256$…", is for clients that prove their
+	// password by SCRAM-SHA-256 instead of sending it. "" = nobody is asked for a password.
 	PasswordFile string
 	// AllowAnonymous lets clients in that give no user name although there is a PasswordFile.
 	AllowAnonymous bool

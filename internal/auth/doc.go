@@ -4,6 +4,7 @@
 //	                       Passwords: user → password file (read again when it changes)
 //	                                    known password of this run → HMAC, a microsecond
 //	                                    else argon2id, few at a time
+//	  with a method ─Begin→ Passwords: SCRAM-SHA-256, by the users' lines for it
 //	PUBLISH, SUBSCRIBE ─MayPublish, MaySubscribe→ all but what the node keeps for itself
 //
 // No goroutines: checks run on the caller's.

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,13 +14,16 @@ import (
 // users is one reading of a password file.
 type users struct {
 	byName map[string]*user
-	nobody *hash // stands in for users that do not exist, at the cost of one that does
+	nobody *hash  // stands in for users that do not exist, at the cost of one that does
+	scram  *scram // of the first user that has one; nil = none has
+	hashed bool   // nobody was taken from a user
 	stamp  stamp
 }
 
-// user is one line.
+// user is what the lines of one name say: at most one of each kind.
 type user struct {
-	hash  *hash
+	hash  *hash                 // for user name and password; nil = not allowed
+	scram *scram                // for SCRAM-SHA-256; nil = not allowed
 	known atomic.Pointer[proof] // of the password that matched; nil = none yet
 }
 
@@ -79,17 +83,43 @@ func (u *users) line(s string) error {
 	if !ok || name == "" {
 		return fmt.Errorf(`want "name:hash": %w`, errHash)
 	}
-	if u.byName[name] != nil {
-		return fmt.Errorf("user %q is there already", name)
+	mine := u.byName[name]
+	if mine == nil {
+		mine = new(user)
+	}
+	if err := u.add(mine, text); err != nil {
+		return fmt.Errorf("user %q%w", name, err)
+	}
+	u.byName[name] = mine
+	return nil
+}
+
+// add adds what the line says behind the name.
+func (u *users) add(mine *user, text string) (err error) {
+	if isScram(text) {
+		if mine.scram != nil {
+			return errors.New(" is there already for " + ScramMethod)
+		}
+		if mine.scram, err = parseScram(text); err != nil {
+			return fmt.Errorf(": %w", err)
+		}
+		if u.scram == nil {
+			u.scram = mine.scram
+		}
+		return nil
+	}
+	if mine.hash != nil {
+		return errors.New(" is there already")
 	}
 	h, err := parseHash(text)
 	if err != nil {
-		return fmt.Errorf("user %q: %w", name, err)
+		return fmt.Errorf(": %w", err)
 	}
-	if len(u.byName) == 0 {
+	if !u.hashed {
+		u.hashed = true
 		u.nobody = &hash{memory: h.memory, passes: h.passes, threads: h.threads, salt: h.salt, sum: make([]byte, len(h.sum))}
 	}
-	u.byName[name] = &user{hash: h}
+	mine.hash = h
 	return nil
 }
 

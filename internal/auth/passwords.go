@@ -93,6 +93,9 @@ func (p *Passwords) judge(c *mqtt.Client) error {
 	}
 	list := p.users.Load()
 	u := list.byName[c.Username]
+	if u != nil && u.hash == nil { // only for SCRAM
+		u = nil
+	}
 	mine := p.prove(c.Password)
 	if u != nil {
 		if known := u.known.Load(); known != nil && hmac.Equal(known[:], mine[:]) {

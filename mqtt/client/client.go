@@ -28,6 +28,7 @@ type Client struct {
 	st *State // its lock guards window and requests too
 	window
 	requests
+	exchange exchange
 
 	lastRead atomic.Int64 // since start
 	alive    keepAlive

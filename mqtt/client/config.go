@@ -33,6 +33,7 @@ type Config struct {
 	ClientID      string         // "" = the server chooses; before 5.0 that needs Clean
 	Username      string         // "" = none, unless there is a Password
 	Password      []byte         // nil = none
+	Auth          Authenticator  // 5.0: how to prove who it is beyond user name and password; nil = not at all
 	KeepAlive     time.Duration  // 0 = 1 min, < 0 = off; a server of 5.0 may change it
 	PingTimeout   time.Duration  // how long PINGRESP may take; 0 = half of the keep-alive, but at least 2 s
 	Clean         bool           // discard the session there was
@@ -81,6 +82,8 @@ func (c *Config) check() error {
 		return fmt.Errorf("keep-alive %v: at most 65535 s are allowed", c.KeepAlive)
 	case c.MaxInflight < 0 || c.MaxInflight > maxFlights:
 		return fmt.Errorf("MaxInflight %d: allowed are 0 to %d", c.MaxInflight, maxFlights)
+	case c.Auth != nil && c.Version != packet.V5:
+		return errors.New("Auth needs MQTT 5.0")
 	case c.PingTimeout < 0:
 		return errors.New("PingTimeout may not be negative")
 	}

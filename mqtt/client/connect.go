@@ -35,7 +35,15 @@ func (c *Client) connect(ctx context.Context) error {
 
 // handshake sends CONNECT and reads CONNACK. What came behind it stays in r.
 func (c *Client) handshake(r *reader) error {
-	if _, err := c.conn.Write(c.cfg.connect().Append(nil, c.cfg.Version)); err != nil {
+	p := c.cfg.connect()
+	if c.cfg.Auth != nil {
+		data, err := c.cfg.Auth.Begin()
+		if err != nil {
+			return err
+		}
+		authProps(p.Props, c.cfg.Auth.Method(), data)
+	}
+	if _, err := c.conn.Write(p.Append(nil, c.cfg.Version)); err != nil {
 		return err
 	}
 	for {
@@ -46,6 +54,12 @@ func (c *Client) handshake(r *reader) error {
 		if body == nil {
 			if err := r.fill(); err != nil {
 				return answerMissing(err)
+			}
+			continue
+		}
+		if kind == packet.AUTH {
+			if err := c.answerAuth(flags, body); err != nil {
+				return err
 			}
 			continue
 		}
@@ -74,6 +88,9 @@ func (c *Client) checkConnack() error {
 		return protocolError("server has a session although a clean start was asked for")
 	}
 	p := c.connack.Props
+	if err := c.checkAuth(p); err != nil {
+		return err
+	}
 	c.window.limit = c.cfg.MaxInflight
 	if p.Has(packet.PropReceiveMaximum) { // [MQTT-3.3.4-7]
 		c.window.limit = min(c.window.limit, int(p.ReceiveMaximum))

@@ -162,6 +162,8 @@ func (r *reader) handle(kind packet.Type, flags byte, body []byte) error {
 			return err
 		}
 		return c.answered(p.PacketID, kind, p.Reasons)
+	case packet.AUTH:
+		return c.handleAuth(flags, body)
 	case packet.DISCONNECT:
 		return r.handleDisconnect(flags, body)
 	}
