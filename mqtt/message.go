@@ -21,7 +21,7 @@ type Message struct {
 	Expires time.Time
 
 	// Replay marks a retained message that a neighbour sent because of a new subscription here: takers
-	// see it as retained, not as published just now [MQTT-3.3.1-8].
+	// see it as retained, not as published just now [MQTT311-3.3.1-8].
 	Replay bool
 
 	// Publisher is the client id that published it at this node, for No Local; "" otherwise.

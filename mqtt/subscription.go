@@ -13,6 +13,6 @@ type Subscription struct {
 // Delivery is how one message is to reach one subscriber: the sum of its subscriptions that match.
 type Delivery struct {
 	QoS    byte     // min(message, highest subscription)
-	Retain bool     // the RETAIN flag to show [MQTT-3.3.1-8] [MQTT-3.3.1-9] [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+	Retain bool     // the RETAIN flag to show [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT311-3.3.1-8] [MQTT311-3.3.1-9]
 	IDs    []uint32 // subscription identifiers; shared, read only
 }

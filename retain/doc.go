@@ -1,5 +1,5 @@
 // Package retain keeps the last message of each topic that was published with RETAIN, in memory or on
-// disk.
+// disk. No session owns it. [MQTT311-3.1.2-7]
 //
 //	Router.Publish ─Set(m, receipt)→ trie of topics (visible at once) ─ record → receipt's batch
 //	                                       ▲                                        │ stable, or refused

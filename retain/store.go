@@ -62,7 +62,8 @@ func (s *Store) load() error {
 	return err
 }
 
-// Set keeps m, or forgets its topic when the payload is empty [MQTT-3.3.1-6]. It becomes visible at
+// Set keeps m in place of what was there [MQTT-3.3.1-5] [MQTT311-3.3.1-5] [MQTT311-3.3.1-7], or forgets its topic when
+// the payload is empty [MQTT-3.3.1-6]. It becomes visible at
 // once, and stable with r's batch; when that is refused, what was there before comes back. A message that is
 // retained already (same Origin) changes nothing. Above a bound r is refused with mqtt.ErrQuota.
 func (s *Store) Set(m *mqtt.Message, r *mqtt.Receipt) {
@@ -91,7 +92,7 @@ func (s *Store) Set(m *mqtt.Message, r *mqtt.Receipt) {
 }
 
 // proposal is what m asks for. A message without payload, or past its expiry, is the wish for none
-// [MQTT-3.3.1-10] [MQTT-3.3.1-11].
+// [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT311-3.3.1-10] [MQTT311-3.3.1-11].
 func proposal(m *mqtt.Message, now time.Time) (e *entry, body []byte, err error) {
 	if len(m.Payload) == 0 || m.Expired(now) {
 		return &entry{topic: m.Topic, gone: true}, nil, nil

@@ -100,6 +100,7 @@ func (f *forgotten) Committed(_ uint64, err error) {
 
 // pubrel ends an inbound QoS 2 exchange. PUBCOMP leaves when it is stable that the id is forgotten; else
 // a message that the client sends under it next could be taken for a repeat. [MQTT-4.3.3-11] [MQTT-4.3.3-12]
+// [MQTT311-4.3.3-2]
 func (s *Session) pubrel(id uint16) error {
 	was, known := s.in.pubrel(id, s.outlet)
 	switch {

@@ -34,7 +34,7 @@ func (o *outbound) acked(kind packet.Type, id uint16, reason packet.ReasonCode, 
 		return true, wrongAck(kind, id)
 	}
 	switch kind {
-	case packet.PUBACK: // with an error as well [MQTT-4.3.2-3] [MQTT-4.4.0-2]
+	case packet.PUBACK: // with an error as well [MQTT-4.3.2-3] [MQTT-4.4.0-2] [MQTT311-4.3.2-1]
 		o.drop(i, delivered, w)
 	case packet.PUBREC:
 		o.pubrec(i, reason, w)
@@ -60,7 +60,7 @@ func (o *outbound) unknownRec(id uint16, w world) {
 
 // pubrec: the client has the message. PUBREL leaves once that is stable, so that the message is never
 // sent again after it. PUBRELs leave in the order of the PUBRECs. [MQTT-4.3.3-3] [MQTT-4.3.3-4] [MQTT-4.3.3-6]
-// [MQTT-4.6.0-4]
+// [MQTT-4.6.0-4] [MQTT311-4.3.3-1] [MQTT311-4.6.0-4]
 func (o *outbound) pubrec(i int, reason packet.ReasonCode, w world) {
 	e := o.win.at(i)
 	switch {

@@ -12,7 +12,8 @@ import (
 // the new ones are.
 const trimSlack = 1024
 
-// Deliver hands m over. A durable session keeps QoS 1 and 2 in r's batch, and sends when that is stable.
+// Deliver hands m over, whether or not the client is connected. [MQTT-4.5.0-1] [MQTT311-3.1.2-5] [MQTT311-4.5.0-1]
+// A durable session keeps QoS 1 and 2 in r's batch, and sends when that is stable.
 func (s *Session) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	s.mu.Lock()
 	defer s.unlock()

@@ -64,7 +64,7 @@ func New(cfg Config) (*Manager, error) {
 // clock is the time since the manager began; it does not jump with the wall clock.
 func (m *Manager) clock() time.Duration { return m.cfg.Now().Sub(m.start) }
 
-// lookup returns the session of a client, or nil.
+// lookup returns the session of a client, or nil. [MQTT-3.1.3-2] [MQTT311-3.1.3-2]
 func (m *Manager) lookup(clientID string) *Session {
 	m.mu.Lock()
 	defer m.mu.Unlock()

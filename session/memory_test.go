@@ -77,7 +77,7 @@ func TestSessionExpires(t *testing.T) {
 	})
 }
 
-// DISCONNECT can change the expiry, also to 0. [MQTT-3.14.2-2]
+// DISCONNECT can change the expiry, also to 0 (section 3.14.2.2.2).
 func TestDisconnectChangesExpiry(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, n *node) {
 		s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: -1})

@@ -16,7 +16,7 @@ import (
 // modelClient is an MQTT client that keeps its state over connections, as [MQTT-4.1.0-1] wants.
 type modelClient struct {
 	got  [3][]string         // payloads by QoS, as the application sees them
-	held map[uint16]struct{} // QoS 2 ids between PUBREC and PUBREL [MQTT-4.3.3-9]
+	held map[uint16]struct{} // QoS 2 ids between PUBREC and PUBREL [MQTT-4.3.3-10]
 	bad  string              // what the node did wrong
 }
 

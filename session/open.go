@@ -9,7 +9,8 @@ import (
 	"mangrove/mqtt/packet"
 )
 
-// Open attaches out to the client's session.
+// Open attaches out to the client's session, or to a new one. [MQTT-3.1.2-6] [MQTT-3.1.4-4] [MQTT311-3.1.2-4]
+// [MQTT311-3.1.4-3]
 //
 //	gate → an earlier connection is closed → one batch: its will, the new record → stable → attached
 func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, bool, error) {
@@ -38,7 +39,7 @@ func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, boo
 	return s, present, nil
 }
 
-// displace takes an earlier connection off [MQTT-3.1.4-3] and tells whether the session goes on
+// displace takes an earlier connection off [MQTT-3.1.4-3] [MQTT311-3.1.4-2] and tells whether the session goes on
 // [MQTT-3.1.2-4] [MQTT-3.1.2-5], and which will is to be published now: the new connection drops it only within the will
 // delay of a session that goes on [MQTT-3.1.3-9].
 func (s *Session) displace(clean bool) (goesOn bool, w *will) {
@@ -54,7 +55,7 @@ func (s *Session) displace(clean bool) (goesOn bool, w *will) {
 		s.outlet.Close(packet.SessionTakenOver)
 		s.detachLocked()
 	}
-	goesOn = !clean && s.expiry != 0
+	goesOn = !clean && s.expiry != 0 // [MQTT311-3.1.2-6]
 	if s.will != nil && (!goesOn || s.willAtLocked() <= s.m.clock()) {
 		w, s.will = s.will, nil
 	}
@@ -77,7 +78,8 @@ func (s *Session) restore(w *will) {
 	s.armLocked()
 }
 
-// keepOpen writes what Open changes and waits for it, if anything of it is durable. A new session has a new
+// keepOpen writes what Open changes, the will included, and waits for it, if anything of it is durable.
+// [MQTT-3.1.2-7] [MQTT311-3.1.2-8] A new session has a new
 // number: what the old one left under its number is out of reach with this batch, and removed bit by bit later.
 func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) error {
 	b := m.newBatch()
@@ -96,6 +98,7 @@ func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) erro
 }
 
 // Detach ends the connection of out. What the session is stays for its expiry. [MQTT-3.1.2-23] [MQTT-3.14.4-3]
+// [MQTT311-4.1.0-1]
 func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
 	defer s.m.gates.enter(s.clientID)()
 	w, over, ok := s.part(out, req)
@@ -133,11 +136,11 @@ func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, 
 	if s.durable && s.m.isClosed() {
 		return nil, false, false
 	}
-	if req.Expiry != nil && s.expiry != 0 { // [MQTT-3.14.2-2] is the broker's to refuse
+	if req.Expiry != nil && s.expiry != 0 { // the broker refuses the other (section 3.14.2.2.2)
 		s.expiry = s.m.cfg.clamp(*req.Expiry)
 	}
 	if req.DropWill {
-		s.will = nil // [MQTT-3.1.2-10]
+		s.will = nil // [MQTT-3.1.2-10] [MQTT311-3.1.2-10]
 	}
 	if s.will != nil && s.willAtLocked() <= s.detached {
 		w, s.will = s.will, nil
@@ -166,7 +169,8 @@ func (m *Manager) end(s *Session) {
 	gone.each(func(f string) { m.cfg.Router.Unsubscribe(s, f) })
 }
 
-// armLocked sets the time at which something is due.
+// armLocked sets the time at which something is due. A connected session does not end. [MQTT-4.1.0-1]
+// [MQTT311-4.1.0-2]
 func (s *Session) armLocked() {
 	at := time.Duration(-1)
 	sooner := func(t time.Duration) {

@@ -8,7 +8,8 @@ import (
 )
 
 // maxIDs is how many packet identifiers there are. An entry's id is seq % maxIDs + 1, so ids are
-// unique while the entries in flight span fewer sequence numbers than this. [MQTT-2.2.1-2] [MQTT-2.2.1-4]
+// unique while the entries in flight span fewer sequence numbers than this. [MQTT-2.2.1-4]
+// [MQTT-4.3.2-1] [MQTT-4.3.3-1] [MQTT311-2.3.1-4]
 const maxIDs = 65535
 
 func packetID(seq uint64) uint16 { return uint16(seq%maxIDs) + 1 }
@@ -143,7 +144,8 @@ func (o *outbound) settlePending(seq uint64, ok bool) {
 }
 
 // attach begins a connection with that send window. What was sent before is to be sent
-// again. [MQTT-4.4.0-1]
+// again, in the same order. The client's Receive Maximum is the first quota. [MQTT-4.4.0-1] [MQTT-4.6.0-1]
+// [MQTT-4.9.0-1] [MQTT311-4.4.0-1] [MQTT311-4.6.0-1]
 func (o *outbound) attach(window int) {
 	o.window, o.live, o.running, o.blocked, o.hopeless = window, 0, false, false, false
 }
@@ -192,7 +194,9 @@ func (o *outbound) resume(w world) {
 	o.pump(w)
 }
 
-// pump sends what may be sent, in order. [MQTT-4.6.0-5] [MQTT-3.3.4-9]
+// pump sends what may be sent, in order, within the window. Nothing else waits for the window.
+// [MQTT-3.3.4-9] [MQTT-3.3.4-10] [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-4.9.0-2] [MQTT-4.9.0-3] [MQTT311-4.6.0-5]
+// [MQTT311-4.6.0-6]
 func (o *outbound) pump(w world) {
 	for o.running && !o.blocked && o.live < min(o.window, o.win.len()) && o.step(w) {
 	}
@@ -221,14 +225,16 @@ func (o *outbound) step(w world) bool {
 	case e.msg == nil:
 		w.fetch()
 		return false
-	case w.expired(e.msg) && (!again || e.guess && e.qos == 1): // [MQTT-3.3.2-5] [MQTT-4.3.3-7]
+	case w.expired(e.msg) && (!again || e.guess && e.qos == 1): // [MQTT-3.3.2-5] [MQTT-4.3.3-7] [MQTT-4.3.3-13]
 		o.drop(o.live, dropExpired, w)
 		return true
 	}
 	return o.send(e, again, w)
 }
 
-// send writes one PUBLISH, with DUP when it may have been sent before. [MQTT-3.3.1-1] [MQTT-3.3.1-2]
+// send writes one PUBLISH, with DUP when it may have been sent before, and only then. [MQTT-3.3.1-1] [MQTT-3.3.1-2]
+// [MQTT-3.3.1-3] [MQTT-4.3.1-1] [MQTT-4.3.2-2] [MQTT-4.3.3-2] [MQTT311-3.3.1-1] [MQTT311-3.3.1-3] [MQTT311-4.3.1-1]
+// [MQTT311-4.3.2-1] [MQTT311-4.3.3-1]
 func (o *outbound) send(e *entry, again bool, w world) bool {
 	id := packetID(e.seq)
 	if e.qos == 0 {

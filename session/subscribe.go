@@ -12,7 +12,8 @@ import (
 
 var errEnded = errors.New("session has ended")
 
-// Subscribe keeps the subscriptions, then registers them with the Router.
+// Subscribe keeps the subscriptions, then registers them with the Router, which replaces those of the same filter in
+// one step. [MQTT-3.8.4-3] [MQTT-3.8.4-4] [MQTT311-3.8.4-3]
 func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error) {
 	defer s.m.gates.enter(s.clientID)()
 	if err := s.maySubscribe(len(subs)); err != nil {
@@ -36,7 +37,8 @@ func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error
 	return existed, nil
 }
 
-// Unsubscribe takes full filters.
+// Unsubscribe takes full filters. What is queued already is still delivered. [MQTT-3.10.4-1] [MQTT-3.10.4-2]
+// [MQTT-3.10.4-3] [MQTT311-3.10.4-1] [MQTT311-3.10.4-2] [MQTT311-3.10.4-3]
 func (s *Session) Unsubscribe(list []string) (existed []bool, err error) {
 	defer s.m.gates.enter(s.clientID)()
 	if err := s.maySubscribe(0); err != nil {

@@ -12,7 +12,7 @@ import (
 //	abnormal end ─delay 0─→ published
 //	             ─delay───→ published after min(delay, session expiry), or dropped by a new connection before
 //
-// [MQTT-3.1.2-8] [MQTT-3.1.3-9]
+// [MQTT-3.1.2-8] [MQTT-3.1.3-9] [MQTT311-3.1.2-8]
 type will struct {
 	msg    *mqtt.Message
 	delay  time.Duration
@@ -20,6 +20,7 @@ type will struct {
 	grace  time.Duration // not published before that time of Manager.clock
 }
 
+// newWill is the will of a CONNECT; nil when it has none, and then none is published. [MQTT311-3.1.2-12]
 func newWill(req *mqtt.OpenRequest, clientID string) *will {
 	if req.Will == nil {
 		return nil

@@ -12,6 +12,7 @@ import (
 
 // acks are the acknowledgements a connection owes for QoS 1 and 2 PUBLISH packets. They leave in
 // the order the packets came, whatever order the receipts are done in. [MQTT-4.6.0-2] [MQTT-4.6.0-3]
+// [MQTT311-4.6.0-2] [MQTT311-4.6.0-3]
 //
 //	PUBLISH ─expect─→ queue ──(Receipt done: settle)──→ head done? ─→ PUBACK / PUBREC
 //
@@ -41,7 +42,7 @@ var errReceiveMaximum = &packet.Error{Reason: packet.ReceiveMaximumExceeded, Rul
 	Detail: "more unacknowledged PUBLISH packets than Receive Maximum"}
 
 // expect adds the acknowledgement of a PUBLISH to the queue. A 5.0 client may not have more than max
-// unacknowledged; a QoS 2 packet sent again counts once.
+// unacknowledged; a QoS 2 packet sent again counts once. [MQTT-2.2.1-5] [MQTT311-2.3.1-6]
 func (a *acks) expect(v packet.Version, qos byte, id uint16, max int) (*pending, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -109,7 +110,7 @@ func (a *acks) sendLocked(p *pending) {
 	if p.err != nil {
 		a.c.srv.metrics.refused.Inc()
 		if a.c.version < packet.V5 {
-			// No code can say that it was not kept, so nothing is acknowledged. [MQTT-4.3.2-2]
+			// No code can say that it was not kept, so nothing is acknowledged. [MQTT-4.3.2-4] [MQTT311-4.8.0-2]
 			a.c.shut(ending{why: "not-kept", detail: p.err.Error()})
 			return
 		}

@@ -11,6 +11,7 @@ import (
 type inAliases struct{ topics map[uint16]string }
 
 // topicOf returns the topic name of p, from the alias when p has none. name may alias p's buffer.
+// [MQTT-3.2.2-17] [MQTT-3.2.2-18] [MQTT-3.3.2-12]
 func (c *conn) topicOf(p *packet.Publish) (name []byte, err error) {
 	if !p.Props.Has(packet.PropTopicAlias) {
 		return p.Topic, nil

@@ -171,13 +171,13 @@ func (c *conn) handle(s *step, frame []byte, header int) error {
 	case packet.AUTH:
 		return c.handleAuth(flags, body)
 	case packet.CONNECT:
-		// [MQTT-3.1.0-2]
+		// [MQTT-3.1.0-2] [MQTT311-3.1.0-2]
 		return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.1.0-2", Detail: "second CONNECT"}
 	}
 	return &packet.Error{Reason: packet.ProtocolError, Detail: "a packet of a kind that only servers send"}
 }
 
-// checkFirst refuses, as soon as it shows, what does not begin with CONNECT. [MQTT-3.1.0-1]
+// checkFirst refuses, as soon as it shows, what does not begin with CONNECT. [MQTT-3.1.0-1] [MQTT311-3.1.0-1]
 func (c *conn) checkFirst(data []byte) error {
 	if c.connected || c.opening != nil {
 		return nil
@@ -217,7 +217,7 @@ func (c *conn) drained() {
 }
 
 // shut begins the end of the connection. Only the first call counts. It does not block; the reader
-// does the rest.
+// does the rest. DISCONNECT is for clients that have CONNACK. [MQTT-3.14.0-1] [MQTT-4.13.2-1]
 func (c *conn) shut(end ending) {
 	if !c.end.CompareAndSwap(nil, &end) {
 		return

@@ -218,7 +218,7 @@ func TestDisconnect(t *testing.T) {
 		late := (&packet.Properties{SessionExpiry: 9}).Mark(packet.PropSessionExpiry)
 		c := b.client(packet.V5, "c")
 		c.Write(&packet.Disconnect{Props: late})
-		c.WantDisconnect("expiry where it was 0", packet.ProtocolError) // [MQTT-3.14.2-2]
+		c.WantDisconnect("expiry where it was 0", packet.ProtocolError) // section 3.14.2.2.2
 		d := b.client(packet.V5, "d", func(c *packet.Connect) { c.Props = late })
 		d.Write(&packet.Disconnect{Props: (&packet.Properties{SessionExpiry: 5}).Mark(packet.PropSessionExpiry)})
 		d.WantClosed("goodbye")

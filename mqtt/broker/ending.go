@@ -25,7 +25,8 @@ var errBye = errors.New("client disconnected")
 // errClosing means that another goroutine has begun to close the connection.
 var errClosing = errors.New("connection is closing")
 
-// endingOf turns what the reader ended with into why the connection ends.
+// endingOf turns what the reader ended with into why the connection ends; every fault of a client ends it.
+// [MQTT-4.13.1-1] [MQTT311-4.8.0-1]
 func endingOf(err error) ending {
 	var end *endError
 	var fault *packet.Error

@@ -22,7 +22,7 @@ func (c *conn) handleConnect(flags byte, body []byte, header int) error {
 		err = packet.CheckHeader(header, header+len(body), c.version) // [MQTT-1.5.5-1]
 	}
 	if err != nil {
-		return c.refuse(err) // [MQTT-3.1.4-1] [MQTT-3.1.4-2]
+		return c.refuse(err) // [MQTT-3.1.4-1] [MQTT311-3.1.4-1]
 	}
 	answer := &packet.Properties{}
 	c.identify(&p, answer)
@@ -40,7 +40,7 @@ func (c *conn) handleConnect(flags byte, body []byte, header int) error {
 	return c.admit(&p, answer)
 }
 
-// admit lets in a client that has proved who it is, if it may connect as it wants to.
+// admit lets in a client that has proved who it is, if it may connect as it wants to. [MQTT-3.1.4-2]
 func (c *conn) admit(p *packet.Connect, answer *packet.Properties) error {
 	c.client.Password = nil // aliases the read buffer, and is not needed again
 	if p.Will != nil {
@@ -54,7 +54,8 @@ func (c *conn) admit(p *packet.Connect, answer *packet.Properties) error {
 	return c.openSession(p, answer)
 }
 
-// refuse answers CONNECT with the reason of err and ends the connection. [MQTT-3.2.2-7]
+// refuse answers CONNECT with the reason of err and ends the connection: what came after CONNECT is not handled.
+// [MQTT-3.1.3-8] [MQTT-3.1.4-2] [MQTT-3.1.4-6] [MQTT-3.2.2-7] [MQTT311-3.1.3-9] [MQTT311-3.1.4-5] [MQTT311-3.2.2-5]
 func (c *conn) refuse(err error) error {
 	reason, detail := packet.ServerUnavailable, ""
 	if fault := (*packet.Error)(nil); errors.As(err, &fault) {
@@ -72,7 +73,8 @@ func (c *conn) sendAway(to Redirect) error {
 	return &endError{ending{why: reasonLabel(to.reason()), detail: "sent to " + to.To, linger: true}}
 }
 
-// identify fills in who the client is. A client without id gets one. [MQTT-3.1.3-6] [MQTT-3.2.2-16]
+// identify fills in who the client is. A client without id gets one; any other id is taken as it is.
+// [MQTT-3.1.3-5] [MQTT-3.1.3-6] [MQTT-3.1.3-7] [MQTT-3.2.2-16] [MQTT311-3.1.3-5] [MQTT311-3.1.3-6]
 func (c *conn) identify(p *packet.Connect, answer *packet.Properties) {
 	c.client = mqtt.Client{
 		ID: p.ClientID, Username: p.Username, Password: p.Password, HasUser: p.HasUser,
@@ -129,7 +131,8 @@ func (c *conn) openSession(p *packet.Connect, answer *packet.Properties) error {
 	return nil
 }
 
-// greet sends CONNACK. [MQTT-3.2.0-1] [MQTT-3.2.2-2]
+// greet sends CONNACK, once, before anything but AUTH. [MQTT-3.1.4-5] [MQTT-3.2.0-1] [MQTT-3.2.0-2] [MQTT-3.2.2-2]
+// [MQTT-3.2.2-3] [MQTT311-3.1.4-4] [MQTT311-3.2.0-1] [MQTT311-3.2.2-1] [MQTT311-3.2.2-2] [MQTT311-3.2.2-3]
 func (c *conn) greet(p *packet.Connack) {
 	c.out.greet(p, c.version)
 	c.greeted.Store(true)
@@ -176,6 +179,8 @@ func expiryOf(seconds uint32) time.Duration {
 	return time.Duration(seconds) * time.Second
 }
 
+// will is the message that w asks for. [MQTT-3.1.2-14] [MQTT-3.1.2-15] [MQTT-3.1.3-10] [MQTT311-3.1.2-16]
+// [MQTT311-3.1.2-17]
 func (c *conn) will(w *packet.Will) *mqtt.Message {
 	m := &mqtt.Message{
 		Topic: strings.Clone(w.Topic), Payload: append([]byte{}, w.Payload...), QoS: w.QoS, Retain: w.Retain && c.grants.retain,

@@ -2,7 +2,7 @@ package broker
 
 import "mangrove/mqtt/packet"
 
-// handleDisconnect handles the client's goodbye. [MQTT-3.14.4-1] [MQTT-3.14.4-2] [MQTT-3.14.4-3]
+// handleDisconnect handles the client's goodbye. [MQTT-3.14.4-3] [MQTT311-3.14.4-3]
 func (c *conn) handleDisconnect(flags byte, body []byte) error {
 	var p packet.Disconnect
 	if err := p.Decode(flags, body, c.version); err != nil {
@@ -10,8 +10,8 @@ func (c *conn) handleDisconnect(flags byte, body []byte) error {
 	}
 	if p.Props.Has(packet.PropSessionExpiry) {
 		wanted := expiryOf(p.Props.SessionExpiry)
-		if c.expiry == 0 && wanted != 0 { // [MQTT-3.14.2-2]
-			return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.14.2-2", Detail: "session expiry set where it was 0"}
+		if c.expiry == 0 && wanted != 0 { // section 3.14.2.2.2
+			return &packet.Error{Reason: packet.ProtocolError, Detail: "session expiry set where it was 0"}
 		}
 		granted := c.grants.expiry(wanted)
 		c.detach.Expiry = &granted
@@ -20,7 +20,8 @@ func (c *conn) handleDisconnect(flags byte, body []byte) error {
 	return errBye
 }
 
-// disconnect is the DISCONNECT that tells a 5.0 client why the server ends the connection.
+// disconnect is the DISCONNECT that tells a 5.0 client why the server ends the connection. It sets no session expiry.
+// [MQTT-3.14.2-2]
 func (c *conn) disconnect(end ending) *packet.Disconnect {
 	p := &packet.Disconnect{Reason: end.reason, Props: c.because(end.reason, end.detail)}
 	if end.reference != "" {

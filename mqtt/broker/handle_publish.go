@@ -12,6 +12,7 @@ import (
 // sysPrefix starts the topics that only the node itself publishes.
 const sysPrefix = "$SYS/"
 
+// handlePublish publishes a message and answers as its QoS asks. [MQTT-3.3.4-1] [MQTT311-3.3.4-1]
 func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 	p := &s.publish
 	if err := p.Decode(flags, body, c.version); err != nil {
@@ -43,7 +44,8 @@ func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 	return c.publishAcked(s, p, to)
 }
 
-// publishAcked is PUBLISH of QoS 1 and 2: an acknowledgement is owed. [MQTT-4.3.2-4] [MQTT-4.3.3-8]
+// publishAcked is PUBLISH of QoS 1 and 2: an acknowledgement is owed. Packet ids of QoS 1 are not
+// remembered. [MQTT-4.3.2-4] [MQTT-4.3.2-5] [MQTT-4.3.3-8] [MQTT311-4.3.2-2] [MQTT311-4.3.3-2]
 func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 	ack, err := c.expect(s, p)
 	if err != nil {

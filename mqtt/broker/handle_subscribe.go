@@ -9,13 +9,16 @@ import (
 	"mangrove/mqtt/topic"
 )
 
+// handleSubscribe answers with one SUBACK that has an entry for each filter, in their order. [MQTT-2.2.1-6]
+// [MQTT-3.8.4-1] [MQTT-3.8.4-2] [MQTT-3.8.4-5] [MQTT-3.8.4-6] [MQTT-3.9.3-1] [MQTT311-2.3.1-7] [MQTT311-3.8.4-1]
+// [MQTT311-3.8.4-2] [MQTT311-3.8.4-4] [MQTT311-3.9.3-1]
 func (c *conn) handleSubscribe(s *step, flags byte, body []byte) error {
 	var p packet.Subscribe
 	if err := p.Decode(flags, body, c.version); err != nil {
 		return err
 	}
-	c.pause(s)                                                                                         // keeping a subscription may wait for the disk
-	answer := &packet.Suback{PacketID: p.PacketID, Reasons: make([]packet.ReasonCode, len(p.Filters))} // [MQTT-3.8.4-5] [MQTT-3.8.4-6]
+	c.pause(s) // keeping a subscription may wait for the disk
+	answer := &packet.Suback{PacketID: p.PacketID, Reasons: make([]packet.ReasonCode, len(p.Filters))}
 	subs, at, err := c.permitted(&p, answer)
 	if err != nil {
 		return err
@@ -30,7 +33,7 @@ func (c *conn) handleSubscribe(s *step, flags byte, body []byte) error {
 		c.send(answer)
 		return nil
 	}
-	c.send(answer) // [MQTT-3.8.4-1] [MQTT-3.8.4-2]
+	c.send(answer)
 	for i, sub := range subs {
 		c.sendRetained(sub, existed[i])
 	}
@@ -64,7 +67,7 @@ func (c *conn) permitted(p *packet.Subscribe, answer *packet.Suback) (subs []mqt
 			continue
 		}
 		qos := min(f.QoS, c.grants.qos)            // [MQTT-3.2.2-10]
-		answer.Reasons[i] = packet.ReasonCode(qos) // [MQTT-3.8.4-7]
+		answer.Reasons[i] = packet.ReasonCode(qos) // [MQTT-3.8.4-7] [MQTT311-3.8.4-5]
 		at = append(at, i)
 		subs = append(subs, mqtt.Subscription{
 			Filter: f.Filter, QoS: qos, NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
@@ -76,7 +79,7 @@ func (c *conn) permitted(p *packet.Subscribe, answer *packet.Suback) (subs []mqt
 
 // maySubscribe answers Success or why not.
 func (c *conn) maySubscribe(filter string) (reason packet.ReasonCode, detail string) {
-	if err := topic.CheckFilter(filter, c.grants.TopicLevels); err != nil { // [MQTT-4.7.1-1] [MQTT-4.8.2-1]
+	if err := topic.CheckFilter(filter, c.grants.TopicLevels); err != nil { // [MQTT-4.7.1-1] [MQTT-4.8.2-1] [MQTT311-3.8.3-2]
 		return packet.TopicFilterInvalid, err.Error()
 	}
 	_, plain := topic.Split(filter)
@@ -87,7 +90,7 @@ func (c *conn) maySubscribe(filter string) (reason packet.ReasonCode, detail str
 }
 
 // sendRetained sends what is retained under a new subscription. [MQTT-3.3.1-9] [MQTT-3.3.1-10]
-// [MQTT-3.3.1-11]
+// [MQTT-3.3.1-11] [MQTT-3.8.4-4] [MQTT311-3.3.1-6] [MQTT311-3.8.4-3]
 func (c *conn) sendRetained(sub mqtt.Subscription, existed bool) {
 	group, filter := topic.Split(sub.Filter)
 	if group != "" || sub.RetainHandling == 2 || (sub.RetainHandling == 1 && existed) {

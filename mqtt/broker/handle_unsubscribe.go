@@ -2,6 +2,9 @@ package broker
 
 import "mangrove/mqtt/packet"
 
+// handleUnsubscribe answers with one UNSUBACK that has an entry for each filter, in their order. [MQTT-2.2.1-6]
+// [MQTT-3.10.4-4] [MQTT-3.10.4-5] [MQTT-3.10.4-6] [MQTT-3.11.3-1] [MQTT311-2.3.1-7] [MQTT311-3.10.4-4]
+// [MQTT311-3.10.4-5] [MQTT311-3.10.4-6]
 func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
 	var p packet.Unsubscribe
 	if err := p.Decode(flags, body, c.version); err != nil {
@@ -16,7 +19,7 @@ func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
 	if err != nil {
 		answer.Props = c.because(packet.UnspecifiedError, "the change could not be kept")
 	}
-	for i := range p.Filters { // [MQTT-3.11.3-1] [MQTT-3.11.3-2]
+	for i := range p.Filters { // [MQTT-3.11.3-2]
 		switch {
 		case err != nil:
 			answer.Reasons[i] = packet.UnspecifiedError
@@ -24,6 +27,6 @@ func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
 			answer.Reasons[i] = packet.NoSubscriptionExisted
 		}
 	}
-	c.send(answer) // [MQTT-3.10.4-4] [MQTT-3.10.4-5]
+	c.send(answer)
 	return nil
 }

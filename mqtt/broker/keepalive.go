@@ -56,7 +56,7 @@ func (c *conn) look(now uint32) (again uint32) {
 	if silent < patience {
 		return min(again, patience-silent)
 	}
-	// [MQTT-3.1.2-22]
+	// [MQTT-3.1.2-22] [MQTT311-3.1.2-24]
 	c.shut(ending{why: "keep-alive-timeout", reason: packet.KeepAliveTimeout, detail: "nothing heard for 1.5 × keep alive"})
 	return again
 }

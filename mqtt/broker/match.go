@@ -11,7 +11,7 @@ type target struct {
 	ids   []uint32
 }
 
-// match finds the subscribers of a topic. publisher is who publishes there, for No Local.
+// match finds the subscribers of a topic. [MQTT-3.3.2-3] [MQTT311-3.3.2-3] publisher is who publishes there, for No Local.
 func (r *Router) match(topicName, publisher string) []target {
 	var m merger
 	r.tree.Match(topicName, func(s mqtt.Subscriber, sub mqtt.Subscription) {
@@ -27,7 +27,7 @@ func (r *Router) match(topicName, publisher string) []target {
 }
 
 // merger sums several subscriptions of one subscriber into one target with the highest QoS and every
-// identifier. [MQTT-3.3.4-2] [MQTT-3.3.4-3]
+// identifier. [MQTT-3.3.4-2] [MQTT-3.3.4-3] [MQTT311-3.3.5-1]
 type merger struct {
 	found []target
 	index map[mqtt.Subscriber]int // of found, once it is long
@@ -81,8 +81,8 @@ func (m *merger) remember(i int) {
 // delivery is what m becomes for t.
 func (t *target) delivery(m *mqtt.Message) mqtt.Delivery {
 	return mqtt.Delivery{
-		QoS:    min(m.QoS, t.qos),               // [MQTT-3.8.4-8]
-		Retain: m.Retain && (t.rap || m.Replay), // [MQTT-3.3.1-8] [MQTT-3.3.1-12] [MQTT-3.3.1-13]
+		QoS:    min(m.QoS, t.qos),               // [MQTT-3.8.4-8] [MQTT311-3.8.4-6]
+		Retain: m.Retain && (t.rap || m.Replay), // [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT311-3.3.1-9]
 		IDs:    t.ids,                           // [MQTT-3.3.4-3]
 	}
 }

@@ -184,7 +184,7 @@ func (o *out) signal() {
 }
 
 // shut takes no more packets and ends the connection once what is waiting has been written, which
-// may take patience. last, when not nil, is the packet to end with. With linger the reader ends it.
+// may take patience. last, when not nil, is the packet to end with. [MQTT-3.14.4-1] [MQTT-3.14.4-2] With linger the reader ends it.
 // Only the first call counts.
 func (o *out) shut(last packet.Packet, v packet.Version, patience time.Duration, linger bool) (first bool) {
 	o.mu.Lock()

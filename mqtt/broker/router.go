@@ -87,7 +87,8 @@ func (r *Router) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
 	r.publish(m, rc, r.cache.targets(r, m.Topic))
 }
 
-// publish is Publish with the match result at hand.
+// publish is Publish with the match result at hand. What has no RETAIN leaves retained messages alone.
+// [MQTT-3.3.1-8] [MQTT311-3.3.1-12]
 func (r *Router) publish(m *mqtt.Message, rc *mqtt.Receipt, targets []target) {
 	r.stamp(m)
 	if m.Retain && r.cfg.Retained != nil {
@@ -106,6 +107,7 @@ func (r *Router) stamp(m *mqtt.Message) {
 	}
 }
 
+// deliver hands m to each of targets, connected or not. [MQTT-4.5.0-1] [MQTT311-4.5.0-1]
 func (r *Router) deliver(m *mqtt.Message, rc *mqtt.Receipt, targets []target) {
 	r.metrics.published.Inc()
 	local := m.From.Scope == mqtt.ScopeClient

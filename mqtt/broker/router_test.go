@@ -90,7 +90,7 @@ func TestRetainFlag(t *testing.T) {
 	publish(r, &mqtt.Message{Topic: "t", Retain: true})
 	publish(r, &mqtt.Message{Topic: "t", Retain: true, Replay: true})
 	flags := func(k *keeper) []bool { return []bool{k.ds[0].Retain, k.ds[1].Retain} }
-	// [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT-3.3.1-8]
+	// [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT311-3.3.1-8]
 	if got := fmt.Sprint(flags(plain), flags(rap), flags(link)); got != "[false true] [true true] [true true]" {
 		t.Errorf("got %s", got)
 	}

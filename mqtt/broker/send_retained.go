@@ -40,7 +40,7 @@ func (r *retainedSender) add(m *mqtt.Message) bool {
 	if !r.c.out.waitRoom() {
 		return false
 	}
-	d := mqtt.Delivery{QoS: min(m.QoS, r.sub.QoS), Retain: true, IDs: r.ids} // [MQTT-3.3.1-8]
+	d := mqtt.Delivery{QoS: min(m.QoS, r.sub.QoS), Retain: true, IDs: r.ids} // [MQTT311-3.3.1-8]
 	r.c.session.Deliver(m, d, r.receipt)
 	if r.receipt.Err() != nil {
 		r.c.srv.metrics.registry.Dropped("retained-queue-full").Inc()

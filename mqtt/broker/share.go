@@ -11,7 +11,8 @@ import (
 type groupKey struct{ name, filter string }
 
 // group is one shared subscription. To the tree it is one Subscriber; it hands each message to one
-// of its members. [MQTT-4.8.2-4]
+// of its members (section 4.8.2). What a member was given is its session's and goes to nobody else, also when it
+// never ends well. [MQTT-4.8.2-4] [MQTT-4.8.2-5] [MQTT-4.8.2-6]
 type group struct {
 	balance Balance
 
@@ -72,7 +73,7 @@ func indexOf(members []Member, s mqtt.Subscriber) int {
 	return slices.IndexFunc(members, func(m Member) bool { return m.Subscriber == s })
 }
 
-// Deliver implements mqtt.Subscriber: one member gets the message.
+// Deliver implements mqtt.Subscriber: one member gets the message, with the QoS it was granted. [MQTT-4.8.2-3]
 func (g *group) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	if m.Replay {
 		return // retained messages are not sent to shared subscriptions (section 4.8.2)

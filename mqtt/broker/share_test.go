@@ -38,7 +38,7 @@ func send(r *Router, n int, topic, publisher string) {
 	}
 }
 
-func TestShareGivesEachMessageToOneMember(t *testing.T) { // [MQTT-4.8.2-4]
+func TestShareGivesEachMessageToOneMember(t *testing.T) { // section 4.8.2
 	for _, name := range BalanceNames {
 		t.Run(name, func(t *testing.T) {
 			r, members := shared(t, name, nil, 3)

@@ -96,7 +96,7 @@ func TestRetained(t *testing.T) {
 		}
 		s.Write(sub(1, "+"))
 		s.Want("SUBACK", ok(1))
-		s.Want("retained", retained("a", "2")) // [MQTT-3.3.1-8] [MQTT-3.3.1-9]
+		s.Want("retained", retained("a", "2")) // [MQTT-3.3.1-9] [MQTT311-3.3.1-8]
 		s.WantIdle("b was forgotten")
 		p.Write(retained("a", "3"))
 		s.Want("live", pub("a", "3")) // [MQTT-3.3.1-12]

@@ -38,7 +38,8 @@ const (
 
 func (*Connect) Type() Type { return CONNECT }
 
-// Decode is Packet's. After UnsupportedProtocolVersion, Version holds the level the client asked
+// Decode is Packet's. The fields come in the order of the drawing [MQTT-3.1.3-1] [MQTT311-3.1.3-1].
+// After UnsupportedProtocolVersion, Version holds the level the client asked
 // for, or 0 when it did not speak MQTT at all; Version.Answer tells how to answer.
 func (c *Connect) Decode(flags byte, body []byte, _ Version) error {
 	*c = Connect{}
@@ -50,7 +51,7 @@ func (c *Connect) Decode(flags byte, body []byte, _ Version) error {
 	if c.Version == V5 {
 		c.Props = r.properties(AllowedConnect)
 	}
-	c.ClientID = string(r.text("client identifier")) // [MQTT-3.1.3-3] [MQTT-3.1.3-4]
+	c.ClientID = string(r.text("client identifier")) // [MQTT-3.1.3-3] [MQTT-3.1.3-4] [MQTT311-3.1.3-3] [MQTT311-3.1.3-4]
 	if c.Will != nil {
 		c.Will.read(&r, c.Version)
 	}
@@ -97,7 +98,7 @@ func (c *Connect) readFlags(r *reader) byte {
 			r.malformed("MQTT-3.1.2-12", "will QoS is 3")
 		}
 	case c.Version == V31: // there both bits mean nothing without a will
-	case qos != 0: // [MQTT-3.1.2-11] [MQTT311-3.1.2-13]
+	case qos != 0: // [MQTT-3.1.2-11] [MQTT311-3.1.2-11] [MQTT311-3.1.2-13]
 		r.malformed("MQTT-3.1.2-11", "will QoS %d without will", qos)
 	case retain: // [MQTT-3.1.2-13] [MQTT311-3.1.2-15]
 		r.malformed("MQTT-3.1.2-13", "will retain without will")
@@ -117,10 +118,10 @@ func (w *Will) read(r *reader, v Version) { // [MQTT-3.1.2-9] [MQTT311-3.1.2-9]
 // there the remaining length outranks the flags.
 func (c *Connect) readCredentials(r *reader, has byte) {
 	missing := func() bool { return c.Version == V31 && r.err == nil && len(r.b) == 0 }
-	if has&connectUser != 0 && !missing() { // [MQTT-3.1.2-16] [MQTT-3.1.2-17]
+	if has&connectUser != 0 && !missing() { // [MQTT-3.1.2-16] [MQTT-3.1.2-17] [MQTT311-3.1.2-18] [MQTT311-3.1.2-19]
 		c.HasUser, c.Username = true, string(r.text("user name")) // [MQTT-3.1.3-12] [MQTT311-3.1.3-11]
 	}
-	if has&connectPassword != 0 && !missing() { // [MQTT-3.1.2-18] [MQTT-3.1.2-19]
+	if has&connectPassword != 0 && !missing() { // [MQTT-3.1.2-18] [MQTT-3.1.2-19] [MQTT311-3.1.2-20] [MQTT311-3.1.2-21]
 		c.HasPass, c.Password = true, r.binary("password")
 	}
 }

@@ -9,7 +9,7 @@ import (
 // MaxLevels bounds the depth of a name or filter where the caller gives no other bound.
 const MaxLevels = 128
 
-// MaxLength is the most bytes a name or filter may have [MQTT-4.7.3-3].
+// MaxLength is the most bytes a name or filter may have [MQTT-4.7.3-3] [MQTT311-4.7.3-3].
 const MaxLength = 65535
 
 // Error is a name or filter that breaks the standard.
@@ -32,7 +32,7 @@ func CheckName(s string, maxLevels int) error {
 		return err
 	}
 	if i := strings.IndexAny(s, "+#"); i >= 0 {
-		// [MQTT-4.7.0-1] [MQTT-3.3.2-2]
+		// [MQTT-4.7.0-1] [MQTT-3.3.2-2] [MQTT311-4.7.1-1]
 		return &Error{"MQTT-4.7.0-1", fmt.Sprintf("topic name has the wildcard %q at byte %d", s[i], i)}
 	}
 	return checkDepth(s, maxLevels, "topic name")
@@ -65,7 +65,7 @@ func checkString(s, what string) error {
 	case len(s) > MaxLength:
 		return &Error{"MQTT-4.7.3-3", fmt.Sprintf("%s has %d bytes, at most %d are allowed", what, len(s), MaxLength)}
 	case strings.IndexByte(s, 0) >= 0:
-		// [MQTT-4.7.3-2] [MQTT-1.5.4-2]
+		// [MQTT-4.7.3-2] [MQTT-1.5.4-2] [MQTT311-4.7.3-2]
 		return &Error{"MQTT-4.7.3-2", what + " has the character U+0000"}
 	case !utf8.ValidString(s):
 		return &Error{"MQTT-1.5.4-1", what + " is not well-formed UTF-8"}
@@ -73,7 +73,7 @@ func checkString(s, what string) error {
 	return nil
 }
 
-// checkWildcards holds the places of "+" and "#" in a filter without "$share".
+// checkWildcards holds the places of "+" and "#" in a filter without "$share". [MQTT311-4.7.1-2] [MQTT311-4.7.1-3]
 func checkWildcards(s string) error {
 	for i := 0; i < len(s); i++ {
 		if s[i] != '+' && s[i] != '#' {

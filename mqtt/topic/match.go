@@ -6,7 +6,7 @@ import "strings"
 // allocate.
 func Match(filter, name string) bool {
 	if strings.HasPrefix(name, "$") && filter != "" && (filter[0] == '#' || filter[0] == '+') {
-		return false // [MQTT-4.7.2-1]
+		return false // [MQTT-4.7.2-1] [MQTT311-4.7.2-1]
 	}
 	for {
 		level, filterRest, filterMore := strings.Cut(filter, "/")

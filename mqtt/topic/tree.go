@@ -161,7 +161,7 @@ func (t *Tree[K, V]) Match(name string, visit func(key K, v V)) {
 		return
 	}
 	if strings.HasPrefix(name, "$") {
-		// [MQTT-4.7.2-1] filters that start with a wildcard do not match names that start with '$'.
+		// [MQTT-4.7.2-1] [MQTT311-4.7.2-1] filters that start with a wildcard do not match names that start with '$'.
 		level, rest, more := strings.Cut(name, "/")
 		if kid := t.root.kid(*seed, level); kid != nil {
 			kid.match(*seed, rest, more, visit)

@@ -23,7 +23,7 @@ const (
 var joined = sync.Pool{New: func() any { b := make([]byte, 0, maxJoined+ws.MaxHeaderSize); return &b }}
 
 // wsConn is a WebSocket connection as a stream of bytes: Read gives the payloads of binary messages
-// one after the other, frame borders unseen [MQTT-6.0.0-2]; each Write is one binary frame. Pings are
+// one after the other, frame borders unseen [MQTT-6.0.0-2] [MQTT311-6.0.0-2]; each Write is one binary frame. Pings are
 // answered and closing is done inside Read. It keeps no buffer: Read works in the caller's.
 type wsConn struct {
 	net.Conn // what carries the frames

@@ -125,7 +125,7 @@ func (d *deframer) checkStart() error {
 		return &closeError{ws.StatusProtocolError, fmt.Sprintf("masked frame: got %v, want %v", !d.masked, d.masked)}
 	case op.IsControl() && (!fin || d.head[1]&0x7F > maxControl):
 		return &closeError{ws.StatusProtocolError, "control frame is in pieces or above 125 bytes"}
-	case op == ws.OpText: // [MQTT-6.0.0-1]
+	case op == ws.OpText: // [MQTT-6.0.0-1] [MQTT311-6.0.0-1]
 		return &closeError{ws.StatusUnsupportedData, "text frame, MQTT needs binary frames"}
 	case op == ws.OpContinuation && !d.fragment:
 		return &closeError{ws.StatusProtocolError, "continuation without a beginning"}

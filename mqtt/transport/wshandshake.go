@@ -12,7 +12,8 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// subprotocol is the WebSocket subprotocol of MQTT [MQTT-6.0.0-3] [MQTT-6.0.0-4].
+// subprotocol is the WebSocket subprotocol of MQTT [MQTT-6.0.0-3] [MQTT-6.0.0-4] [MQTT311-6.0.0-3]
+// [MQTT311-6.0.0-4].
 const subprotocol = "mqtt"
 
 // maxRequest bounds the bytes of a WebSocket handshake; a longer one is refused.
