@@ -126,8 +126,9 @@ type touchedChunk struct {
 	origin uint64
 	c      *chunk
 	own    chunkSet // the frame's marks
+	value  chunkSet // what is written
 	slot   int
-	merge  bool // slot takes the place of all others
+	merged int // slot takes the place of the first so many; 0 = only of itself
 }
 
 func (t *touched) at(origin uint64, c *chunk) *touchedChunk {
@@ -184,17 +185,18 @@ func (t *touchedChunk) write(b *store.Batch) {
 		t.slot = len(c.slots)
 		c.slots = append(c.slots, slot{})
 	}
-	value := t.own
-	value.add(&c.slots[t.slot].kept)
-	if t.merge = len(c.slots) > mergeSlots && !slices.ContainsFunc(c.slots, func(s slot) bool { return s.busy }); t.merge {
+	t.value = t.own
+	t.value.add(&c.slots[t.slot].kept)
+	if len(c.slots) > mergeSlots && !slices.ContainsFunc(c.slots, func(s slot) bool { return s.busy }) {
+		t.merged = len(c.slots)
 		for i := range c.slots {
-			value.add(&c.slots[i].kept)
+			t.value.add(&c.slots[i].kept)
 			c.slots[i].busy = true
 		}
 		b.DeleteRange(store.Seen, slotKey(t.origin, c.number, 0), seenEnd(t.origin, c.number))
 	}
 	c.slots[t.slot].busy = true
-	putSlot(b, t.origin, c.number, t.slot, &value)
+	putSlot(b, t.origin, c.number, t.slot, &t.value)
 }
 
 // settle takes the outcome of the batch that t was written into.
@@ -212,10 +214,7 @@ func (t *touchedChunk) settle(kept bool) {
 	if mine.busy = false; kept {
 		mine.kept.add(&t.own)
 	}
-	if !t.merge {
-		return
-	}
-	for i := range slots {
+	for i := range slots[:t.merged] {
 		slots[i].busy = false
 		if kept && i != t.slot {
 			mine.kept.add(&slots[i].kept)

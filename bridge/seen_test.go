@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"testing"
 
@@ -89,6 +90,77 @@ func TestSeenSurvivesReopening(t *testing.T) {
 	if !again.mark(mqtt.Origin{Store: 1, Seq: 40 * chunkBits}, new(touched), new(store.Batch)) {
 		t.Errorf("a number that was never marked is a repeat, want new")
 	}
+}
+
+// Frames under way at the same time, refused or kept in any pattern: on disk are the marks of those that were kept, no others.
+func TestSeenOfFramesUnderWay(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		type frame struct {
+			marks []mqtt.Origin
+			t     touched
+			b     *store.Batch
+		}
+		s := newSeen(64, 4, func() {})
+		disk := map[string][]byte{} // what the kept batches wrote
+		kept := map[mqtt.Origin]bool{}
+		var open []*frame
+		rt.Repeat(map[string]func(*rapid.T){
+			"frame": func(rt *rapid.T) {
+				f := &frame{b: new(store.Batch)}
+				for range rapid.IntRange(1, 3).Draw(rt, "n") {
+					o := mqtt.Origin{Store: 1, Seq: rapid.Uint64Range(0, 2*chunkBits-1).Draw(rt, "seq")}
+					if s.mark(o, &f.t, f.b) {
+						f.marks = append(f.marks, o)
+					}
+				}
+				s.write(f.t, f.b)
+				open = append(open, f)
+			},
+			"outcome": func(rt *rapid.T) { // in the order of the batches
+				if len(open) == 0 {
+					rt.Skip()
+				}
+				f := open[0]
+				open = open[1:]
+				if rapid.Bool().Draw(rt, "refused") {
+					s.settle(f.t, store.ErrFull)
+					s.forget(f.marks, new(store.Batch))
+					return
+				}
+				for i := range f.t {
+					f.t[i].replay(disk)
+				}
+				s.settle(f.t, nil)
+				for _, o := range f.marks {
+					kept[o] = true
+				}
+			},
+			"": func(rt *rapid.T) {
+				again := newSeen(64, 4, func() {})
+				for k, v := range disk {
+					again.loadSlot(1, binary.BigEndian.Uint64([]byte(k)[8:]), int(binary.BigEndian.Uint16([]byte(k)[16:])), v)
+				}
+				for seq := range uint64(2 * chunkBits) {
+					o := mqtt.Origin{Store: 1, Seq: seq}
+					if got := !again.mark(o, new(touched), new(store.Batch)); got != kept[o] {
+						rt.Fatalf("number %d: on disk %v, want %v", seq, got, kept[o])
+					}
+				}
+			},
+		})
+	})
+}
+
+// replay does to disk what a batch with t does.
+func (t *touchedChunk) replay(disk map[string][]byte) {
+	for i := range t.merged {
+		delete(disk, string(slotKey(t.origin, t.c.number, i)))
+	}
+	value := make([]byte, 0, chunkBits/8)
+	for _, word := range t.value {
+		value = binary.BigEndian.AppendUint64(value, word)
+	}
+	disk[string(slotKey(t.origin, t.c.number, t.slot))] = value
 }
 
 // Numbers below the window are taken for new, and counted. A jump does not push out what came shortly before.
