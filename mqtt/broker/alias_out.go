@@ -16,7 +16,7 @@ const (
 
 // outAliases are the topic aliases that the server has given to a client, which says in CONNECT how many it
 // takes; none before 5.0. An alias counts from the PUBLISH that names topic and alias, so mu is held until
-// that one stands in the output. [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-10]
+// that one stands in the output. [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-11]
 type outAliases struct {
 	max int // 0 = none; set while CONNECT is handled
 

@@ -125,7 +125,7 @@ func (c *conn) handleAll(s *step) (want int, err error) {
 		if err := c.checkFirst(data); err != nil {
 			return 0, err
 		}
-		total, header, want, err := packet.Frame(data, c.maxIn)
+		total, header, want, err := packet.Frame(data, c.maxIn) // [MQTT-3.2.2-15]
 		if err != nil {
 			return 0, err
 		}

@@ -25,7 +25,7 @@ type opening struct {
 
 // proof is what a connection with an authentication method knows of it.
 type proof struct {
-	method string        // of CONNECT; "" = none was named
+	method string        // of CONNECT; "" = none was named, and neither AUTH nor a method is sent [MQTT-4.12.0-6]
 	run    mqtt.Exchange // nil = none is under way
 	who    *mqtt.Client  // as run sees it
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // keepAlive is the keep-alive of the connection. A 5.0 client that asks for more than the bound is given
-// the bound [MQTT-3.2.2-21].
+// the bound [MQTT-3.2.2-21]; everybody else keeps its own [MQTT-3.2.2-22].
 func (c *conn) keepAlive(p *packet.Connect, answer *packet.Properties) (alive time.Duration) {
 	alive = time.Duration(p.KeepAlive) * time.Second
 	if max := c.grants.KeepAliveMax; c.version == packet.V5 && max > 0 && (alive == 0 || alive > max) {
