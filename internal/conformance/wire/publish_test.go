@@ -331,30 +331,56 @@ func TestTopicAliasesOfTheClient(t *testing.T) {
 	})
 }
 
-// The server's topic aliases stay within the client's maximum. [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-11]
+// The server's topic aliases stay within the client's maximum, mean what was set on the same connection, and are none for
+// clients that take none. [MQTT-3.1.2-26] [MQTT-3.1.2-27] [MQTT-3.3.2-7] [MQTT-3.3.2-8] [MQTT-3.3.2-11]
 func TestTopicAliasesOfTheServer(t *testing.T) {
 	script(t, func(s *server) {
 		p := s.client(packet.V5, "p")
-		few := func(c *packet.Connect) {
-			set(c, packet.PropTopicAliasMaximum, func(p *packet.Properties) { p.TopicAliasMaximum = 2 })
-		}
-		for most, w := range []*peer{s.client(packet.V5, "none"), nil, s.client(packet.V5, "few", few)} {
-			if w == nil {
-				continue
+		takes := func(n uint16) how {
+			return func(c *packet.Connect) {
+				set(c, packet.PropTopicAliasMaximum, func(p *packet.Properties) { p.TopicAliasMaximum = n })
 			}
-			w.Subscribe("#", 0)
+		}
+		for _, w := range []struct {
+			how  how
+			most int
+		}{{func(*packet.Connect) {}, 0}, {takes(0), 0}, {takes(2), 2}, {takes(2), 2}, {takes(65535), 65535}} {
+			q := s.client(packet.V5, "w", w.how)
+			q.Subscribe("#", 0)
+			names, used := map[uint16]string{}, 0
 			for range 3 {
-				for _, topic := range []string{"a", "b", "c", "d"} {
+				for _, topic := range []string{"long/a", "long/b", "long/c", "long/c", "long/d"} {
 					p.Write(pub(topic, "x"))
-					got, ok := w.next().(*packet.Publish)
-					if !ok || got.Props.Has(packet.PropTopicAlias) && (got.Props.TopicAlias == 0 || int(got.Props.TopicAlias) > most) {
-						t.Fatalf("got %+v, want topic aliases of at most %d", got, most)
-					}
+					got := q.next().(*packet.Publish)
+					used += checkAlias(t, names, got, topic, w.most)
 				}
 			}
-			w.Leave()
+			if (w.most == 0) != (used == 0) {
+				t.Errorf("maximum %d: got %d aliases used", w.most, used)
+			}
+			q.Leave()
 		}
 	})
+}
+
+// checkAlias resolves the topic of m and tells whether an alias saved it.
+func checkAlias(t *testing.T, names map[uint16]string, m *packet.Publish, want string, most int) (used int) {
+	t.Helper()
+	name := string(m.Topic)
+	if m.Props.Has(packet.PropTopicAlias) {
+		n := m.Props.TopicAlias
+		if n == 0 || int(n) > most {
+			t.Fatalf("got topic alias %d, want at most %d", n, most)
+		}
+		if name == "" {
+			name, used = names[n], 1
+		}
+		names[n] = name
+	}
+	if name != want {
+		t.Fatalf("got topic %q, want %q", name, want)
+	}
+	return used
 }
 
 // Overlapping subscriptions give one message, with the highest QoS and all their identifiers. [MQTT-3.3.4-2]
