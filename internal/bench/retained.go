@@ -38,6 +38,9 @@ func (f *flow) runRetained(r *Result) error {
 	return nil
 }
 
+// keeperWindow is how many retained messages are under way; they are not what is measured.
+const keeperWindow = 256
+
 // keeper sets and removes the retained messages, acknowledged so that it knows when it is done.
 type keeper struct {
 	c     *conn
@@ -56,12 +59,9 @@ func newKeeper(f *flow) *keeper {
 // publish sets every topic to payload; an empty one removes it. (MQTT 5.0, section 3.3.1)
 func (k *keeper) publish(payload []byte) error {
 	k.next, k.acked = 0, 0
-	for range k.f.cfg.Window {
-		k.one(payload)
-	}
 	last, moved := 0, k.f.l.clock()
 	return k.f.within(24*time.Hour, "retain", func() (bool, error) {
-		for k.next < k.f.cfg.Count && k.next-k.acked < k.f.cfg.Window {
+		for k.next < k.f.cfg.Count && k.next-k.acked < min(keeperWindow, int(k.c.receiveMax)) {
 			k.one(payload)
 		}
 		if k.acked != last {
@@ -75,9 +75,6 @@ func (k *keeper) publish(payload []byte) error {
 }
 
 func (k *keeper) one(payload []byte) {
-	if k.next >= k.f.cfg.Count {
-		return
-	}
 	if len(payload) > 0 {
 		(&stamp{run: k.f.run, seq: uint64(k.next)}).put(payload)
 	}
