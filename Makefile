@@ -5,15 +5,16 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS := -s -w -X mangrove/cmd/internal/cli.version=$(VERSION)
 BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-# How long `make fuzz` runs each target, and how often `make bench` runs each benchmark.
+# How long `make fuzz` runs each target, how often `make microbench` runs each benchmark, and which form of `make bench`.
 FUZZTIME ?= 1m
 COUNT    ?= 1
+BENCH    ?= quick
 
-.PHONY: help build demo test clients vet race fuzz bench check conformance cross clean
+.PHONY: help build demo test clients vet race fuzz bench microbench check conformance cross clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
 
 build: ## bin/mangrove and bin/mangrove-edge for this machine
 	$(BUILD) -o bin/ ./cmd/mangrove ./cmd/mangrove-edge
@@ -54,7 +55,11 @@ fuzz: ## every fuzz target for FUZZTIME each
 		done; \
 	done
 
-bench: ## every benchmark, COUNT times, with allocations
+bench: build ## docs/benchmarks.md: Mangrove beside the brokers that are installed; BENCH=quick takes 2 minutes, BENCH=full 20
+	@command -v mosquitto >/dev/null || test -x /usr/sbin/mosquitto || echo "mosquitto: not installed (Debian: apt-get install mosquitto)"
+	bin/mangrove bench matrix --form $(BENCH) --out docs/benchmarks.md
+
+microbench: ## every Go benchmark, COUNT times, with allocations
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./...
 
 check: vet ## go vet, formatting, the repository's own rules; staticcheck when it is a go tool here

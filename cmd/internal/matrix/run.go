@@ -197,7 +197,8 @@ func (r *Report) say(p *found, c *Case, result *bench.Result, fault string) {
 	if result == nil {
 		result = new(bench.Result)
 	}
-	r.cfg.Say("%-38s %-10s %10.0f/s %8.2f µs  p99 %9.2f ms  %s", c.Name, p.Name, result.Rate, result.CPUPerMillion, p99.Value(result), fault)
+	late := max(p99.Value(result), ackP99.Value(result))
+	r.cfg.Say("%-38s %-10s %10.0f/s %8.2f µs  p99 %9.2f ms  %s", c.Name, p.Name, result.Rate, result.CPUPerMillion, late, fault)
 }
 
 // Broken tells what Mangrove did wrong in any case; nil when nothing.
