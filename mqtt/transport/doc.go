@@ -3,10 +3,10 @@
 // this package knows which. [MQTT-4.2.0-1] [MQTT311-7.1.1-1]
 //
 //	socket ─accept─┬────────────────────────────────────────→ Listener.Accept   (tcp, unix)
-//	               └→ half-open ─TLS─ and/or ─WebSocket─ ok → Listener.Accept   (tls, ws, wss)
-//	                          └ too slow, too many, wrong bytes → closed, Config.Rejected
+//	               └→ half-open ─[PROXY header]─ TLS ─ WebSocket ─ ok → Listener.Accept   (tls, ws, wss, and any with Config.Proxy)
+//	                         └ too slow, too many, wrong bytes → closed, Config.Rejected
 //
-// A tls, ws or wss listener owns one goroutine that accepts, and one for each half-open
-// handshake; Close ends them and waits. tcp and unix listeners own none. Connections belong to whom
+// A listener with something to do first owns one goroutine that accepts, and one for each half-open
+// handshake; Close ends them and waits. Other tcp and unix listeners own none. Connections belong to whom
 // Accept or Dial gave them. What the bytes mean, keep-alive and deadlines are the caller's.
 package transport

@@ -19,14 +19,19 @@ const (
 // ErrFull is what Config.Rejected gets for a connection above MaxConns.
 var ErrFull = errors.New("listener has its maximum of connections")
 
-// ErrHandshake is wrapped in what Config.Rejected gets for a TLS or WebSocket handshake that failed.
+// ErrHandshake is wrapped in what Config.Rejected gets for a PROXY header, TLS or WebSocket handshake that failed.
 var ErrHandshake = errors.New("handshake failed")
 
 // Config is how to listen. The zero Config does for tcp, ws and unix.
 type Config struct {
 	TLS *tls.Config // certificates, for tls and wss; versions below TLS 1.2 are not offered unless it says so
 
-	HandshakeTimeout time.Duration // for the TLS and WebSocket handshakes together; 0 = 10 s
+	// Proxy says that each connection begins with a header of the PROXY protocol, version 1 or 2; one without
+	// is closed. The address in it becomes the connection's RemoteAddr. Whoever reaches such a listener can
+	// claim any address, so only the proxy may.
+	Proxy bool
+
+	HandshakeTimeout time.Duration // for PROXY header, TLS and WebSocket handshake together; 0 = 10 s
 	MaxHandshakes    int           // handshakes under way at once, 0 = 256; above, newcomers wait in the kernel's backlog and the slowest are dropped
 	MaxConns         int           // open connections, 0 = 100,000; above, newcomers are closed at once
 
@@ -67,7 +72,7 @@ func Listen(addr string, cfg Config) (Listener, error) {
 		a.Host = raw.Addr().String()
 	}
 	s := newSocket(raw, a, cfg)
-	if a.Scheme == TCP || a.Scheme == Unix {
+	if (a.Scheme == TCP || a.Scheme == Unix) && !cfg.Proxy {
 		return s, nil
 	}
 	return newShaker(s, cfg), nil

@@ -22,23 +22,28 @@ type shaker struct {
 }
 
 func newShaker(s *socket, cfg Config) *shaker {
-	l := &shaker{socket: s, timeout: cfg.HandshakeTimeout, handshake: handshakeOf(s.addr, cfg.TLS),
+	l := &shaker{socket: s, timeout: cfg.HandshakeTimeout, handshake: handshakeOf(s.addr, cfg),
 		half: newHalfOpen(cfg.MaxHandshakes), ready: make(chan net.Conn)}
 	l.running.Go(l.accept) // ends when the socket is closed; Close waits for it
 	return l
 }
 
 // handshakeOf is what a connection of the address's scheme begins with.
-func handshakeOf(a Addr, cfg *tls.Config) func(net.Conn) (net.Conn, error) {
+func handshakeOf(a Addr, cfg Config) func(net.Conn) (net.Conn, error) {
 	return func(c net.Conn) (net.Conn, error) {
+		if cfg.Proxy {
+			if err := takeProxy(c); err != nil {
+				return nil, err
+			}
+		}
 		if a.Scheme == TLS || a.Scheme == WSS {
-			secure := tls.Server(c, cfg)
+			secure := tls.Server(c, cfg.TLS)
 			if err := secure.Handshake(); err != nil {
 				return nil, err
 			}
 			c = secure
 		}
-		if a.Scheme == TLS {
+		if a.Scheme != WS && a.Scheme != WSS {
 			return c, nil
 		}
 		return upgrade(c, a.Path)

@@ -95,8 +95,17 @@ func (s *socket) counted(c net.Conn) net.Conn {
 // syscall.Conn find the real thing in them.
 type tcpConn struct {
 	*net.TCPConn
-	open *atomic.Int64
-	once atomic.Bool
+	open   *atomic.Int64
+	once   atomic.Bool
+	remote net.Addr // as a proxy said; nil = the peer's
+}
+
+// RemoteAddr implements net.Conn.
+func (c *tcpConn) RemoteAddr() net.Addr {
+	if c.remote != nil {
+		return c.remote
+	}
+	return c.TCPConn.RemoteAddr()
 }
 
 func (c *tcpConn) Close() error {
@@ -108,8 +117,17 @@ func (c *tcpConn) Close() error {
 
 type unixConn struct {
 	*net.UnixConn
-	open *atomic.Int64
-	once atomic.Bool
+	open   *atomic.Int64
+	once   atomic.Bool
+	remote net.Addr // as a proxy said; nil = the peer's
+}
+
+// RemoteAddr implements net.Conn.
+func (c *unixConn) RemoteAddr() net.Addr {
+	if c.remote != nil {
+		return c.remote
+	}
+	return c.UnixConn.RemoteAddr()
 }
 
 func (c *unixConn) Close() error {
