@@ -17,6 +17,10 @@ var ErrClosed = errors.New("log is closed")
 // ErrTrimmed says that a record is no longer there.
 var ErrTrimmed = errors.New("record was trimmed")
 
+// ErrSync is what calls answer after a failed sync, until the log is opened again. What was written since the sync before it
+// may be on the medium or not.
+var ErrSync = errors.New("a sync of the log failed")
+
 // Config of a Log. The zero value of every field but Dir works.
 type Config struct {
 	Dir          string // made if missing; not used when Files is set
@@ -57,16 +61,21 @@ func (cfg *Config) complete() error {
 	return nil
 }
 
-// Log is an operation log. Append, TruncateAfter and Trim are for one writer; Read, First, Last and Size may run beside it.
+// Log is an operation log. Append, AppendSoft, Sync and TruncateAfter are for one writer; Trim, Read, ReadPart, First, Last and Size may run
+// beside it, and do not wait for its disk.
 type Log struct {
 	cfg    Config
 	spares *spares
 
+	writing sync.Mutex // held for a whole call that writes; before mu
+	broken  error      // a failed sync: nothing is appended after it
+	dirty   int64      // bytes behind the end of the active segment that a failed write may have left
+	synced  uint64     // records below this index are stable
+	buf     []byte
+
 	mu       sync.RWMutex
 	segments []*segment // by first index; the last one is written to
-	broken   error      // a failed write or sync: nothing is appended after it
 	closed   bool
-	buf      []byte // of the writer
 }
 
 // Open reads what is there, cuts a torn tail and readies the log for Append. An empty folder becomes a log whose first record has
@@ -83,6 +92,11 @@ func Open(cfg Config) (*Log, error) {
 	if err := l.load(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
+	// What a killed process wrote softly is read back from memory, and may not be on the medium.
+	if err := l.active().file.Sync(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open log: %w: %w", ErrSync, err), l.Close())
+	}
+	l.synced = l.active().next
 	return l, nil
 }
 
@@ -147,73 +161,6 @@ func (l *Log) follows(s *segment) error {
 	return nil
 }
 
-// Append writes the payloads as records, in one write, and returns when they are stable. first is the index of the first one. After an
-// error nothing is known of these records until the next Open, and every later Append fails: a failed
-// fdatasync is never tried again.
-func (l *Log) Append(payloads ...[]byte) (first uint64, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return 0, ErrClosed
-	}
-	if l.broken != nil {
-		return 0, l.broken
-	}
-	size := 0
-	for _, p := range payloads {
-		if len(p) > MaxRecord {
-			return 0, fmt.Errorf("append to log: record of %d bytes, want at most %d", len(p), MaxRecord)
-		}
-		size += recordSize(len(p))
-	}
-	if s := l.active(); !s.room(size) {
-		if err := l.roll(s.next, size); err != nil {
-			return 0, err // nothing was written: the log is as it was
-		}
-	}
-	first, err = l.write(payloads)
-	if err != nil {
-		l.broken = fmt.Errorf("append to log: %w", err)
-	}
-	return first, l.broken
-}
-
-func (l *Log) active() *segment { return l.segments[len(l.segments)-1] }
-
-func (l *Log) write(payloads [][]byte) (first uint64, err error) {
-	s := l.active()
-	first, l.buf = s.next, l.buf[:0]
-	for i, p := range payloads {
-		l.buf = appendRecord(l.buf, s.seed, first+uint64(i), first, p)
-	}
-	if _, err := s.file.WriteAt(l.buf, s.end); err != nil {
-		return 0, err
-	}
-	if err := s.file.Sync(); err != nil {
-		return 0, err
-	}
-	for _, p := range payloads {
-		s.add(s.end, recordSize(len(p)))
-	}
-	if cap(l.buf) > keepBuffer {
-		l.buf = nil
-	}
-	return first, nil
-}
-
-// keepBuffer is the largest write buffer that is kept for the next write.
-const keepBuffer = 1 << 20
-
-// roll makes a segment that begins with index first and has room for size bytes the active one.
-func (l *Log) roll(first uint64, size int) error {
-	s, err := l.spares.take(first, max(l.cfg.SegmentBytes, int64(segmentHeader+size)))
-	if err != nil {
-		return fmt.Errorf("begin log segment: %w", err)
-	}
-	l.segments = append(l.segments, s)
-	return nil
-}
-
 // First is the index of the oldest record that is there, or of the next one when there is none.
 func (l *Log) First() uint64 {
 	l.mu.RLock()
@@ -238,73 +185,31 @@ func (l *Log) Size() (bytes int64) {
 	return bytes
 }
 
-// Read returns the payload of one record; the caller owns it.
-func (l *Log) Read(index uint64) ([]byte, error) {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	if l.closed {
-		return nil, ErrClosed
-	}
-	i, found := slices.BinarySearchFunc(l.segments, index, func(s *segment, index uint64) int {
-		switch {
-		case s.next <= index:
-			return -1
-		case s.first > index:
-			return 1
-		}
-		return 0
-	})
-	if !found {
-		return nil, fmt.Errorf("read log record %d: %w", index, ErrTrimmed)
-	}
-	r, err := l.segments[i].record(index)
-	return r.payload, err
-}
-
-// Replay visits the records from index from (or the first that is there) to the last. payload is valid only during the call.
-func (l *Log) Replay(from uint64, visit func(index uint64, payload []byte) error) error {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	for _, s := range l.segments {
-		if s.next <= from {
-			continue
-		}
-		b, err := s.read()
-		if err != nil {
-			return err
-		}
-		for i, off := range s.offsets {
-			index := s.first + uint64(i)
-			if index < from {
-				continue
-			}
-			r, ok := decodeRecord(b[off:], s.seed)
-			if !ok {
-				return &DamageError{File: s.name, Offset: off, Index: index, Detail: "the record was sound when the log was opened"}
-			}
-			if err := visit(index, r.payload); err != nil {
-				return fmt.Errorf("replay log record %d: %w", index, err)
-			}
-		}
-	}
-	return nil
-}
-
 // Trim gives up the records up to and including through, as far as whole segments go. The active segment stays.
 func (l *Log) Trim(through uint64) error {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	for len(l.segments) > 1 && l.segments[0].next <= through+1 {
-		if err := l.spares.give(l.segments[0]); err != nil {
+	n := 0
+	for n < len(l.segments)-1 && l.segments[n].next <= through+1 {
+		n++
+	}
+	old := slices.Clone(l.segments[:n])
+	l.segments = slices.Delete(l.segments, 0, n)
+	l.mu.Unlock()
+	for i, s := range old { // oldest first: a crash leaves no hole
+		if err := l.spares.give(s); err != nil {
+			l.mu.Lock()
+			l.segments = append(old[i:], l.segments...)
+			l.mu.Unlock()
 			return fmt.Errorf("trim log: %w", err)
 		}
-		l.segments = slices.Delete(l.segments, 0, 1)
 	}
 	return nil
 }
 
 // TruncateAfter removes the records after index, newest first: a replicated log does so when its leader disagrees.
 func (l *Log) TruncateAfter(index uint64) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.segments) > 1 && l.active().first > index {
@@ -323,11 +228,14 @@ func (l *Log) TruncateAfter(index uint64) error {
 	}
 	s.end = s.offsets[index+1-s.first]
 	s.offsets, s.next = s.offsets[:index+1-s.first], index+1
+	l.synced = min(l.synced, s.next)
 	return s.wipe()
 }
 
 // Close ends the log; what was appended is stable already. It may be called twice.
 func (l *Log) Close() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {

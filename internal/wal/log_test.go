@@ -161,9 +161,9 @@ func TestRecordLargerThanASegment(t *testing.T) {
 	}
 }
 
-// workload appends, trims and truncates until the disk fails. It tells which records were acknowledged, and which index a
-// failed Append had begun with.
-type workload struct{ trimmed, acked uint64 }
+// workload appends and trims until the disk fails. It tells which records were acknowledged, and how many were
+// written behind them.
+type workload struct{ trimmed, acked, soft uint64 }
 
 func (w *workload) run(l *Log, rng *rand.Rand, steps int) error {
 	for range steps {
@@ -174,16 +174,36 @@ func (w *workload) run(l *Log, rng *rand.Rand, steps int) error {
 			if err := l.Trim(through); err != nil {
 				return err
 			}
-		default:
-			var group [][]byte
-			for i := range 1 + rng.IntN(6) {
-				group = append(group, payload(w.acked+1+uint64(i)))
-			}
-			if _, err := l.Append(group...); err != nil {
+		case 1:
+			if err := l.Sync(); err != nil {
 				return err
 			}
-			w.acked += uint64(len(group))
+			w.acked, w.soft = w.acked+w.soft, 0
+		default:
+			if err := w.append(l, rng); err != nil {
+				return err
+			}
 		}
+	}
+	return nil
+}
+
+func (w *workload) append(l *Log, rng *rand.Rand) error {
+	var group [][]byte
+	for i := range 1 + rng.IntN(6) {
+		group = append(group, payload(w.acked+w.soft+1+uint64(i)))
+	}
+	soft := rng.IntN(3) == 0
+	write := l.Append
+	if soft {
+		write = l.AppendSoft
+	}
+	if _, err := write(group...); err != nil {
+		return err
+	}
+	w.soft += uint64(len(group))
+	if !soft {
+		w.acked, w.soft = w.acked+w.soft, 0
 	}
 	return nil
 }
@@ -215,15 +235,15 @@ func cutAtEveryStep(t *testing.T, seed uint64, prepare func(*sim.Disk)) error {
 	}
 }
 
-// check reopens and wants every acknowledged record, at most one unacknowledged group more, and a log that works.
+// check reopens and wants every acknowledged record, at most those written after them and one group more, and a log that works.
 func (w *workload) check(disk *sim.Disk) error {
 	l, err := Open(Config{Files: simFiles{disk}, SegmentBytes: testSegment})
 	if err != nil {
 		return err
 	}
 	defer l.Close()
-	if l.Last() < w.acked || l.Last() > w.acked+6 {
-		return fmt.Errorf("got records to %d, want to %d, which were acknowledged", l.Last(), w.acked)
+	if l.Last() < w.acked || l.Last() > w.acked+w.soft+6 {
+		return fmt.Errorf("got records to %d, want to %d, which were acknowledged, and at most %d more", l.Last(), w.acked, w.soft+6)
 	}
 	next := max(l.First(), w.trimmed+1)
 	if l.First() > w.trimmed+1 {
@@ -339,6 +359,42 @@ func TestFailedSyncIsNeverRetried(t *testing.T) {
 	}
 	if disk.Calls() != before {
 		t.Errorf("got calls to the disk after a failed sync, want none")
+	}
+}
+
+// A write that fails leaves the log as it was; what it may have left on the medium is wiped before the next one.
+func TestFailedWriteIsUndone(t *testing.T) {
+	disk := sim.NewDisk()
+	l := open(t, disk)
+	appendNext(t, l, 2)
+	l.spares.filler.Wait()
+	broken := errors.New("input/output error")
+	disk.FailAt(1, broken)
+	if _, err := l.Append([]byte("x")); !errors.Is(err, broken) || errors.Is(err, ErrSync) {
+		t.Fatalf("got %v, want %v and not ErrSync", err, broken)
+	}
+	appendNext(t, l, 2)
+	l.Close()
+	wantRecords(t, open(t, disk), 1, 4)
+}
+
+func TestReadPart(t *testing.T) {
+	l := open(t, sim.NewDisk())
+	for range 200 {
+		appendNext(t, l, 3)
+	}
+	for i := uint64(1); i <= l.Last(); i++ {
+		want := payload(i)[1:]
+		got := make([]byte, len(want))
+		if err := l.ReadPart(i, 1, got); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("record %d: got %q, %v, want %q", i, got, err, want)
+		}
+	}
+	if err := l.ReadPart(1, 0, make([]byte, 10_000)); err == nil {
+		t.Error("more than the record has: got no error")
+	}
+	if err := l.ReadPart(l.Last()+1, 0, nil); !errors.Is(err, ErrTrimmed) {
+		t.Errorf("a record that is not there: got %v, want ErrTrimmed", err)
 	}
 }
 

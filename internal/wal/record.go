@@ -14,7 +14,7 @@ import (
 //
 // length counts the payload. The checksum covers the segment's salt, the length, index, group and payload, so that what an
 // earlier life of a reused segment left behind is never taken for a record. group is the index of
-// the first record of the same write: see (*segment).scan for what it proves.
+// the first record that was not known to be stable when this one was written: see (*segment).scan for what it proves.
 const (
 	recordHeader = 24
 	recordAlign  = 8

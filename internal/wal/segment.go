@@ -80,7 +80,7 @@ func (s *segment) readHeader() error {
 // scan finds the segment's records. stale tells that behind the last of them stands a sound record of the write that a crash
 // interrupted: it must be wiped, or it might be taken for the successor of a record written later.
 //
-// A write is one group of records, and the next group is written only after the one before it is stable.
+// The records written between two syncs are one group, and the next group is written only after the one before it is stable.
 // So a sound record of a later group behind an unsound one proves that the unsound one was stable once: the
 // medium has damaged it, which is an error. Without such a proof it is a torn tail, whose Append never returned.
 func (s *segment) scan() (stale bool, err error) {
@@ -135,14 +135,24 @@ func (s *segment) room(size int) bool { return s.end+int64(size) <= s.size }
 
 // wipe zeroes what follows the last record and makes that stable.
 func (s *segment) wipe() error {
-	zeros := make([]byte, min(zeroChunk, s.size-s.end))
-	for off := s.end; off < s.size; off += int64(len(zeros)) {
-		if _, err := s.file.WriteAt(zeros[:min(int64(len(zeros)), s.size-off)], off); err != nil {
-			return fmt.Errorf("cut torn tail of %s: %w", s.name, err)
-		}
+	err := s.zero(s.end, s.size)
+	if err == nil {
+		err = s.file.Sync()
 	}
-	if err := s.file.Sync(); err != nil {
+	if err != nil {
 		return fmt.Errorf("cut torn tail of %s: %w", s.name, err)
+	}
+	return nil
+}
+
+// zero overwrites from <= offset < to with zeros.
+func (s *segment) zero(from, to int64) error {
+	to = min(to, s.size)
+	zeros := make([]byte, min(zeroChunk, to-from))
+	for off := from; off < to; off += int64(len(zeros)) {
+		if _, err := s.file.WriteAt(zeros[:min(int64(len(zeros)), to-off)], off); err != nil {
+			return err
+		}
 	}
 	return nil
 }

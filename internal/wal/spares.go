@@ -99,14 +99,21 @@ func (p *spares) begin(s *segment, first uint64) error {
 		return err
 	}
 	if err := s.file.Sync(); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrSync, err)
 	}
 	name := segmentName(first)
 	if err := p.cfg.Files.Rename(s.name, name); err != nil {
 		return err
 	}
 	s.name = name
-	return p.cfg.Files.SyncDir()
+	return p.syncDir()
+}
+
+func (p *spares) syncDir() error {
+	if err := p.cfg.Files.SyncDir(); err != nil {
+		return fmt.Errorf("%w: %w", ErrSync, err)
+	}
+	return nil
 }
 
 // fill prepares one spare while the active segment is written to.
@@ -159,7 +166,7 @@ func (p *spares) give(s *segment) error {
 		return ErrClosed
 	}
 	if len(p.ready) >= p.cfg.Spares || s.size != p.cfg.SegmentBytes {
-		return errors.Join(s.file.Close(), p.cfg.Files.Remove(s.name), p.cfg.Files.SyncDir())
+		return errors.Join(s.file.Close(), p.cfg.Files.Remove(s.name), p.syncDir())
 	}
 	p.serial++
 	name := fmt.Sprintf("%d%s", p.serial, spareSuffix)
@@ -168,7 +175,7 @@ func (p *spares) give(s *segment) error {
 	}
 	s.name, s.offsets = name, nil
 	p.ready = append(p.ready, s)
-	return p.cfg.Files.SyncDir()
+	return p.syncDir()
 }
 
 func (p *spares) close() error {

@@ -1,0 +1,155 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Append writes the payloads as records, in one write, and returns when they and all records before them are stable. first is the index of
+// the first one.
+//
+// An error that is ErrSync is final: nothing is known of these records until the next Open, and the failed fdatasync is never
+// tried again. After any other error nothing was appended, and a later Append may succeed.
+func (l *Log) Append(payloads ...[]byte) (first uint64, err error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if first, err = l.appendLocked(payloads); err == nil {
+		err = l.syncLocked()
+	}
+	return first, err
+}
+
+// AppendSoft is Append without the sync: a power cut may take the records back, the newest first. They become
+// stable with the next Append or Sync.
+func (l *Log) AppendSoft(payloads ...[]byte) (first uint64, err error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.appendLocked(payloads)
+}
+
+// Sync makes what AppendSoft wrote stable.
+func (l *Log) Sync() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if l.broken != nil {
+		return l.broken
+	}
+	return l.syncLocked()
+}
+
+func (l *Log) appendLocked(payloads [][]byte) (first uint64, err error) {
+	if l.broken != nil {
+		return 0, l.broken
+	}
+	size := 0
+	for _, p := range payloads {
+		if len(p) > MaxRecord {
+			return 0, fmt.Errorf("append to log: record of %d bytes, want at most %d", len(p), MaxRecord)
+		}
+		size += recordSize(len(p))
+	}
+	if err := l.ready(size); err != nil {
+		return 0, fmt.Errorf("append to log: %w", err)
+	}
+	if first, err = l.write(payloads); err != nil {
+		return 0, fmt.Errorf("append to log: %w", err)
+	}
+	return first, nil
+}
+
+// ready makes room for size bytes in the active segment.
+func (l *Log) ready(size int) error {
+	if l.isClosed() {
+		return ErrClosed
+	}
+	s := l.active()
+	if l.dirty > 0 {
+		if err := l.undo(s); err != nil {
+			return err
+		}
+	}
+	if s.room(size) {
+		return nil
+	}
+	if err := l.syncLocked(); err != nil { // the next segment may be stable only after this one
+		return err
+	}
+	return l.roll(s.next, size)
+}
+
+// undo zeroes what a failed write may have left behind the last record, so that it is never taken for what follows a later one.
+func (l *Log) undo(s *segment) error {
+	if err := s.zero(s.end, s.end+l.dirty); err != nil {
+		return err
+	}
+	if err := s.file.Sync(); err != nil {
+		return l.brokenBy(err)
+	}
+	l.dirty = 0
+	return nil
+}
+
+func (l *Log) isClosed() bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.closed
+}
+
+func (l *Log) active() *segment { return l.segments[len(l.segments)-1] }
+
+// write writes the records behind the last one. Their group is the index of the first record that is not stable.
+func (l *Log) write(payloads [][]byte) (first uint64, err error) {
+	s := l.active()
+	first, l.buf = s.next, l.buf[:0]
+	for i, p := range payloads {
+		l.buf = appendRecord(l.buf, s.seed, first+uint64(i), l.synced, p)
+	}
+	if n, err := s.file.WriteAt(l.buf, s.end); err != nil {
+		l.dirty = max(int64(n), recordAlign)
+		return 0, err
+	}
+	l.mu.Lock()
+	for _, p := range payloads {
+		s.add(s.end, recordSize(len(p)))
+	}
+	l.mu.Unlock()
+	if cap(l.buf) > keepBuffer {
+		l.buf = nil
+	}
+	return first, nil
+}
+
+// keepBuffer is the largest write buffer that is kept for the next write.
+const keepBuffer = 1 << 20
+
+func (l *Log) syncLocked() error {
+	s := l.active()
+	if s.next == l.synced {
+		return nil
+	}
+	if err := s.file.Sync(); err != nil {
+		return l.brokenBy(err)
+	}
+	l.synced = s.next
+	return nil
+}
+
+func (l *Log) brokenBy(err error) error {
+	l.broken = fmt.Errorf("append to log: %w: %w", ErrSync, err)
+	return l.broken
+}
+
+// roll makes a segment that begins with index first and has room for size bytes the active one.
+func (l *Log) roll(first uint64, size int) error {
+	s, err := l.spares.take(first, max(l.cfg.SegmentBytes, int64(segmentHeader+size)))
+	if errors.Is(err, ErrSync) {
+		l.broken = err
+	}
+	if err != nil {
+		return fmt.Errorf("begin log segment: %w", err)
+	}
+	l.mu.Lock()
+	l.segments = append(l.segments, s)
+	l.mu.Unlock()
+	return nil
+}
