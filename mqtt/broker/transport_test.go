@@ -19,7 +19,7 @@ import (
 )
 
 // The engine does the same over every transport, although it waits for bytes in three different ways.
-func TestServeOverEveryTransport(t *testing.T) {
+func TestServeOverEveryTransport(t *testing.T) { // [MQTT-4.2.0-1] [MQTT311-7.1.1-1]
 	cert, pool := selfSigned(t)
 	b := listening(t, func(c *Config) {
 		for _, addr := range []string{"127.0.0.1:0", "tls://127.0.0.1:0", "ws://127.0.0.1:0", "wss://127.0.0.1:0", "unix://" + filepath.Join(t.TempDir(), "s")} {

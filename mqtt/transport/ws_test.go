@@ -57,7 +57,7 @@ func wantRead(t *testing.T, c net.Conn, want string) {
 
 func TestWebSocketFramesBecomeBytes(t *testing.T) {
 	peer, server := rawPeer(t, listen(t, "ws://127.0.0.1:0", Config{}))
-	// [MQTT-6.0.0-2] borders of frames and of packets are not the same.
+	// [MQTT-6.0.0-2] [MQTT311-6.0.0-2] borders of frames and of packets are not the same.
 	write(t, peer, masked(ws.NewBinaryFrame([]byte("one"))))
 	write(t, peer, masked(ws.NewBinaryFrame(nil)))
 	write(t, peer, masked(ws.NewFrame(ws.OpBinary, false, []byte("tw"))))
@@ -93,7 +93,7 @@ func TestWebSocketRefusesBadFrames(t *testing.T) {
 		bytes []byte
 		code  ws.StatusCode
 	}{
-		{"text [MQTT-6.0.0-1]", masked(ws.NewTextFrame([]byte("x"))), ws.StatusUnsupportedData},
+		{"text [MQTT-6.0.0-1] [MQTT311-6.0.0-1]", masked(ws.NewTextFrame([]byte("x"))), ws.StatusUnsupportedData},
 		{"unmasked", unmasked, ws.StatusProtocolError},
 		{"reserved bit", []byte{0xC2, 0x81, 0, 0, 0, 0, 'x'}, ws.StatusProtocolError},
 		{"reserved opcode", []byte{0x83, 0x80, 0, 0, 0, 0}, ws.StatusProtocolError},
@@ -207,8 +207,8 @@ func TestWebSocketRequest(t *testing.T) {
 	for _, c := range []struct{ path, headers, want string }{
 		{"/mqtt", protocol + "mqtt\r\n", "101"},
 		{"/mqtt?x=1", protocol + "foo, mqtt\r\n", "101"},
-		{"/mqtt", protocol + "foo\r\n", "400"}, // [MQTT-6.0.0-4]
-		{"/mqtt", "", "400"},                   // [MQTT-6.0.0-3]
+		{"/mqtt", protocol + "foo\r\n", "400"}, // [MQTT-6.0.0-4] [MQTT311-6.0.0-4]
+		{"/mqtt", "", "400"},                   // [MQTT-6.0.0-3] [MQTT311-6.0.0-3]
 		{"/other", protocol + "mqtt\r\n", "404"},
 	} {
 		accepted := acceptOne(l)
