@@ -53,9 +53,14 @@ var versions = []packet.Version{packet.V31, packet.V311, packet.V5}
 // eachVersion runs fn once for each version, all against servers of their own.
 func eachVersion(t *testing.T, fn func(s *server, v packet.Version)) {
 	t.Helper()
+	eachVersionWith(t, nil, fn)
+}
+
+func eachVersionWith(t *testing.T, change func(*broker.Config), fn func(s *server, v packet.Version)) {
+	t.Helper()
 	for _, v := range versions {
 		t.Run(fmt.Sprint("level ", v), func(t *testing.T) {
-			script(t, func(s *server) { fn(s, v) })
+			scriptWith(t, change, func(s *server) { fn(s, v) })
 		})
 	}
 }
@@ -106,12 +111,6 @@ func (s *server) must(err error) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-}
-
-// dropped is how often something was dropped for a reason.
-func (s *server) dropped(reason string) uint64 {
-	synctest.Wait()
-	return s.metrics.Dropped(reason).Get()
 }
 
 // doors is an Authority: user "nobody" is unknown, client id "bad id" not valid, topics below "secret" are closed.

@@ -187,27 +187,29 @@ func TestBadUnsubscribe(t *testing.T) {
 // [MQTT311-4.7.3-3] [MQTT311-4.7.3-4]
 func TestTopicFilters(t *testing.T) {
 	names := []string{"a", "a/", "/a", "a/b", "a//b", "A/B", "a/b/c", "$x", "$x/y", "é", "e\u0301", "\ufeffa", " a", "/", strings.Repeat("l", 65535)}
-	for filter, want := range map[string]string{
+	matches := map[string]string{
 		"a": "a", "a/#": "a,a/,a/b,a//b,a/b/c", "+": "a,é,e\u0301,\ufeffa, a,LONG", "a/+": "a/,a/b", "+/a": "/a", "/+": "/a,/",
 		"+/+": "a/,/a,a/b,A/B,/", "a/+/b": "a//b", "$x/#": "$x,$x/y", "$x/+": "$x/y", "+/y": "", "é": "é", "e\u0301": "e\u0301",
 		"\ufeffa": "\ufeffa", " a": " a", "A/+": "A/B", "#": "a,a/,/a,a/b,a//b,A/B,a/b/c,é,e\u0301,\ufeffa, a,/,LONG", "/": "/",
 		strings.Repeat("l", 65535): "LONG",
-	} {
-		eachVersion(t, func(s *server, v packet.Version) {
-			w, p := s.client(v, "w"), s.client(v, "p")
+	}
+	eachVersion(t, func(s *server, v packet.Version) {
+		p := s.client(v, "p")
+		for filter, want := range matches {
+			w := s.client(v, "w")
 			w.Subscribe(filter, 0)
-			var got []string
 			for _, name := range names {
 				p.Write(pub(name, ""))
-				for m := w.next(); m != nil; m = w.next() {
-					got = append(got, strings.ReplaceAll(string(m.(*packet.Publish).Topic), names[len(names)-1], "LONG"))
-				}
+			}
+			var got []string
+			for m := w.next(); m != nil; m = w.next() {
+				got = append(got, strings.ReplaceAll(string(m.(*packet.Publish).Topic), names[len(names)-1], "LONG"))
 			}
 			if strings.Join(got, ",") != want {
 				t.Errorf("filter %.20q: got %q, want %q", filter, strings.Join(got, ","), want)
 			}
-		})
-	}
+		}
+	})
 	eachVersion(t, func(s *server, v packet.Version) {
 		for _, filter := range []string{"a#", "#/a", "a/#/b", "a+", "+a/b", "a/b+", "++", "##"} {
 			w := s.client(v, "w")
