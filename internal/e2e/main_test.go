@@ -22,11 +22,20 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	binary = filepath.Join(dir, "mangrove")
-	build := exec.Command("go", "build", "-o", binary, "mangrove/cmd/mangrove")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
+	if out, err := build().CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build mangrove: %v\n%s", err, out)
 		return 1
 	}
 	return m.Run()
+}
+
+// build makes the command; with MANGROVE_RACE=1 under the race detector, whose findings fail the tests.
+func build() *exec.Cmd {
+	args, cgo := []string{"build", "-o", binary}, "CGO_ENABLED=0"
+	if os.Getenv("MANGROVE_RACE") == "1" {
+		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
+	}
+	cmd := exec.Command("go", append(args, "mangrove/cmd/mangrove")...)
+	cmd.Env = append(os.Environ(), cgo)
+	return cmd
 }

@@ -111,6 +111,17 @@ func (c *client) disconnect() {
 	<-c.paho.Done()
 }
 
+// end disconnects and ends the session.
+func (c *client) end() {
+	c.t.Helper()
+	now := uint32(0)
+	err := c.paho.Disconnect(&paho.Disconnect{Properties: &paho.DisconnectProperties{SessionExpiryInterval: &now}})
+	if err != nil {
+		c.t.Fatalf("disconnect %s: %v", c.id, err)
+	}
+	<-c.paho.Done()
+}
+
 // want takes the next message.
 func (c *client) want(why, topic, payload string) *paho.Publish {
 	c.t.Helper()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,6 +17,10 @@ import (
 
 	"mangrove/internal/sim"
 )
+
+// host is where nodes listen. What dials on this machine dials from 127.0.0.1: so nobody has a node's port as its
+// own when the node comes back to it.
+const host = "127.0.0.2"
 
 // startTime bounds how long a node may take from exec to its ready line.
 const startTime = 20 * time.Second
@@ -35,6 +40,8 @@ type node struct {
 	t    *testing.T
 	args []string
 	dir  string
+	wrap []string     // a command that runs the node's, as in another network namespace; nil = none
+	web  *http.Client // reaches its --http
 
 	cmd   *exec.Cmd
 	ready ready
@@ -62,7 +69,7 @@ func (l *lockedBuffer) String() string {
 
 func startCore(t *testing.T, name string, extra ...string) *node {
 	t.Helper()
-	args := append([]string{"core", "--node", name, "--gossip", "127.0.0.1:0"}, extra...)
+	args := append([]string{"core", "--node", name, "--gossip", host + ":0"}, extra...)
 	return startNode(t, args)
 }
 
@@ -74,13 +81,19 @@ func startEdge(t *testing.T, name string, cores string, extra ...string) *node {
 
 func startNode(t *testing.T, args []string) *node {
 	t.Helper()
-	n := &node{t: t, dir: filepath.Join(t.TempDir(), "data"), log: new(lockedBuffer)}
-	n.args = append(args, "--data", n.dir, "--http", "127.0.0.1:0", "--log-format", "json", "--log-level", "debug")
+	n := newNode(t, filepath.Join(t.TempDir(), "data"), args)
+	n.start()
+	return n
+}
+
+// newNode is startNode for a folder of the test's choice; it does not start.
+func newNode(t *testing.T, dir string, args []string) *node {
+	n := &node{t: t, dir: dir, log: new(lockedBuffer), web: http.DefaultClient}
+	n.args = append(args, "--data", n.dir, "--http", host+":0", "--log-format", "json", "--log-level", "debug")
 	if !contains(args, "--listen") {
-		n.args = append(n.args, "--listen", "127.0.0.1:0")
+		n.args = append(n.args, "--listen", host+":0")
 	}
 	t.Cleanup(n.cleanup)
-	n.start()
 	return n
 }
 
@@ -96,7 +109,8 @@ func contains(args []string, want string) bool {
 // start runs the process and waits for its ready line.
 func (n *node) start() {
 	n.t.Helper()
-	n.cmd = exec.Command(binary, n.args...)
+	command := append(slices.Clone(n.wrap), append([]string{binary}, n.args...)...)
+	n.cmd = exec.Command(command[0], command[1:]...)
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	stderr, err := n.cmd.StderrPipe()
 	if err != nil {
@@ -187,6 +201,9 @@ func (n *node) cleanup() {
 	if n.gone != nil {
 		<-n.gone
 	}
+	if strings.Contains(n.log.String(), "DATA RACE") {
+		n.t.Errorf("%v: the race detector found a race", n.args[:3])
+	}
 	if n.t.Failed() {
 		n.t.Logf("log of %v:\n%s", n.args[:3], tail(n.log.String(), 60))
 	}
@@ -211,6 +228,7 @@ type status struct {
 		State    string
 		Backlog  int `json:"backlog_messages"`
 		Received int
+		Repeats  int
 	}
 }
 
@@ -224,7 +242,7 @@ func (n *node) status() (s status) {
 
 func (n *node) get(path string) []byte {
 	n.t.Helper()
-	resp, err := http.Get("http://" + n.ready.HTTP + path)
+	resp, err := n.web.Get("http://" + n.ready.HTTP + path)
 	if err != nil {
 		n.t.Fatalf("get %s of %s: %v", path, n.ready.Node, err)
 	}
