@@ -4,8 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
+	"time"
 
 	"mangrove/internal/metrics"
+	"mangrove/mqtt/broker"
 	"mangrove/mqtt/transport"
 )
 
@@ -15,7 +18,7 @@ type Config struct {
 	Version string // shown, never compared
 	Data    string // folder; see the package comment for its layout
 
-	Listen         []string // as mqtt/transport.ParseAddr reads them; empty = nobody connects
+	Listen         []string // as mqtt/broker.ParseListener reads them; empty = nobody connects
 	TLS            TLS      // for tls:// and wss:// listeners
 	AllowAnonymous bool     // let everybody in, wherever from
 	PasswordFile   string
@@ -23,6 +26,8 @@ type Config struct {
 	HTTP         string // HOST:PORT of the dashboard; "" = none
 	HTTPInsecure bool   // serve it beyond loopback
 	HTTPProfile  bool   // serve /debug/pprof/ on it; never beyond loopback
+
+	ShutdownReference string // other servers, "host:port" separated by spaces, that 5.0 clients are sent to when the node shuts down
 
 	Gossip Gossip
 	Dial   Dial
@@ -60,6 +65,11 @@ type Limits struct {
 	QueueBytes    int
 	LinkMessages  int
 	LinkBytes     int
+
+	TopicLevels    int
+	ReceiveMaximum int
+	SessionExpiry  time.Duration // 0 = no bound
+	KeepAlive      time.Duration // 0 = no bound
 }
 
 // ConfigError is a setting that cannot be.
@@ -95,11 +105,16 @@ func (c *Config) Check() error {
 }
 
 func (c *Config) checkListen() error {
+	for _, addr := range c.Listen {
+		if _, err := broker.ParseListener(addr); err != nil {
+			return Fault("listen", "%w", err)
+		}
+	}
 	if c.PasswordFile != "" || c.AllowAnonymous {
 		return nil
 	}
 	for _, addr := range c.Listen {
-		if proven := c.TLS.ClientCA != "" && encrypted(addr); !proven && !transport.IsLoopback(addr) {
+		if proven := c.TLS.ClientCA != "" && encrypted(addr); !proven && !transport.IsLoopback(plain(addr)) {
 			return Fault("listen", "%s is reachable from other machines and nobody would be asked who they are: "+
 				"set auth.password_file (--password-file), or allow_anonymous = true (--allow-anonymous) to let everybody in", addr)
 		}
@@ -119,8 +134,14 @@ func (c *Config) checkTLS() error {
 	return nil
 }
 
-func encrypted(addr string) bool {
-	a, err := transport.ParseAddr(addr)
+// plain is the address of a listener without its options.
+func plain(listen string) string {
+	addr, _, _ := strings.Cut(listen, "?")
+	return addr
+}
+
+func encrypted(listen string) bool {
+	a, err := transport.ParseAddr(plain(listen))
 	return err == nil && (a.Scheme == transport.TLS || a.Scheme == transport.WSS)
 }
 

@@ -79,8 +79,13 @@ func (n *Node) serve() error {
 		return err
 	}
 	var listeners []broker.ListenerConfig
-	for _, addr := range n.cfg.Listen {
-		listeners = append(listeners, broker.ListenerConfig{Addr: addr, TLS: secure})
+	for _, text := range n.cfg.Listen {
+		l, err := broker.ParseListener(text)
+		if err != nil {
+			return err
+		}
+		l.TLS = secure
+		listeners = append(listeners, l)
 	}
 	authority, err := auth.New(auth.Config{AllowAnonymous: n.cfg.anonymous(), PasswordFile: n.cfg.PasswordFile, Log: n.part("auth"), Metrics: n.metrics})
 	if err != nil {
@@ -89,6 +94,8 @@ func (n *Node) serve() error {
 	n.server, err = broker.New(broker.Config{
 		Router: n.router, Sessions: n.sessions, Retained: n.retained, Store: n.store, Authority: authority, Links: n.Links,
 		Listeners: listeners, MaxPacket: uint32(n.cfg.Limits.PacketSize), MaxConns: n.cfg.Limits.Connections,
+		TopicLevels: n.cfg.Limits.TopicLevels, ReceiveMaximum: uint16(n.cfg.Limits.ReceiveMaximum), KeepAliveMax: n.cfg.Limits.KeepAlive,
+		SessionExpiryMax: n.cfg.Limits.SessionExpiry, ShutdownReference: n.cfg.ShutdownReference,
 		Version: n.cfg.Version, Log: n.part("broker"), Metrics: n.metrics,
 	})
 	if err != nil {

@@ -85,7 +85,7 @@ func (s *Server) Start() error {
 
 func (s *Server) listen(cfg ListenerConfig) (*listener, error) {
 	l, err := transport.Listen(cfg.Addr, transport.Config{
-		TLS: cfg.TLS, HandshakeTimeout: s.cfg.ConnectTimeout, MaxConns: s.cfg.MaxConns, Log: s.log,
+		TLS: cfg.TLS, Proxy: cfg.Proxy, HandshakeTimeout: s.cfg.ConnectTimeout, MaxConns: s.cfg.MaxConns, Log: s.log,
 		Rejected: func(_ net.Addr, err error) { s.metrics.closed(rejection(err)) },
 	})
 	if err != nil {

@@ -9,23 +9,29 @@ import (
 	"strings"
 
 	"mangrove/internal/node"
+	"mangrove/mqtt/broker"
 	"mangrove/mqtt/topic"
 	"mangrove/mqtt/transport"
 )
 
 // listener accepts what a node can listen on.
 func listener(s string) error {
-	_, err := address(s)
-	return err
+	_, err := broker.ParseListener(s)
+	return unaddressed(s, err)
 }
 
 // address is ParseAddr for messages that have named the address already.
 func address(s string) (transport.Addr, error) {
 	a, err := transport.ParseAddr(s)
-	if err != nil {
-		err = errors.New(strings.TrimPrefix(err.Error(), fmt.Sprintf("address %q: ", s)))
+	return a, unaddressed(s, err)
+}
+
+func unaddressed(s string, err error) error {
+	if err == nil {
+		return nil
 	}
-	return a, err
+	addr, _, _ := strings.Cut(s, "?")
+	return errors.New(strings.TrimPrefix(err.Error(), fmt.Sprintf("address %q: ", addr)))
 }
 
 // neighbour accepts what a node can dial to link to another.
@@ -53,17 +59,18 @@ func filter(s string) error {
 func (c *Config) Settings() (node.Config, error) {
 	name, err := c.NodeName()
 	n := node.Config{
-		Name:           name,
-		Data:           c.Data,
-		Listen:         c.Listen,
-		TLS:            node.TLS(c.TLS),
-		AllowAnonymous: c.AllowAnonymous,
-		PasswordFile:   c.Auth.PasswordFile,
-		HTTP:           c.HTTP.Address,
-		HTTPInsecure:   c.HTTP.Insecure,
-		HTTPProfile:    c.HTTP.Pprof,
-		Dial:           node.Dial{Username: c.Link.Username, CA: c.Link.CA},
-		Limits:         node.Limits(c.Limits),
+		Name:              name,
+		Data:              c.Data,
+		Listen:            c.Listen,
+		TLS:               node.TLS(c.TLS),
+		AllowAnonymous:    c.AllowAnonymous,
+		PasswordFile:      c.Auth.PasswordFile,
+		ShutdownReference: c.Shutdown.OtherServers,
+		HTTP:              c.HTTP.Address,
+		HTTPInsecure:      c.HTTP.Insecure,
+		HTTPProfile:       c.HTTP.Pprof,
+		Dial:              node.Dial{Username: c.Link.Username, CA: c.Link.CA},
+		Limits:            node.Limits(c.Limits),
 		Gossip: node.Gossip{
 			Address: c.Gossip.Address, Advertise: c.Gossip.Advertise, Join: c.Gossip.Join,
 			Profile: c.Gossip.Profile, Insecure: c.Gossip.Insecure || c.Gossip.KeyFile != "",

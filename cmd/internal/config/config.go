@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 )
 
 // Role is what a node is.
@@ -69,7 +70,14 @@ type Config struct {
 		QueueBytes    int
 		LinkMessages  int
 		LinkBytes     int
+
+		TopicLevels    int
+		ReceiveMaximum int
+		SessionExpiry  time.Duration
+		KeepAlive      time.Duration
 	}
+
+	Shutdown struct{ OtherServers string }
 
 	Log struct{ Level, Format string }
 
@@ -107,6 +115,8 @@ func New(role Role) *Config {
 	c.Limits.QueueBytes = 256 << 20
 	c.Limits.LinkMessages = 1_000_000
 	c.Limits.LinkBytes = 1 << 30
+	c.Limits.TopicLevels = 128
+	c.Limits.ReceiveMaximum = 256
 	c.Log.Level, c.Log.Format = "info", "text"
 	if role == Core {
 		c.Listen = []string{"127.0.0.1:1884"}

@@ -3,6 +3,9 @@ package config
 import (
 	"math"
 	"strings"
+	"time"
+
+	"mangrove/mqtt/broker"
 )
 
 // key is one thing an operator can say.
@@ -28,7 +31,7 @@ func (k key) leaf() string { return k.name[strings.LastIndexByte(k.name, '.')+1:
 // keys lists what c's role knows, in the order of the default file: keys without a table first.
 func (c *Config) keys() []key {
 	var mine []key
-	for _, group := range [][]key{c.nodeKeys(), c.securityKeys(), c.linkKeys(), c.gossipKeys(), c.limitKeys()} {
+	for _, group := range [][]key{c.nodeKeys(), c.securityKeys(), c.linkKeys(), c.gossipKeys(), c.limitKeys(), c.shutdownKeys()} {
 		for _, k := range group {
 			if k.only == "" || k.only == c.Role {
 				mine = append(mine, k)
@@ -46,7 +49,7 @@ func (c *Config) nodeKeys() []key {
 			value: text{p: &c.Node, word: "NAME", allowed: "a name", empty: true, check: checkName}},
 		{name: "data", flag: "data", help: "Folder for sessions, retained messages and queues. Made if missing; one node at a time.",
 			value: text{p: &c.Data, word: "DIR", allowed: "the path of a folder"}},
-		{name: "listen", flag: "listen", help: "Where clients and other nodes connect, several times if need be: HOST:PORT, tls://, ws://, wss:// or unix:///path. Port 0 picks a free one. Beyond loopback it needs auth.password_file or allow_anonymous.",
+		{name: "listen", flag: "listen", help: "Where clients and other nodes connect, several times if need be: HOST:PORT, tls://, ws://, wss:// or unix:///path. What clients there are granted may follow, as ADDR?max-qos=1&retain=off: " + broker.ListenerOptions + ". Port 0 picks a free one. Beyond loopback it needs auth.password_file or allow_anonymous.",
 			value: list{p: &c.Listen, word: "ADDR", allowed: "addresses such as \"127.0.0.1:1883\" or \"wss://0.0.0.0:443\"", check: listener}},
 		{name: "allow_anonymous", flag: "allow-anonymous", help: "Let everybody who reaches the listeners connect. Without a password file this is so on loopback anyway.",
 			value: toggle{&c.AllowAnonymous}},
@@ -127,5 +130,20 @@ func (c *Config) limitKeys() []key {
 			value: number{&c.Limits.LinkMessages, 1, math.MaxInt32}},
 		{name: "limits.link_bytes", help: "Most bytes waiting for one neighbour node, with the same effect.",
 			value: number{&c.Limits.LinkBytes, 4096, math.MaxInt32}},
+		{name: "limits.topic_levels", help: "Most levels of a topic name or filter; deeper ones are refused (0x90, 0x8F).",
+			value: number{&c.Limits.TopicLevels, 1, 65535}},
+		{name: "limits.receive_maximum", help: "Most unacknowledged QoS 1 and 2 messages from one client; above it a 5.0 client is disconnected (0x93), others wait.",
+			value: number{&c.Limits.ReceiveMaximum, 1, 65535}},
+		{name: "limits.session_expiry", help: "How long a session may outlive its connection at most, as \"168h\". \"0s\" = no bound.",
+			value: span{&c.Limits.SessionExpiry, math.MaxUint32 * time.Second}},
+		{name: "limits.keep_alive", help: "Longest keep-alive; 5.0 clients that ask for more, or for none, are given this. \"0s\" = no bound.",
+			value: span{&c.Limits.KeepAlive, 65535 * time.Second}},
+	}
+}
+
+func (c *Config) shutdownKeys() []key {
+	return []key{
+		{name: "shutdown.other_servers", unset: true, help: "Servers that 5.0 clients are sent to (0x9C) when this node shuts down: HOST or HOST:PORT, separated by spaces.",
+			value: text{p: &c.Shutdown.OtherServers, word: "HOST:PORT", allowed: "HOST or HOST:PORT, separated by spaces", empty: true}},
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // value is one key's place in a Config together with what may stand there.
@@ -207,6 +208,35 @@ func (n number) fromFlags(args []string) error {
 
 func (n number) toml() string { return strconv.Itoa(*n.p) }
 func (n number) kind() string { return "N" }
+
+// span is a time: none, or from a second to most.
+type span struct {
+	p    *time.Duration
+	most time.Duration
+}
+
+func (s span) allowed() string { return fmt.Sprintf("\"0s\", or a time from \"1s\" to %q", s.most) }
+
+func (s span) set(text string) error {
+	d, err := time.ParseDuration(text)
+	if err != nil || d != 0 && d < time.Second || d > s.most {
+		return wrong(text, s.allowed())
+	}
+	*s.p = d
+	return nil
+}
+
+func (s span) fromTOML(v any) error {
+	text, ok := v.(string)
+	if !ok {
+		return wrong(v, s.allowed()+", in quotes")
+	}
+	return s.set(text)
+}
+
+func (s span) fromFlags(args []string) error { return s.set(args[len(args)-1]) }
+func (s span) toml() string                  { return strconv.Quote(s.p.String()) }
+func (s span) kind() string                  { return "TIME" }
 
 // hostPort accepts HOST:PORT.
 func hostPort(s string) error {
