@@ -75,14 +75,14 @@ func start(n Node, signals <-chan os.Signal, log *slog.Logger) (stopped bool, er
 	return true, closeNode(n, log)
 }
 
-// startError tells a setting that cannot be from a failure.
+// startError tells a setting that cannot be, and a disk that does not take writes, from other failures.
 func startError(err error) error {
-	if err == nil {
-		return nil
-	}
 	var fault *node.ConfigError
-	if errors.As(err, &fault) {
+	switch {
+	case errors.As(err, &fault):
 		return WithCode(ExitUsage, err)
+	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
+		return WithCode(ExitStorage, err)
 	}
 	return WithCode(ExitFailed, err)
 }

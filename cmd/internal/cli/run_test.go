@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -51,6 +52,8 @@ func (f *fake) Start(ctx context.Context) error {
 	switch f.kind {
 	case "no start":
 		return errors.New("no room")
+	case "read-only disk":
+		return fmt.Errorf("start store: %w", &os.PathError{Op: "open", Path: "lock", Err: syscall.EROFS})
 	case "bad setting":
 		return node.Fault("listen", "cannot be")
 	case "slow start":
@@ -88,6 +91,7 @@ func TestRunTellsHowItEnded(t *testing.T) {
 	}{
 		{"good", []string{"msg=ready"}, ExitClean},
 		{"no start", nil, ExitFailed},
+		{"read-only disk", nil, ExitStorage},
 		{"bad setting", nil, ExitUsage},
 		{"dead disk", nil, ExitStorage},
 		{"no stop", []string{"msg=ready"}, ExitFailed},
