@@ -3,7 +3,9 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os/exec"
@@ -134,6 +136,20 @@ func (n *node) start() {
 	case <-time.After(startTime):
 		n.t.Fatalf("%v was not ready within %v:\n%s", n.args, startTime, n.log)
 	}
+}
+
+// startFails runs a node that cannot start to its end.
+func (n *node) startFails() (code int, log string) {
+	n.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, n.args...)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		n.t.Fatalf("%v: got %v, want it to end with an error\n%s", n.args, err, out)
+	}
+	return cmd.ProcessState.ExitCode(), string(out)
 }
 
 // follow copies the log and hands on the ready line.

@@ -1,0 +1,321 @@
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	mqttclient "mangrove/mqtt/client"
+	"mangrove/mqtt/packet"
+)
+
+// smallDisk is a file system of its own for a data folder.
+type smallDisk struct {
+	t   *testing.T
+	dir string
+}
+
+// mountExt4 makes a disk of 64 MB in a file. It can fill up and break like a real one.
+func mountExt4(t *testing.T) *smallDisk {
+	needRoot(t, "mkfs.ext4", "mount", "umount")
+	image := filepath.Join(t.TempDir(), "disk")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(image, 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	system(t, "mkfs.ext4", "-q", "-m", "0", image)
+	return mount(t, "-o", "loop", image)
+}
+
+func mountTmpfs(t *testing.T) *smallDisk {
+	needRoot(t, "mount", "umount")
+	return mount(t, "-t", "tmpfs", "-o", "size=64m", "tmpfs")
+}
+
+// mount mounts on a new folder until the test ends.
+func mount(t *testing.T, what ...string) *smallDisk {
+	t.Helper()
+	d := &smallDisk{t, filepath.Join(t.TempDir(), "mnt")}
+	if err := os.Mkdir(d.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	systemOrSkip(t, "mount", append(what, d.dir)...)
+	t.Cleanup(func() { system(t, "umount", "-l", d.dir) })
+	return d
+}
+
+// fill takes all the room there is, as somebody else's file would.
+func (d *smallDisk) fill() {
+	d.t.Helper()
+	f, err := os.Create(filepath.Join(d.dir, "somebody-elses"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer f.Close()
+	for size := 1 << 20; size >= 512; {
+		if _, err := f.Write(make([]byte, size)); errors.Is(err, syscall.ENOSPC) {
+			size /= 2
+		} else if err != nil {
+			d.t.Fatal(err)
+		}
+	}
+}
+
+func (d *smallDisk) free() {
+	d.t.Helper()
+	if err := os.Remove(filepath.Join(d.dir, "somebody-elses")); err != nil {
+		d.t.Fatal(err)
+	}
+}
+
+// edge starts a standalone edge whose data is on the disk.
+func (d *smallDisk) edge() *node {
+	d.t.Helper()
+	n := d.newEdge()
+	n.start()
+	return n
+}
+
+func (d *smallDisk) newEdge() *node {
+	alone := withConfig(d.t, "role = \"edge\"\n[link]\ncores = []\n")
+	return newNode(d.t, filepath.Join(d.dir, "data"), append([]string{"edge", "--node", "edge-a"}, alone...))
+}
+
+// connect connects a publisher of our own client.
+func connect(t *testing.T, n *node, id string, version packet.Version) *mqttclient.Client {
+	t.Helper()
+	c, err := mqttclient.Dial(t.Context(), mqttclient.Config{Addr: n.addr(), ClientID: id, Version: version, Clean: true})
+	if err != nil {
+		t.Fatalf("connect %s: %v", id, err)
+	}
+	t.Cleanup(c.Abort)
+	return c
+}
+
+// publishBounded publishes and waits for the outcome, but not for ever.
+func publishBounded(c *mqttclient.Client, topic, payload string, qos byte) (packet.ReasonCode, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
+	defer cancel()
+	return c.Publish(ctx, &mqttclient.Message{Topic: topic, Payload: []byte(payload), QoS: qos})
+}
+
+// padding makes messages large enough to fill a disk.
+var padding = strings.Repeat(".", 4000)
+
+// series publishes padded, numbered messages to t/q and knows which were acknowledged.
+type series struct {
+	t       *testing.T
+	pub     *mqttclient.Client
+	name    string
+	next    int
+	granted []int
+}
+
+// try publishes the next message at QoS 1 and tells whether it was acknowledged; anything but that and 0x97 fails.
+func (s *series) try() bool {
+	s.t.Helper()
+	n := s.next
+	s.next++
+	_, err := publishBounded(s.pub, "t/q", numbered(s.name, n)+padding, 1)
+	if err == nil {
+		s.granted = append(s.granted, n)
+		return true
+	}
+	var refused *mqttclient.Error
+	if !errors.As(err, &refused) || refused.Packet != packet.PUBACK || refused.Reason != packet.QuotaExceeded { // [MQTT-3.4.2-1]
+		s.t.Fatalf("got %v, want PUBACK with reason 0x97 (quota exceeded)", err)
+	}
+	return false
+}
+
+// untilRefused publishes until the disk takes no more.
+func (s *series) untilRefused() {
+	s.t.Helper()
+	for range 20_000 {
+		if !s.try() {
+			return
+		}
+	}
+	s.t.Fatalf("got 20,000 messages acknowledged on a full disk")
+}
+
+// wantGranted wants the acknowledged messages from the one numbered from on, in order, and none that was refused.
+func (s *series) wantGranted(sub *client, from int) {
+	s.t.Helper()
+	for _, n := range s.granted[from:] {
+		sub.want("acknowledged while the disk filled up", "t/q", numbered(s.name, n)+padding)
+	}
+}
+
+func TestP6FaultDiskFull(t *testing.T) {
+	disks := map[string]func(*testing.T) *smallDisk{"ext4": mountExt4, "tmpfs": mountTmpfs}
+	for name, mount := range disks {
+		t.Run(name, func(t *testing.T) { diskFull(t, mount(t)) })
+	}
+}
+
+func diskFull(t *testing.T, disk *smallDisk) {
+	edge := disk.edge()
+	sub, live := dial(t, edge.addr(), "away"), dial(t, edge.addr(), "live")
+	sub.subscribe("t/q", 1)
+	live.subscribe("live", 0)
+	sub.disconnect()
+	s := &series{t: t, name: "m", pub: connect(t, edge, "sensor", packet.V5)}
+	for range 20 {
+		if !s.try() {
+			t.Fatal("got a refusal while there was room")
+		}
+	}
+	for round := range scaled(1, 5) {
+		disk.fill()
+		s.untilRefused()
+		wantUnready(t, edge)
+		wantNoPuback311(t, edge)
+		for i := range 10 { // QoS 0 needs no disk
+			if _, err := publishBounded(s.pub, "live", numbered("live", i), 0); err != nil {
+				t.Fatalf("QoS 0 on a full disk: %v", err)
+			}
+			live.want("QoS 0 on a full disk", "live", numbered("live", i))
+		}
+		before := len(s.granted)
+		disk.free()
+		eventually(t, "there is room again", s.try)
+		eventually(t, "/readyz is 200 again", func() bool { code, _ := readiness(t, edge); return code == http.StatusOK })
+		t.Logf("round %d: full after %d messages, %d after it recovered", round, before, len(s.granted)-before)
+	}
+	disk.fill()
+	s.untilRefused()
+	sub.connect() // what is acknowledged is removed, which makes room
+	s.wantGranted(sub, 0)
+	drained := len(s.granted)
+	eventually(t, "there is room after the queue has drained", s.try)
+	edge.kill()
+	disk.free()
+	edge.restart()
+	sub.connect()
+	s.wantGrantedOrRepeats(sub, drained)
+}
+
+// wantGrantedOrRepeats is wantGranted after a kill: what came before may come again.
+func (s *series) wantGrantedOrRepeats(sub *client, from int) {
+	s.t.Helper()
+	last := numbered(s.name, s.granted[len(s.granted)-1]) + padding
+	if from == len(s.granted) {
+		return
+	}
+	for {
+		select {
+		case m := <-sub.messages:
+			if string(m.Payload) == last {
+				return
+			}
+		case <-afterWait():
+			s.t.Fatalf("got nothing, want %s", last[:20])
+		}
+	}
+}
+
+func readiness(t *testing.T, n *node) (code int, body string) {
+	t.Helper()
+	resp, err := n.web.Get("http://" + n.ready.HTTP + "/readyz")
+	if err != nil {
+		t.Fatalf("get /readyz: %v", err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("read /readyz: %v", err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func wantUnready(t *testing.T, n *node) {
+	t.Helper()
+	code, body := readiness(t, n)
+	if code != http.StatusServiceUnavailable || !strings.Contains(body, "disk is full") {
+		t.Errorf("got /readyz %d %q on a full disk, want 503 and why", code, body)
+	}
+}
+
+// wantNoPuback311 publishes with 3.1.1, which cannot refuse: the connection is closed without PUBACK.
+func wantNoPuback311(t *testing.T, n *node) {
+	t.Helper()
+	c := connect(t, n, "old-sensor", packet.V311)
+	_, err := publishBounded(c, "t/q", "refused"+padding, 1)
+	if err == nil {
+		t.Fatal("3.1.1: got PUBACK on a full disk, want the connection closed")
+	}
+	select {
+	case <-c.Done():
+	default:
+		t.Errorf("3.1.1: got %v and the connection still open, want it closed", err)
+	}
+}
+
+// The file system turns read-only under a node, as ext4 does when a card breaks.
+func TestP1FaultDiskReadOnly(t *testing.T) {
+	disk := mountExt4(t)
+	edge := disk.edge()
+	sub := dial(t, edge.addr(), "away")
+	sub.subscribe("t/q", 1)
+	sub.disconnect()
+	s := &series{t: t, name: "m", pub: connect(t, edge, "sensor", packet.V5)}
+	for range 50 {
+		s.try()
+	}
+	systemOrSkip(t, "mount", "-o", "remount,abort", disk.dir)
+	if _, err := publishBounded(s.pub, "t/q", "lost", 1); err == nil {
+		t.Fatal("got PUBACK from a node whose disk is gone")
+	}
+	wantStoppedOrRefusing(t, edge, s)
+	again := disk.newEdge()
+	code, log := again.startFails()
+	if code != 3 || !strings.Contains(log, "read-only file system") {
+		t.Errorf("start on a read-only disk: got exit code %d and %q, want 3 and why", code, log)
+	}
+}
+
+// wantStoppedOrRefusing wants a node whose disk broke to end with exit code 3, or to refuse what it cannot keep.
+func wantStoppedOrRefusing(t *testing.T, n *node, s *series) {
+	t.Helper()
+	select {
+	case <-n.gone:
+		if code := n.cmd.ProcessState.ExitCode(); code != 3 {
+			t.Errorf("got exit code %d after the disk broke, want 3", code)
+		}
+		if !strings.Contains(n.log.String(), "store cannot write") {
+			t.Errorf("got no line in the log that says why the node stopped")
+		}
+	case <-time.After(5 * time.Second):
+		if s.try() {
+			t.Errorf("got PUBACK from a node whose disk is gone")
+		}
+		if code, body := readiness(t, n); code != http.StatusServiceUnavailable || body == "" {
+			t.Errorf("got /readyz %d %q, want 503 and why", code, body)
+		}
+		if code := n.stop(); code != 0 && code != 1 && code != 3 {
+			t.Errorf("got exit code %d at SIGTERM, want an orderly end", code)
+		}
+	}
+	t.Logf("the node ended with exit code %d: %s", n.cmd.ProcessState.ExitCode(), lastError(n.log.String()))
+}
+
+// lastError is the last line of a log with level ERROR.
+func lastError(log string) (last string) {
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, `"level":"ERROR"`) {
+			last = line
+		}
+	}
+	return fmt.Sprintf("%q", last)
+}
