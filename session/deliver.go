@@ -52,11 +52,25 @@ func (s *Session) queuesQoS0() bool {
 
 // full reports whether one more message of that size is above the session's bounds.
 func (s *Session) full(size int) bool {
-	most, bytes := s.m.cfg.MaxQueuedMessages, s.m.cfg.MaxQueuedBytes
-	if !s.durable {
-		most, bytes = s.m.cfg.MaxMemoryMessages, s.m.cfg.MaxMemoryBytes
-	}
+	most, bytes := s.bounds()
 	return s.out.count >= most || s.out.count > 0 && s.out.bytes+int64(size) > bytes
+}
+
+func (s *Session) bounds() (messages int, bytes int64) {
+	if s.durable {
+		return s.m.cfg.MaxQueuedMessages, s.m.cfg.MaxQueuedBytes
+	}
+	return s.m.cfg.MaxMemoryMessages, s.m.cfg.MaxMemoryBytes
+}
+
+// Room reports whether one more message of that size leaves half of the queue free. What can wait elsewhere,
+// as retained messages for a new subscription can, is to be handed over only then, so that live messages
+// are not refused for its sake.
+func (s *Session) Room(size int) bool {
+	s.mu.Lock()
+	defer s.unlock()
+	most, bytes := s.bounds()
+	return s.out.count < (most+1)/2 && (s.out.count == 0 || s.out.bytes+int64(size) <= bytes/2)
 }
 
 // deliverFull does what was configured for a queue at its bound. A publisher is refused only for the

@@ -56,6 +56,7 @@ type conn struct {
 
 	given   outAliases
 	aliases inAliases          // reader only
+	owed    owed               // reader only
 	matches matchCache         // reader only
 	detach  mqtt.DetachRequest // reader only
 	end     atomic.Pointer[ending]
@@ -106,6 +107,9 @@ func (c *conn) read() error {
 		want, err := c.handleAll(s)
 		c.out.flush() // before commit, which waits when the disk is behind
 		c.commit(s)
+		if len(c.owed.list) > 0 && err == nil {
+			c.payOwed()
+		}
 		if err != nil {
 			return err
 		}
@@ -235,6 +239,7 @@ func (c *conn) leave() {
 	case c.session != nil:
 		c.detach.DropWill = c.end.Load().normal && c.detach.DropWill
 		c.session.Detach(c, c.detach)
+		c.dropOwed()
 		c.srv.metrics.clients.Add(-1)
 	case c.link != nil:
 		c.link.Closed(&endError{*c.end.Load()})

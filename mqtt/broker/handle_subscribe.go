@@ -96,6 +96,7 @@ func (c *conn) sendRetained(sub mqtt.Subscription, existed bool) {
 	if group != "" || sub.RetainHandling == 2 || (sub.RetainHandling == 1 && existed) {
 		return
 	}
+	c.owed.forget(sub.Filter)
 	send := newRetainedSender(c, sub)
 	c.srv.sys.match(filter, send.add)
 	if c.grants.retain {

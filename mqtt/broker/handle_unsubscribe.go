@@ -19,7 +19,8 @@ func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
 	if err != nil {
 		answer.Props = c.because(packet.UnspecifiedError, "the change could not be kept")
 	}
-	for i := range p.Filters { // [MQTT-3.11.3-2]
+	for i, filter := range p.Filters { // [MQTT-3.11.3-2]
+		c.owed.forget(filter)
 		switch {
 		case err != nil:
 			answer.Reasons[i] = packet.UnspecifiedError

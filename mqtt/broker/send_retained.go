@@ -34,16 +34,31 @@ func (r *retainedSender) begin() {
 	r.receipt = mqtt.NewReceipt(r.batch, nil)
 }
 
-// add delivers one message; false = the connection is closing. A message that the session's queue has no
-// room for is dropped and counted: it stays retained, and nobody was promised it.
+// dropRetained is why a retained message was not sent to a new subscription: the session's queue had no room
+// for it while the connection lasted.
+const dropRetained = "retained-queue-full"
+
+// add delivers one message, or puts it off until the session has room; false = the connection is closing.
 func (r *retainedSender) add(m *mqtt.Message) bool {
+	if min(m.QoS, r.sub.QoS) == 0 || len(r.c.owed.list) == 0 && r.c.hasRoom(m.Size()) {
+		return r.deliver(m)
+	}
+	if !r.c.owed.owe(m, r.sub) {
+		r.c.srv.metrics.registry.Dropped(dropRetained).Inc()
+	}
+	return true
+}
+
+// deliver hands over one message; false = the connection is closing. One that the session refuses all the
+// same is dropped and counted: it stays retained, and nobody was promised it.
+func (r *retainedSender) deliver(m *mqtt.Message) bool {
 	if !r.c.out.waitRoom() {
 		return false
 	}
 	d := mqtt.Delivery{QoS: min(m.QoS, r.sub.QoS), Retain: true, IDs: r.ids} // [MQTT311-3.3.1-8]
 	r.c.session.Deliver(m, d, r.receipt)
 	if r.receipt.Err() != nil {
-		r.c.srv.metrics.registry.Dropped("retained-queue-full").Inc()
+		r.c.srv.metrics.registry.Dropped(dropRetained).Inc()
 		r.receipt.Close()
 		r.receipt = mqtt.NewReceipt(r.batch, nil)
 	}
