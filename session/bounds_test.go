@@ -53,6 +53,30 @@ func TestDurableBound(t *testing.T) {
 	}
 }
 
+// Room is what half of the queue has left.
+func TestRoom(t *testing.T) {
+	for _, bound := range []struct {
+		messages int
+		bytes    int64
+		rooms    int
+	}{{4, 1 << 20, 2}, {5, 1 << 20, 3}, {1, 1 << 20, 1}, {100, 1000, 2}, {100, 1, 1}} {
+		n := newNode(t, true, func(cfg *Config) { cfg.MaxQueuedMessages, cfg.MaxQueuedBytes = bound.messages, bound.bytes })
+		s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+		subscribe(t, s, "t", 1)
+		s.Detach(out, mqtt.DetachRequest{})
+		m := &mqtt.Message{Topic: "t", Payload: make([]byte, 89)} // 250 bytes
+		rooms := 0
+		for ; rooms < 10 && s.Room(m.Size()); rooms++ {
+			if err := n.send("t", string(m.Payload), 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if rooms != bound.rooms {
+			t.Errorf("%+v: got room for %d", bound, rooms)
+		}
+	}
+}
+
 // Expired messages leave the disk while the client is away. [MQTT-3.3.2-5]
 func TestSweep(t *testing.T) {
 	reg := metrics.New()
