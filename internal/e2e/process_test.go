@@ -189,6 +189,16 @@ func (n *node) stop() int {
 	return n.cmd.ProcessState.ExitCode()
 }
 
+// ended waits for a node to end by itself, and tells its exit code.
+func (n *node) ended(within time.Duration) (code int, ended bool) {
+	select {
+	case <-n.gone:
+		return n.cmd.ProcessState.ExitCode(), true
+	case <-time.After(within):
+		return 0, false
+	}
+}
+
 // restart starts the node again on the addresses it had, with the data it had.
 func (n *node) restart() {
 	n.t.Helper()
