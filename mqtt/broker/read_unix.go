@@ -2,7 +2,11 @@
 
 package broker
 
-import "syscall"
+import (
+	"syscall"
+
+	"mangrove/mqtt/transport"
+)
 
 const rawReads = true
 
@@ -13,10 +17,7 @@ func (in *input) tryRead(fd uintptr) bool {
 	if idle {
 		in.step = in.steps.get()
 	}
-	in.n, in.err = syscall.Read(int(fd), in.step.buf[in.step.end:])
-	for in.err == syscall.EINTR {
-		in.n, in.err = syscall.Read(int(fd), in.step.buf[in.step.end:])
-	}
+	in.n, in.err = transport.TryRead(fd, in.step.buf[in.step.end:])
 	if in.err == syscall.EAGAIN {
 		if idle {
 			in.steps.put(in.step)

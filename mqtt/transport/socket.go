@@ -84,9 +84,9 @@ func (s *socket) take() bool {
 func (s *socket) counted(c net.Conn) net.Conn {
 	switch c := c.(type) {
 	case *net.TCPConn:
-		return &tcpConn{TCPConn: c, open: &s.open}
+		return &tcpConn{TCPConn: c, direct: newDirect(c), open: &s.open}
 	case *net.UnixConn:
-		return &unixConn{UnixConn: c, open: &s.open}
+		return &unixConn{UnixConn: c, direct: newDirect(c), open: &s.open}
 	}
 	panic("BUG: a socket that is neither tcp nor unix")
 }
@@ -95,6 +95,7 @@ func (s *socket) counted(c net.Conn) net.Conn {
 // syscall.Conn find the real thing in them.
 type tcpConn struct {
 	*net.TCPConn
+	direct direct
 	open   *atomic.Int64
 	once   atomic.Bool
 	remote net.Addr // as a proxy said; nil = the peer's
@@ -117,6 +118,7 @@ func (c *tcpConn) Close() error {
 
 type unixConn struct {
 	*net.UnixConn
+	direct direct
 	open   *atomic.Int64
 	once   atomic.Bool
 	remote net.Addr // as a proxy said; nil = the peer's

@@ -1,0 +1,12 @@
+//go:build !unix
+
+package transport
+
+import "syscall"
+
+// direct leaves reading and writing to Go's poller.
+type direct struct{ socketConn }
+
+func newDirect(c socketConn) direct { return direct{c} }
+
+func (d direct) SyscallConn() (syscall.RawConn, error) { return d.socketConn.SyscallConn() }
