@@ -57,6 +57,8 @@ var benchExamples = map[string]string{
 type benchFlags struct {
 	bench.Config
 	version     string
+	perProcess  int  // connections of one process
+	hold        bool // be one of several processes: see benchShare
 	json, quiet bool
 }
 
@@ -103,6 +105,10 @@ func (f *benchFlags) bind(set *pflag.FlagSet, s bench.Scenario) {
 	set.BoolVar(&f.json, "json", false, "print the result as JSON")
 	set.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
 	if s.Name == "conns" {
+		set.IntVar(&f.perProcess, "per-process", 0, "connections of one process; above, several are started (default what the open-files limit allows)")
+		set.IntVar(&f.First, "first", 0, "where the source addresses begin")
+		set.BoolVar(&f.hold, "hold", false, "say \"connected\", and close when standard input ends")
+		set.Lookup("first").Hidden, set.Lookup("hold").Hidden = true, true
 		return
 	}
 	qos := uint8(0)
@@ -132,12 +138,15 @@ func runBench(cmd *cobra.Command, f benchFlags) error {
 	if err := f.complete(cmd); err != nil {
 		return cli.WithCode(cli.ExitUsage, err)
 	}
-	result, err := bench.Run(ctx, f.Config)
+	result, err := f.run(ctx, cmd)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return cli.WithCode(exitInterrupted, errors.New("interrupted"))
 	case err != nil:
 		return err
+	}
+	if f.hold {
+		return nil
 	}
 	if err := f.print(cmd.OutOrStdout(), result); err != nil {
 		return err
@@ -163,7 +172,31 @@ func (f *benchFlags) complete(cmd *cobra.Command) error {
 	if !f.quiet {
 		f.Progress = func(p bench.Progress) { showBench(cmd.ErrOrStderr(), p) }
 	}
-	return f.Config.Check()
+	once := f.Config
+	if f.Scenario == "conns" {
+		once.Count = min(once.Count, 1) // several processes share them
+	}
+	return once.Check()
+}
+
+func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) (*bench.Result, error) {
+	if f.Scenario != "conns" {
+		return bench.Run(ctx, f.Config)
+	}
+	if f.perProcess == 0 {
+		most, err := bench.MaxSockets()
+		if err != nil {
+			return nil, err
+		}
+		f.perProcess = most
+	}
+	switch {
+	case f.hold:
+		return holdConns(ctx, f.Config, cmd.InOrStdin(), cmd.OutOrStdout())
+	case f.Count > f.perProcess:
+		return shareConns(ctx, f)
+	}
+	return bench.Run(ctx, f.Config)
 }
 
 func showBench(w io.Writer, p bench.Progress) {

@@ -37,6 +37,7 @@ func TestBenchMeasuresAnEdge(t *testing.T) {
 		"offline -n 300 --sessions 2 --publishers 3 -q 2 --mqtt 5",
 		"durable -n 3 -d 100ms --warm-up 0",
 		"conns -n 50",
+		"conns -n 50 --per-process 20 --mqtt 5",
 	}
 	for _, c := range cases {
 		args := append([]string{"bench"}, strings.Fields(c)...)

@@ -52,6 +52,12 @@ type Config struct {
 	WarmUp   time.Duration // before; negative = none
 	Settle   time.Duration // without any progress, after which what is missing is lost
 
+	// For conns shared by several processes: where this one's source addresses begin, whom to tell when its connections are open,
+	// and whether they may go; nil = nobody shares.
+	First     int
+	Connected func() error
+	Release   func() bool
+
 	PID      int            // of the broker, for its CPU and memory; 0 = not told
 	Progress func(Progress) // called once a second; nil = nobody looks
 }
@@ -125,7 +131,7 @@ func (c *Config) checkBounds() error {
 
 // checkSockets refuses what the open-files limit does not allow.
 func (c *Config) checkSockets() error {
-	most, err := maxSockets()
+	most, err := MaxSockets()
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
+// Bounds of conns.
 const (
 	connsPerAddress = 1000            // of 127.0.0.0/8, as many machines would come
 	connsKeepAlive  = 600             // seconds; idle connections have a keep alive in real life
-	connsRest       = 3 * time.Second // until memory is looked at
+	ConnsRest       = 3 * time.Second // until memory is looked at
 )
 
 // runConns opens idle connections, looks at the broker's memory, and asks each whether it is still there.
@@ -20,7 +21,7 @@ func (f *flow) runConns(r *Result) error {
 		all[i] = f.client(fmt.Sprintf("c%d", i))
 		all[i].keepAlive = connsKeepAlive
 		if f.to.Addr().Is4() && f.to.Addr().IsLoopback() {
-			n := i/connsPerAddress + 2
+			n := (f.cfg.First+i)/connsPerAddress + 2
 			all[i].local = netip.AddrFrom4([4]byte{127, 0, byte(n >> 8), byte(n)})
 		}
 	}
@@ -32,8 +33,11 @@ func (f *flow) runConns(r *Result) error {
 	if err != nil {
 		return err
 	}
+	if f.cfg.Release != nil {
+		return f.hold(all)
+	}
 	r.ConnectsPerSecond = float64(len(all)) / r.Seconds
-	if err := f.l.forNow(connsRest); err != nil {
+	if err := f.l.forNow(ConnsRest); err != nil {
 		return err
 	}
 	after, err := f.broker()
@@ -46,11 +50,23 @@ func (f *flow) runConns(r *Result) error {
 	return f.pingAll(all)
 }
 
+// hold keeps the connections until another process has looked at the broker.
+func (f *flow) hold(all []*conn) error {
+	f.show.phase = "holding"
+	if err := f.cfg.Connected(); err != nil {
+		return err
+	}
+	if err := f.l.until(f.cfg.Release); err != nil {
+		return err
+	}
+	return f.pingAll(all)
+}
+
 func (f *flow) broker() (Usage, error) {
 	if f.cfg.PID == 0 {
 		return Usage{}, nil
 	}
-	return usageOf(f.cfg.PID)
+	return UsageOf(f.cfg.PID)
 }
 
 func (f *flow) pingAll(all []*conn) error {

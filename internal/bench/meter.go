@@ -10,16 +10,16 @@ type meter struct {
 
 func (m *meter) begin(pid int) (err error) {
 	m.pid = pid
-	if m.mine, err = usageOf(0); err != nil || pid == 0 {
+	if m.mine, err = UsageOf(0); err != nil || pid == 0 {
 		return err
 	}
-	m.broker, err = usageOf(pid)
+	m.broker, err = UsageOf(pid)
 	return err
 }
 
 // end enters it into r, for each of r.Messages.
 func (m *meter) end(r *Result) error {
-	mine, err := usageOf(0)
+	mine, err := UsageOf(0)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (m *meter) end(r *Result) error {
 	if m.pid == 0 {
 		return nil
 	}
-	u, err := usageOf(m.pid)
+	u, err := UsageOf(m.pid)
 	if err != nil {
 		return err
 	}

@@ -164,8 +164,8 @@ func writeSocket(fd int, b []byte) (int, error) {
 
 func closeSocket(fd int) { unix.Close(fd) } // nothing to do about an error: the descriptor is gone either way
 
-// maxSockets is how many sockets this process may have.
-func maxSockets() (int, error) {
+// MaxSockets is how many sockets this process may have.
+func MaxSockets() (int, error) {
 	const others = 32 // standard streams, epoll, the runtime's own
 	var r unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {

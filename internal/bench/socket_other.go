@@ -28,5 +28,9 @@ func connectError(int) error                                     { return errLin
 func readSocket(int, []byte) (int, error)                        { return 0, errLinux }
 func writeSocket(int, []byte) (int, error)                       { return 0, errLinux }
 func closeSocket(int)                                            {}
-func maxSockets() (int, error)                                   { return 0, errLinux }
-func usageOf(int) (Usage, error)                                 { return Usage{}, errLinux }
+
+// MaxSockets is how many sockets this process may have.
+func MaxSockets() (int, error) { return 0, errLinux }
+
+// UsageOf reads the usage of a process.
+func UsageOf(int) (Usage, error) { return Usage{}, errLinux }

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// usageOf reads the usage of a process; 0 is this one.
-func usageOf(pid int) (u Usage, err error) {
+// UsageOf reads the usage of a process; 0 is this one.
+func UsageOf(pid int) (u Usage, err error) {
 	if pid == 0 {
 		pid = os.Getpid()
 	}
