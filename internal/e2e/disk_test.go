@@ -93,9 +93,14 @@ func (d *smallDisk) newEdge() *node {
 // connect connects a publisher of our own client.
 func connect(t *testing.T, n *node, id string, version packet.Version) *mqttclient.Client {
 	t.Helper()
-	c, err := mqttclient.Dial(t.Context(), mqttclient.Config{Addr: n.addr(), ClientID: id, Version: version, Clean: true})
+	return connectAs(t, mqttclient.Config{Addr: n.addr(), ClientID: id, Version: version, Clean: true})
+}
+
+func connectAs(t *testing.T, cfg mqttclient.Config) *mqttclient.Client {
+	t.Helper()
+	c, err := mqttclient.Dial(t.Context(), cfg)
 	if err != nil {
-		t.Fatalf("connect %s: %v", id, err)
+		t.Fatalf("connect %s: %v", cfg.ClientID, err)
 	}
 	t.Cleanup(c.Abort)
 	return c

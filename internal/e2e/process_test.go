@@ -253,6 +253,7 @@ type status struct {
 		Name     string
 		State    string
 		Backlog  int `json:"backlog_messages"`
+		Sent     int
 		Received int
 		Repeats  int
 	}
