@@ -87,10 +87,11 @@ func (r *Result) Broken() string {
 func (r *Result) WriteText(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, name+"\t"+format+"\n", args...) }
-	row("scenario", "%s %d, MQTT %s, QoS %d, %d bytes, window %d%s", r.Scenario, r.Count, r.Version, r.QoS, r.Payload, r.Window, r.loop())
 	if r.ConnectsPerSecond > 0 {
+		row("scenario", "%s %d, MQTT %s", r.Scenario, r.Count, r.Version)
 		row("connects", "%.0f a second", r.ConnectsPerSecond)
 	} else {
+		row("scenario", "%s %d, MQTT %s, QoS %d, %d bytes, window %d%s", r.Scenario, r.Count, r.Version, r.QoS, r.Payload, r.Window, r.loop())
 		row("messages", "%d in %.2f s: %.0f a second", r.Messages, r.Seconds, r.Rate)
 	}
 	r.rates(row)
