@@ -98,8 +98,8 @@ func saturated() Group {
 
 func unbatched() Group {
 	g := Group{
-		Title:   "One at a time, and at a fixed rate",
-		Note:    "With a window of 1 nothing can be batched. At a fixed rate latency counts from the time a message was due. " +
+		Title: "One at a time, and at a fixed rate",
+		Note: "With a window of 1 nothing can be batched. At a fixed rate latency counts from the time a message was due. " +
 			"Mosquitto leaves Nagle's algorithm on unless told otherwise (set_tcp_nodelay): at a fixed rate it gathers messages of QoS 0 for some " +
 			"milliseconds, which spares it CPU and shows in its latency.",
 		Figures: []Figure{cpu, rate, p50, p99, p999},
