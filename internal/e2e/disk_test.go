@@ -194,6 +194,11 @@ func diskFull(t *testing.T, disk *smallDisk) {
 		before := len(s.granted)
 		disk.free()
 		eventually(t, "there is room again", s.try)
+		for range 50 {
+			if !s.try() {
+				t.Fatal("got a refusal although there is room again")
+			}
+		}
 		eventually(t, "/readyz is 200 again", func() bool { code, _ := readiness(t, edge); return code == http.StatusOK })
 		t.Logf("round %d: full after %d messages, %d after it recovered", round, before, len(s.granted)-before)
 	}
