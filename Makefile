@@ -10,11 +10,11 @@ FUZZTIME ?= 1m
 COUNT    ?= 1
 BENCH    ?= quick
 
-.PHONY: help build demo test clients vet race fuzz bench microbench check conformance cross clean
+.PHONY: help build demo test test-faults clients vet race fuzz bench microbench check conformance cross clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
 
 build: ## bin/mangrove and bin/mangrove-edge for this machine
 	$(BUILD) -o bin/ ./cmd/mangrove ./cmd/mangrove-edge
@@ -25,6 +25,15 @@ demo: build ## a whole fleet on this machine, with faults, and a report of what 
 # -count=1: internal/e2e runs a binary and internal/repotest runs go list, which the test cache knows nothing of.
 test: vet clients ## go vet and every test
 	go test -count=1 ./...
+
+# As root it uses mounts and network namespaces of its own; what a machine does not let it do is skipped and says so.
+# MANGROVE_RACE=1 builds the nodes under the race detector.
+test-faults: ## the fault tests in their long forms, with what they did: kill -9, full disks, bad networks, crowds
+	@if ! command -v nft >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install nftables \
+			|| echo "nftables: could not be installed; the tests that use it are skipped"; \
+	fi
+	MANGROVE_FAULTS=long go test -count=1 -timeout 30m -v -run Fault ./internal/e2e
 
 vet:
 	go vet ./...

@@ -167,6 +167,18 @@ func (s tally) String() string {
 		s.published, s.acked, s.refused, s.received, s.wanted, s.missing, s.repeated[1], s.repeated[2], s.disorder, s.resumed)
 }
 
+// disorder counts the first deliveries of a publisher's messages that came after later ones, at all subscribers.
+func (l *ledger) disorder(publisher string) (sum int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, streams := range l.takers {
+		if k := streams[publisher]; k != nil {
+			sum += k.disorder
+		}
+	}
+	return sum
+}
+
 // complete tells whether all that was published is acknowledged and has arrived.
 func (l *ledger) complete() bool {
 	s := l.sum()
