@@ -86,6 +86,9 @@ var reasonLabels = map[packet.ReasonCode]string{
 	packet.UseAnotherServer:            "use-another-server",
 	packet.ServerMoved:                 "server-moved",
 	packet.ConnectionRateExceeded:      "connection-rate-exceeded",
+	packet.SharedNotSupported:          "shared-not-supported",
+	packet.WildcardNotSupported:        "wildcard-not-supported",
+	packet.SubscriptionIDsNotSupported: "subscription-ids-not-supported",
 }
 
 // stranger recognises other protocols on the port by their first bytes.

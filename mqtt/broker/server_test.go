@@ -2,10 +2,12 @@ package broker
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -236,4 +238,20 @@ func TestSys(t *testing.T) {
 			t.Errorf("got %d messages in the retained store, want none", len(b.retained.byTopic))
 		}
 	})
+}
+
+// Every reason that is counted stands in the page for operators.
+func TestReasonsAreDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for reason, label := range reasonLabels {
+		if !bytes.Contains(page, []byte("`"+label+"`")) {
+			t.Errorf("%v is counted as %s, which docs/operating.md does not name", reason, label)
+		}
+		if strings.Contains(label, "_") {
+			t.Errorf("%s is not spelt like the others", label)
+		}
+	}
 }
