@@ -14,7 +14,7 @@ BENCH    ?= quick
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 12
 
 build: ## bin/mangrove and bin/mangrove-edge for this machine
 	$(BUILD) -o bin/ ./cmd/mangrove ./cmd/mangrove-edge
