@@ -58,7 +58,8 @@ func machine(n int) string {
 	}
 	kernel := ""
 	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
-		kernel = ", Linux " + strings.TrimSpace(string(text))
+		release, _, _ := strings.Cut(strings.TrimSpace(string(text)), "-") // what a distribution adds tells nothing here
+		kernel = ", Linux " + release
 	}
 	return fmt.Sprintf("%d cores of %s%s, %s, %s", n, model, kernel, runtime.GOARCH, runtime.Version())
 }
