@@ -432,7 +432,8 @@ func (c *serverConn) serve(links mqtt.Links) {
 					if end, err = links.Accept(&mqtt.Client{ID: p.ClientID, Addr: c.conn.RemoteAddr()}, u.Value, c); err != nil {
 						return err
 					}
-					return c.write(&packet.Connack{})
+					answer := &packet.Properties{User: []packet.UserProperty{u}}
+					return c.write(&packet.Connack{Props: answer.Mark(packet.PropUser)})
 				}
 			}
 			return errors.New("not a link")

@@ -73,6 +73,7 @@ type Config struct {
 	// Dialling.
 	KeepAlive time.Duration // default 15 s: a dead line is noticed after 1.5 times that
 	Backoff   Backoff       // between attempts, full jitter; default 200 ms to 30 s
+	Protocol  Protocol      // what an edge speaks to its uplink; default ProtocolAuto
 	Balance   string        // how an edge picks its core: hash (default), weighted, round-robin, random
 	Username  string
 	Password  []byte
@@ -104,6 +105,11 @@ func (c *Config) check() error {
 	case Refuse, DropOldest, DropNew:
 	default:
 		return fmt.Errorf("Config.WhenFull is %q, allowed are %q, %q and %q", c.WhenFull, Refuse, DropOldest, DropNew)
+	}
+	switch c.Protocol {
+	case ProtocolAuto, ProtocolMangrove, ProtocolMQTT:
+	default:
+		return fmt.Errorf("Config.Protocol is %q, allowed are %q, %q and %q", c.Protocol, ProtocolAuto, ProtocolMangrove, ProtocolMQTT)
 	}
 	if _, err := newBalance(c.Balance, c.Node, c.Rand); err != nil {
 		return err
@@ -138,6 +144,9 @@ func (c *Config) defaults() {
 	c.Backoff.Max = max(c.Backoff.Min, c.Backoff.Max)
 	if c.UplinkFilters == nil {
 		c.UplinkFilters = []string{"#"}
+	}
+	if c.Protocol == "" {
+		c.Protocol = ProtocolAuto
 	}
 	if c.WhenFull == "" {
 		c.WhenFull = Refuse

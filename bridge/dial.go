@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"mangrove/mqtt"
@@ -24,7 +25,9 @@ func (b *Bridge) attempt(ctx context.Context, expect, addr string, prepare func(
 		return false, 0, fmt.Errorf("dial %s: %w", addr, err)
 	}
 	defer func() { <-c.Done() }()
-	if prepare != nil {
+	if !isLink(c.Connack().Props) {
+		err = errNotLink
+	} else if prepare != nil {
 		err = prepare()
 	}
 	if err == nil && !b.admit(l) {
@@ -37,6 +40,11 @@ func (b *Bridge) attempt(ctx context.Context, expect, addr string, prepare func(
 	l.start(c)
 	retry, err = l.wait(ctx)
 	return l.wasUp(), retry, err
+}
+
+// isLink tells whether the answer to CONNECT is that of a Mangrove node that takes the link.
+func isLink(answer *packet.Properties) bool {
+	return answer.Has(packet.PropUser) && slices.ContainsFunc(answer.User, func(u packet.UserProperty) bool { return u.Name == mqtt.LinkProperty })
 }
 
 func (b *Bridge) dial(ctx context.Context, l *link) (*client.Client, error) {

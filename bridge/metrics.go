@@ -10,6 +10,7 @@ const (
 	dropExpired       = "link-expired"        // message expiry passed in the queue
 	dropDamaged       = "link-damaged"        // record or body could not be read
 	dropTooLarge      = "link-too-large"      // above Config.MaxFrameBytes
+	dropRefused       = "link-refused"        // a broker that is no Mangrove node will not take it: not authorized, topic or payload not valid
 	dropInvalid       = "link-invalid"        // a neighbour sent bytes that are no message, or a topic that may not cross
 	dropNeighbourGone = "link-neighbour-gone" // the neighbour was away for longer than Config.NeighbourExpiry
 )

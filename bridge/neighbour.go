@@ -26,7 +26,8 @@ type Neighbour struct {
 
 	storeID atomic.Uint64 // record.store, for Deliver
 	link    atomic.Pointer[link]
-	mover   atomic.Pointer[mover] // while the edge is at another core
+	remote  atomic.Pointer[remoteLink] // in place of link, when the uplink is a broker that is no Mangrove node
+	mover   atomic.Pointer[mover]      // while the edge is at another core
 
 	sent, received, repeats atomic.Uint64 // messages
 
@@ -102,7 +103,7 @@ func (n *Neighbour) ClientID() string { return n.name }
 func (n *Neighbour) Scope() mqtt.Scope { return n.scope }
 
 // Online implements mqtt.Subscriber.
-func (n *Neighbour) Online() bool { return n.link.Load() != nil }
+func (n *Neighbour) Online() bool { return n.link.Load() != nil || n.remote.Load() != nil }
 
 // Deliver implements mqtt.Subscriber.
 func (g *ghost) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
@@ -124,6 +125,9 @@ func (g *ghost) Online() bool { return false }
 // wake tells whoever empties the queues that there is something. Does not block.
 func (n *Neighbour) wake() {
 	if l := n.link.Load(); l != nil {
+		l.kick()
+	}
+	if l := n.remote.Load(); l != nil {
 		l.kick()
 	}
 	if m := n.mover.Load(); m != nil {

@@ -16,8 +16,12 @@ func interestKey(num uint64, filter string) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(filter)), num), filter...)
 }
 
-// loadWants reads the interest that was announced before the restart and registers it.
+// loadWants reads the interest that was announced before the restart and registers it. What goes up is for
+// configuration to say; the uplink's rows are remote_interest.go's.
 func (n *Neighbour) loadWants() error {
+	if n.scope == mqtt.ScopeUplink {
+		return nil
+	}
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	err := n.b.cfg.Store.Scan(store.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""), func(k, v []byte) bool {

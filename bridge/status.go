@@ -8,8 +8,9 @@ import (
 
 // LinkStatus is how things stand with one neighbour.
 type LinkStatus struct {
-	Name            string // node name; of an edge's uplink the core it is linked to, or "" when there is none
+	Name            string // node name; of an edge's uplink the core it is linked to, or the address of a plain broker, or ""
 	Scope           mqtt.Scope
+	Protocol        Protocol  // ProtocolMangrove or ProtocolMQTT while it is up, else ""
 	State           string    // up, connecting, down, moved
 	Addr            string    // of the link, or what is dialled
 	Since           time.Time // of the state
@@ -46,6 +47,12 @@ func (n *Neighbour) status() LinkStatus {
 		if up = stage == stageUp; n.scope == mqtt.ScopeUplink {
 			s.Name = name
 		}
+		if up {
+			s.Protocol = ProtocolMangrove
+		}
+	}
+	if l := n.remote.Load(); l != nil {
+		up, s.Name, s.Protocol = true, l.addr, ProtocolMQTT
 	}
 	switch {
 	case up:

@@ -2,9 +2,11 @@ package bridge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -25,6 +27,7 @@ type uplink struct {
 	learn   bool
 	known   []Core
 	started bool
+	plain   map[string]bool // run only: addresses that were found to be no Mangrove nodes
 }
 
 // newUplink registers the cores as a neighbour. Nothing is dialled before SetCores.
@@ -40,7 +43,7 @@ func newUplink(b *Bridge) *uplink {
 	if err != nil {
 		panic(fmt.Sprintf("BUG: Config was checked: %v", err))
 	}
-	return &uplink{b: b, n: n, changed: make(chan struct{}, 1), known: n.snapshot().cores, balance: pick}
+	return &uplink{b: b, n: n, changed: make(chan struct{}, 1), known: n.snapshot().cores, balance: pick, plain: map[string]bool{}}
 }
 
 // SetCores tells an edge where to find cores: the addresses of its configuration, and with learn also those that
@@ -119,7 +122,7 @@ func (u *uplink) run() {
 func (u *uplink) round(ctx context.Context, order []Core, failures int) int {
 	for _, c := range order {
 		u.n.setDialling(c.Addr)
-		up, retry, err := u.b.attempt(ctx, c.Name, c.Addr, u.attach)
+		up, retry, err := u.attempt(ctx, c)
 		u.n.noteFailure(err)
 		if up {
 			failures = 0
@@ -133,14 +136,29 @@ func (u *uplink) round(ctx context.Context, order []Core, failures int) int {
 	return failures
 }
 
+// attempt dials one address in the protocol that is configured, or that it turns out to speak. It is asked anew each
+// time: who answers there may change.
+func (u *uplink) attempt(ctx context.Context, c Core) (up bool, retry time.Duration, err error) {
+	if u.b.cfg.Protocol != ProtocolMQTT {
+		up, retry, err = u.b.attempt(ctx, c.Name, c.Addr, u.attach)
+		if !errors.Is(err, errNotLink) || u.b.cfg.Protocol == ProtocolMangrove {
+			return up, retry, err
+		}
+		if !u.plain[c.Addr] {
+			u.b.cfg.Log.Info("not a Mangrove node: speaking plain MQTT 5", "addr", c.Addr)
+		}
+		if len(u.plain) < maxCores { // beyond it each time is told
+			u.plain[c.Addr] = true
+		}
+	}
+	return u.b.attemptRemote(ctx, u.n, c.Addr)
+}
+
 // attach counts an attachment, on disk before the core hears of it: the higher number is the later one.
 func (u *uplink) attach() error {
 	batch := new(store.Batch)
 	u.n.update(batch, func(r *record) { r.attach++ })
-	kept := make(waiter, 1)
-	batch.Notify(kept, 0)
-	u.b.cfg.Store.Commit(batch)
-	if err := <-kept; err != nil {
+	if err := u.b.keep(batch); err != nil {
 		return fmt.Errorf("keep attach number: %w", err)
 	}
 	return nil

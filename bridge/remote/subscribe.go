@@ -1,0 +1,80 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/eclipse/paho.golang/paho"
+)
+
+// Filter is one subscription to ask for.
+type Filter struct {
+	Filter string
+	QoS    byte // 0 or 1
+	Quiet  bool // its retained messages are here already
+}
+
+// perSubscribe is how many filters go into one packet: some brokers take no more.
+const perSubscribe = 8
+
+// Subscribe asks for messages: not our own (No Local), with RETAIN as they were published. A filter that the broker
+// has already brings no retained messages again. refused are those that the broker did not grant. It waits
+// for the answers, at most Config.Timeout each.
+func (c *Conn) Subscribe(ctx context.Context, filters []Filter) (refused []Filter, err error) {
+	if err := c.Flush(); err != nil {
+		return nil, err
+	}
+	for len(filters) > 0 {
+		some := filters[:min(len(filters), perSubscribe)]
+		filters = filters[len(some):]
+		ack, err := c.paho.Subscribe(ctx, subscribePacket(some))
+		if errors.Is(err, paho.ErrInvalidArguments) { // a wildcard, and the broker knows none
+			refused = append(refused, some...)
+			continue
+		}
+		if ack == nil {
+			return refused, fmt.Errorf("subscribe at broker: %w", err)
+		}
+		for i, f := range some {
+			if i >= len(ack.Reasons) || ack.Reasons[i] >= 0x80 {
+				refused = append(refused, f)
+			}
+		}
+	}
+	return refused, nil
+}
+
+// Retain Handling [MQTT-3.3.1-10] [MQTT-3.3.1-11].
+const (
+	retainedIfNew   = 1
+	retainedNotSent = 2
+)
+
+func subscribePacket(filters []Filter) *paho.Subscribe {
+	p := &paho.Subscribe{Properties: new(paho.SubscribeProperties)}
+	for _, f := range filters {
+		o := paho.SubscribeOptions{Topic: f.Filter, QoS: min(f.QoS, 1), NoLocal: true, RetainAsPublished: true, RetainHandling: retainedIfNew}
+		if f.Quiet {
+			o.RetainHandling = retainedNotSent
+		}
+		p.Subscriptions = append(p.Subscriptions, o)
+	}
+	return p
+}
+
+// Unsubscribe withdraws filters. That the broker does not know one is no error.
+func (c *Conn) Unsubscribe(ctx context.Context, filters []string) error {
+	if err := c.Flush(); err != nil {
+		return err
+	}
+	for len(filters) > 0 {
+		some := filters[:min(len(filters), perSubscribe)]
+		filters = filters[len(some):]
+		ack, err := c.paho.Unsubscribe(ctx, &paho.Unsubscribe{Topics: some})
+		if ack == nil {
+			return fmt.Errorf("unsubscribe at broker: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,210 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"mangrove/bridge/remote"
+	"mangrove/mqtt"
+)
+
+// Protocol is what an edge speaks to what it dials.
+type Protocol string
+
+const (
+	ProtocolAuto     Protocol = "auto"     // a link, or plain MQTT 5 where the other side is no Mangrove node
+	ProtocolMangrove Protocol = "mangrove" // a link, or nothing
+	ProtocolMQTT     Protocol = "mqtt"     // plain MQTT 5
+)
+
+// remoteLink is one connection of an edge to a broker that is no Mangrove node, in plain MQTT 5.
+//
+//	queue ─ QoS 1, window ─→ remote.Conn ─ PUBACK, in order ─→ queue.ack
+//	ring  ─ QoS 0 ─────────→
+//	announcer ─ cover ─────→ SUBSCRIBE, UNSUBSCRIBE
+//	remote.Conn ─→ seen? ─ Router.Publish ─ batch stable ─→ PUBACK, in order
+//
+// The uplink's goroutine runs it; paho's goroutines and the store's writer mark what is due and kick.
+type remoteLink struct {
+	b    *Bridge
+	n    *Neighbour
+	addr string
+	log  *slog.Logger
+	conn *remote.Conn
+	wake chan struct{} // cap 1
+
+	listener *listener       // run only
+	wanted   map[string]byte // run only: what is announced
+	complete bool            // run only: wanted is
+	held     map[string]byte // run only: what the broker may hold for us, as on disk
+	granted  map[string]byte // run only: what it was asked for and did not refuse, on this connection
+	entries  []entry         // run only
+	volatile []*mqtt.Message // run only
+	messages []*mqtt.Message // run only
+
+	mu      sync.Mutex
+	flights []remoteFlight // published, in order
+	inbound []*remoteIn    // being kept, in order
+	acks    []uint16       // kept, to be acknowledged, in order
+	leaving bool
+	err     error // why it ends
+	retry   time.Duration
+}
+
+// remoteFlight is a message on the way.
+type remoteFlight struct {
+	pos   uint64
+	acked bool
+}
+
+// errNotLink: the other side answered CONNECT without mqtt.LinkProperty.
+var errNotLink = errors.New("not a Mangrove node")
+
+// remoteClientID is the client id at a broker that is no Mangrove node: apart from the one a link has.
+func remoteClientID(node string) string { return "mangrove-" + node }
+
+// attemptRemote dials a broker once and, if that works, stays until the connection is over. As Bridge.attempt.
+func (b *Bridge) attemptRemote(ctx context.Context, n *Neighbour, addr string) (up bool, retry time.Duration, err error) {
+	b.metrics.dials.Inc()
+	l := &remoteLink{b: b, n: n, addr: addr, log: b.cfg.Log.With("addr", addr), wake: make(chan struct{}, 1),
+		wanted: map[string]byte{}, granted: map[string]byte{}}
+	if l.held, err = b.loadHeld(n, addr); err != nil {
+		return false, 0, err
+	}
+	if l.conn, err = l.dial(ctx); err != nil {
+		b.metrics.dialErrors.Inc()
+		return false, 0, err
+	}
+	n.openRemote(l)
+	l.listener = b.announcer.listen(digest{}, l.kick)
+	err = l.run(ctx)
+	b.announcer.stop(l.listener)
+	l.end(err)
+	n.closeRemote(l, err)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return true, l.retry, err
+}
+
+func (l *remoteLink) dial(ctx context.Context) (*remote.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.b.cfg.Handshake)
+	defer cancel()
+	cfg := &l.b.cfg
+	return remote.Dial(ctx, remote.Config{
+		Addr: l.addr, ClientID: remoteClientID(cfg.Node), Username: cfg.Username, Password: cfg.Password,
+		KeepAlive: cfg.KeepAlive, SessionExpiry: cfg.NeighbourExpiry, Timeout: cfg.Handshake,
+		Window: cfg.Window, MaxPacket: cfg.MaxFrameBytes + frameRoom,
+		OnMessage: l.take, OnAck: l.answered, Dial: cfg.Dial, Now: cfg.Now, Log: l.log,
+	})
+}
+
+// kick makes run look for work. Does not block.
+func (l *remoteLink) kick() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (l *remoteLink) run(ctx context.Context) error {
+	trim := time.NewTimer(time.Hour)
+	defer trim.Stop()
+	armed := false
+	for {
+		more, err := l.step(ctx)
+		if err != nil {
+			return err
+		}
+		if more {
+			continue
+		}
+		if !armed && l.n.queue.untrimmed() > 0 {
+			armed = true
+			trim.Reset(l.b.cfg.TrimDelay)
+		}
+		select {
+		case <-l.wake:
+		case <-trim.C:
+			armed = false
+			l.n.trim()
+		case <-l.conn.Done():
+			return l.conn.Err()
+		case <-ctx.Done():
+			return errClosing
+		}
+	}
+}
+
+// step does what is most urgent: acknowledgements, interest, messages.
+func (l *remoteLink) step(ctx context.Context) (more bool, err error) {
+	if err := l.sendAcks(); err != nil {
+		return false, err
+	}
+	if err := l.failure(); err != nil || ctx.Err() != nil {
+		return false, err
+	}
+	if f, ok := l.b.announcer.pull(l.listener); ok {
+		return true, l.hear(ctx, f)
+	}
+	durable, err := l.sendDurable()
+	if err != nil {
+		return false, err
+	}
+	volatile, err := l.sendVolatile()
+	return durable || volatile, errors.Join(err, l.conn.Flush())
+}
+
+// fail ends the link, to come again after retry. The first call counts. Does not block.
+func (l *remoteLink) fail(err error, retry time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failLocked(err, retry)
+}
+
+func (l *remoteLink) failLocked(err error, retry time.Duration) {
+	if !l.leaving {
+		l.leaving, l.err, l.retry = true, err, retry
+		l.kick()
+	}
+}
+
+func (l *remoteLink) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// end closes the connection; what is kept by now is still acknowledged.
+func (l *remoteLink) end(err error) {
+	l.fail(err, 0)
+	if err := l.sendAcks(); err != nil {
+		l.log.Debug("acknowledgements not sent", "error", err)
+	}
+	l.conn.Close()
+	l.n.trim()
+}
+
+// openRemote gives the queues to l.
+func (n *Neighbour) openRemote(l *remoteLink) {
+	n.mu.Lock()
+	n.remote.Store(l)
+	n.queue.attach(l)
+	n.ring.setOpen(true)
+	n.since, n.addr, n.lastError = n.b.cfg.Now(), l.addr, ""
+	n.mu.Unlock()
+	l.log.Info("link up", "protocol", ProtocolMQTT, "window", l.conn.Window(), "session", l.conn.SessionPresent())
+}
+
+func (n *Neighbour) closeRemote(l *remoteLink, err error) {
+	n.queue.detach(l)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.remote.Store(nil)
+	n.ring.setOpen(false)
+	n.since, n.lastError = n.b.cfg.Now(), fmt.Sprint(err)
+	l.log.Info("link down", "protocol", ProtocolMQTT, "reason", err)
+}

@@ -1,0 +1,170 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
+)
+
+// remoteIn is one QoS 1 message from a broker while it is being kept. The link's mu guards waiting and err.
+type remoteIn struct {
+	l       *remoteLink
+	id      uint16
+	era     uint64 // of the seen marks, when the message came
+	origin  mqtt.Origin
+	marked  bool
+	touched touched
+	waiting int
+	err     error
+}
+
+// take takes a message that came in. Called by one goroutine, paho's.
+func (l *remoteLink) take(m *mqtt.Message, id uint16) {
+	l.b.metrics.bytesIn.Add(m.Size())
+	m.From = mqtt.Source{Scope: l.n.scope, Name: l.n.name}
+	if id == 0 {
+		l.takeVolatile(m)
+		return
+	}
+	in := &remoteIn{l: l, id: id, era: l.b.seen.era(), origin: m.Origin, waiting: 1}
+	if !l.expect(in) {
+		return
+	}
+	batch := l.b.cfg.Store.NewBatch()
+	if l.admits(m) {
+		if err := in.publish(m, batch); err != nil {
+			in.refuse(err)
+			l.fail(fmt.Errorf("message refused: %w", err), l.b.cfg.RefuseRetry)
+		}
+	}
+	l.b.seen.write(in.touched, batch)
+	batch.Notify(in, 0)
+	l.b.cfg.Store.Commit(batch)
+}
+
+// expect puts in behind those that are being kept; false when the link is ending: what comes then will be sent
+// again. A broker that exceeds our Receive Maximum is left [MQTT-3.3.4-9].
+func (l *remoteLink) expect(in *remoteIn) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.leaving {
+		return false
+	}
+	if len(l.inbound)+len(l.acks) >= l.b.cfg.Window {
+		l.failLocked(errors.New("broker sends more than Receive Maximum allows"), 0)
+		return false
+	}
+	l.inbound = append(l.inbound, in)
+	return true
+}
+
+// admits tells whether m may come in; what may not is counted, and acknowledged like the rest.
+func (l *remoteLink) admits(m *mqtt.Message) bool {
+	err := topic.CheckName(m.Topic, topic.MaxLevels)
+	switch {
+	case err != nil || !crosses(m.Topic):
+		l.log.Warn("message from broker may not come in", "topic", m.Topic, "error", err)
+		l.b.metrics.dropped(dropInvalid, 1)
+	case m.Origin.Store == l.b.cfg.Store.ID():
+		l.repeated()
+	default:
+		return true
+	}
+	return false
+}
+
+func (l *remoteLink) repeated() {
+	l.n.repeats.Add(1)
+	l.b.metrics.repeats.Inc()
+}
+
+func (l *remoteLink) takeVolatile(m *mqtt.Message) {
+	if !l.admits(m) {
+		return
+	}
+	batch := l.b.cfg.Store.NewBatch()
+	r := mqtt.NewReceipt(batch, nil)
+	l.b.cfg.Router.Publish(m, r)
+	r.Close()
+	l.received()
+	l.b.cfg.Store.Commit(batch)
+}
+
+func (l *remoteLink) received() {
+	l.n.received.Add(1)
+	l.b.metrics.received.Inc()
+}
+
+// publish publishes m here, unless it was already. A message without origin is always new: it gets one here.
+func (in *remoteIn) publish(m *mqtt.Message, batch *store.Batch) (refused error) {
+	b := in.l.b
+	if in.origin.Store != 0 {
+		if in.marked = b.seen.mark(in.origin, &in.touched, batch); !in.marked || b.holds(m) {
+			in.l.repeated()
+			return nil
+		}
+	}
+	in.l.mu.Lock()
+	in.waiting++
+	in.l.mu.Unlock()
+	r := mqtt.NewReceipt(batch, in.release)
+	b.cfg.Router.Publish(m, r)
+	if refused = r.Err(); refused == nil {
+		in.l.received()
+	} else if in.marked {
+		b.seen.unmark(in.origin, &in.touched)
+		in.marked = false
+	}
+	r.Close()
+	return refused
+}
+
+// refuse keeps in from being acknowledged.
+func (in *remoteIn) refuse(err error) {
+	in.l.mu.Lock()
+	in.err = err
+	in.l.mu.Unlock()
+}
+
+// Committed implements store.Waiter.
+func (in *remoteIn) Committed(_ uint64, err error) {
+	in.l.b.seen.settle(in.touched, err)
+	in.release(err)
+}
+
+// release ends one wait; with the last one the message is kept, or is not.
+func (in *remoteIn) release(err error) {
+	l := in.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if in.waiting--; err != nil && in.err == nil {
+		in.err = err
+	}
+	if in.waiting > 0 {
+		return
+	}
+	if in.err != nil && in.marked {
+		l.b.forget([]mqtt.Origin{in.origin})
+	} else if in.err == nil && in.era != l.b.seen.era() {
+		in.err = errors.New("a message seen before was not kept")
+	}
+	l.settleLocked()
+}
+
+// settleLocked lets the messages at the front that are kept be acknowledged. Behind one that is not, none is: the
+// broker sends them again, to the next connection [MQTT-4.4.0-1].
+func (l *remoteLink) settleLocked() {
+	for len(l.inbound) > 0 && l.inbound[0].waiting == 0 {
+		in := l.inbound[0]
+		if in.err != nil {
+			l.failLocked(fmt.Errorf("message not kept: %w", in.err), l.b.cfg.RefuseRetry)
+			return
+		}
+		l.inbound = l.inbound[1:]
+		l.acks = append(l.acks, in.id)
+	}
+	l.kick()
+}

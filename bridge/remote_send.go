@@ -1,0 +1,185 @@
+package bridge
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"mangrove/bridge/remote"
+	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
+)
+
+// remoteQoS is what messages of the durable lane are published with: only what is acknowledged may leave it.
+const remoteQoS = 1
+
+// sendDurable publishes what the window has room for.
+func (l *remoteLink) sendDurable() (sent bool, err error) {
+	room := credit{messages: l.conn.Window(), bytes: l.b.cfg.WindowBytes}
+	entries, more := l.n.queue.next(l, l.entries[:0], room, frameTarget, l.b.cfg.Now())
+	l.entries = entries
+	defer clear(entries)
+	if len(entries) == 0 {
+		if !more {
+			return false, nil
+		}
+		return l.n.queue.refill(l)
+	}
+	if err := l.fetch(entries); err != nil {
+		return false, err
+	}
+	defer clear(l.messages)
+	for i, m := range l.messages {
+		if err := l.publish(entries[i].pos, m); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// fetch brings the entries' messages into l.messages: from memory where they are, else all in one read. nil =
+// cannot be read.
+func (l *remoteLink) fetch(entries []entry) error {
+	l.messages = l.messages[:0]
+	var ids []uint64
+	var stored []int // entries that ids are for
+	for i := range entries {
+		l.messages = append(l.messages, entries[i].msg)
+		if entries[i].msg == nil && entries[i].id != 0 {
+			ids, stored = append(ids, entries[i].id), append(stored, i)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	err := l.b.cfg.Store.Bodies(ids, func(i int, body []byte) bool {
+		if m, err := decodeMessage(bytes.Clone(body)); err == nil { // nil is counted by publish
+			l.messages[stored[i]] = m
+		}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("read message bodies: %w", err)
+	}
+	return nil
+}
+
+// publish sends one message of the durable lane, or drops it, counted, when it cannot be sent.
+func (l *remoteLink) publish(pos uint64, m *mqtt.Message) error {
+	if m == nil {
+		l.discard(pos, dropDamaged)
+		return nil
+	}
+	l.mu.Lock()
+	l.flights = append(l.flights, remoteFlight{pos: pos}) // before the answer can come
+	l.mu.Unlock()
+	err := l.conn.Publish(m, remoteQoS, pos)
+	if errors.Is(err, remote.ErrTooLarge) {
+		l.mu.Lock()
+		l.flights = l.flights[:len(l.flights)-1]
+		l.mu.Unlock()
+		l.discard(pos, dropTooLarge)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	l.sent()
+	return nil
+}
+
+func (l *remoteLink) discard(pos uint64, reason string) {
+	l.log.Error("message cannot be sent", "reason", reason, "position", pos)
+	l.n.queue.discard(l, pos, reason)
+}
+
+func (l *remoteLink) sent() {
+	l.n.sent.Add(1)
+	l.b.metrics.sent.Inc()
+}
+
+// sendVolatile publishes QoS 0 messages.
+func (l *remoteLink) sendVolatile() (sent bool, err error) {
+	messages, _ := l.n.ring.take(l.volatile[:0], frameTarget)
+	l.volatile = messages
+	defer clear(messages)
+	for i, m := range messages {
+		switch err := l.conn.Publish(m, 0, 0); {
+		case errors.Is(err, remote.ErrTooLarge):
+			l.b.metrics.dropped(dropTooLarge, 1)
+		case err != nil:
+			l.b.metrics.dropped(dropLinkDown, len(messages)-i)
+			return false, err
+		default:
+			l.sent()
+		}
+	}
+	return len(messages) > 0, nil
+}
+
+// answered takes a PUBACK. What the broker will never take is dropped and counted; any other refusal ends the link,
+// to send it again later.
+func (l *remoteLink) answered(pos uint64, reason byte) {
+	again := reason >= 0x80 && !neverTaken(packet.ReasonCode(reason))
+	if again {
+		l.fail(fmt.Errorf("message refused: broker sent PUBACK with reason code 0x%02X", reason), l.b.cfg.RefuseRetry)
+		return
+	}
+	if reason >= 0x80 {
+		l.log.Warn("broker refuses a message for good", "reason", fmt.Sprintf("0x%02X", reason))
+		l.b.metrics.dropped(dropRefused, 1)
+	}
+	if upTo := l.land(pos); upTo != 0 {
+		l.n.queue.ack(l, upTo)
+		if l.n.queue.untrimmed() >= trimEvery {
+			l.n.trim()
+		}
+		l.kick()
+	}
+}
+
+// neverTaken tells whether sending again could not help.
+func neverTaken(reason packet.ReasonCode) bool {
+	switch reason {
+	case packet.NotAuthorized, packet.TopicNameInvalid, packet.PayloadFormatInvalid:
+		return true
+	}
+	return false
+}
+
+// land notes an acknowledgement and returns the position up to which all are, when that has changed: brokers answer in order
+// [MQTT-4.6.0-2], but nothing here relies on it.
+func (l *remoteLink) land(pos uint64) (upTo uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.flights {
+		if l.flights[i].pos == pos {
+			l.flights[i].acked = true
+			break
+		}
+	}
+	n := 0
+	for n < len(l.flights) && l.flights[n].acked {
+		upTo = l.flights[n].pos
+		n++
+	}
+	l.flights = l.flights[n:]
+	return upTo
+}
+
+// sendAcks acknowledges what is kept.
+func (l *remoteLink) sendAcks() error {
+	l.mu.Lock()
+	acks := l.acks
+	l.acks = nil
+	l.mu.Unlock()
+	for _, id := range acks {
+		if err := l.conn.Ack(id); err != nil {
+			return fmt.Errorf("acknowledge to broker: %w", err)
+		}
+	}
+	if len(acks) == 0 {
+		return nil
+	}
+	return l.conn.Flush()
+}
