@@ -28,15 +28,20 @@ const (
 // Config of an edge. Node says what every node needs.
 type Config struct {
 	Node      node.Config
-	Cores     []string  // HOST:PORT or URLs of cores' listeners; none = no uplink but by gossip
-	Discovery Discovery // "" = Seeds
-	Up        []string  // filters of what always goes up; nil = "#", which is all but $ topics
+	Cores     []string        // HOST:PORT or URLs of listeners of cores, or of any MQTT 5 broker; none = no uplink but by gossip
+	Discovery Discovery       // "" = Seeds
+	Protocol  bridge.Protocol // what to speak to them; "" = bridge.ProtocolAuto
+	Up        []string        // filters of what always goes up; nil = "#", which is all but $ topics
 }
 
 // Check tells everything that is wrong with c, each a *node.ConfigError, joined.
 func (c Config) Check() error {
 	faults := []error{c.Node.Check()}
 	known := []Discovery{"", Seeds, Static, Gossip}
+	spoken := []bridge.Protocol{"", bridge.ProtocolAuto, bridge.ProtocolMangrove, bridge.ProtocolMQTT}
+	if !slices.Contains(spoken, c.Protocol) {
+		faults = append(faults, node.Fault("link.protocol", "found %q, want %s, %s or %s", c.Protocol, spoken[1], spoken[2], spoken[3]))
+	}
 	gossips := c.Node.Gossip.Address != ""
 	switch {
 	case !slices.Contains(known, c.Discovery):
@@ -62,7 +67,7 @@ func New(cfg Config) (*Node, error) {
 	}
 	n, err := node.New(cfg.Node, node.Role{
 		Name:   bridge.RoleEdge,
-		Bridge: func(b *bridge.Config) { b.UplinkFilters = cfg.upward() },
+		Bridge: func(b *bridge.Config) { b.UplinkFilters, b.Protocol = cfg.upward(), cfg.Protocol },
 		Meet:   func(n *node.Node) error { return meet(n, &cfg) },
 	})
 	if err != nil {

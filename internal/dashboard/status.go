@@ -38,10 +38,11 @@ type Status struct {
 
 // Link is a neighbour node.
 type Link struct {
-	Name            string    `json:"name"`  // "" = an uplink that has found no core yet
-	Scope           string    `json:"scope"` // what it is to this node: uplink, edge, peer
-	State           string    `json:"state"` // up, connecting, down, moved
-	Since           time.Time `json:"since"` // of the state
+	Name            string    `json:"name"`               // "" = an uplink that has found no core yet
+	Scope           string    `json:"scope"`              // what it is to this node: uplink, edge, peer
+	State           string    `json:"state"`              // up, connecting, down, moved
+	Protocol        string    `json:"protocol,omitempty"` // mangrove or mqtt, while it is up
+	Since           time.Time `json:"since"`              // of the state
 	Address         string    `json:"address,omitempty"`
 	BacklogMessages int       `json:"backlog_messages"`
 	BacklogBytes    int64     `json:"backlog_bytes"`

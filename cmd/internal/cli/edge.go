@@ -3,6 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"mangrove/bridge"
 	"mangrove/cmd/internal/config"
 	"mangrove/edge"
 	"mangrove/internal/node"
@@ -55,5 +56,8 @@ func CheckEdge(c *config.Config) error {
 }
 
 func edgeConfig(c *config.Config, shared node.Config) edge.Config {
-	return edge.Config{Node: shared, Cores: c.Link.Cores, Discovery: edge.Discovery(c.Link.Discovery), Up: c.Link.Up}
+	return edge.Config{
+		Node: shared, Cores: c.Link.Cores, Discovery: edge.Discovery(c.Link.Discovery),
+		Protocol: bridge.Protocol(c.Link.Protocol), Up: c.Link.Up,
+	}
 }

@@ -47,6 +47,7 @@ type Config struct {
 	Link struct {
 		Cores        []string // edge
 		Discovery    string   // edge
+		Protocol     string   // edge
 		Up           []string // edge
 		Advertise    string   // core
 		Username     string
@@ -107,6 +108,7 @@ func New(role Role) *Config {
 	c.HTTP.Address = "127.0.0.1:9883"
 	c.Link.Cores = []string{"127.0.0.1:1884"}
 	c.Link.Discovery = "seeds"
+	c.Link.Protocol = "auto"
 	c.Link.Up = []string{"#"}
 	c.Gossip.Profile = "auto"
 	c.Limits.Connections = 100_000
@@ -122,7 +124,7 @@ func New(role Role) *Config {
 		c.Listen = []string{"127.0.0.1:1884"}
 		c.HTTP.Address = "127.0.0.1:9884"
 		c.Gossip.Address = "127.0.0.1:7946"
-		c.Link.Cores, c.Link.Discovery, c.Link.Up = nil, "", nil
+		c.Link.Cores, c.Link.Discovery, c.Link.Protocol, c.Link.Up = nil, "", "", nil
 	}
 	return c
 }

@@ -86,6 +86,8 @@ func (c *Config) linkKeys() []key {
 			value: list{p: &c.Link.Cores, word: "HOST:PORT,...", allowed: "addresses such as \"core-1.example:1883\" or \"tls://core-1.example:8883\"", comma: true, check: neighbour}},
 		{name: "link.discovery", flag: "discovery", only: Edge, help: "How cores are found: seeds (the given ones and those they tell of), static (the given ones only) or gossip (by membership, see [gossip]).",
 			value: choice(&c.Link.Discovery, "seeds", "static", "gossip")},
+		{name: "link.protocol", only: Edge, help: "What to speak to them: auto (a Mangrove link, or plain MQTT 5 where another broker answers), mangrove (a link or nothing) or mqtt (plain MQTT 5).",
+			value: choice(&c.Link.Protocol, "auto", "mangrove", "mqtt")},
 		{name: "link.up", flag: "up", only: Edge, help: "Topic filters whose messages always go up to the cores. Topics that begin with $ never do.",
 			value: list{p: &c.Link.Up, word: "FILTER", allowed: "topic filters such as \"site/7/#\"", check: filter}},
 		{name: "link.advertise", flag: "advertise", only: Core, unset: true, help: "Where other nodes reach this core's listener. Default: the first listener's address.",
