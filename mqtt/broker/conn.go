@@ -50,6 +50,8 @@ type conn struct {
 	session   mqtt.Session  // nil for links
 	link      mqtt.LinkEnd  // nil for clients
 	connected bool          // reader only
+	busy      bool          // the step had messages or acknowledgements; reader only
+	silence   uint32        // ticks waited before it; reader only
 
 	opening *opening // CONNECT that waits for its authentication; reader only
 	proof   proof    // reader only
@@ -75,7 +77,18 @@ func newConn(s *Server, listener string, g *grants, nc net.Conn) *conn {
 // serve is the connection's life, on its reader goroutine.
 func (c *conn) serve() {
 	c.srv.wheel.add(&c.alarm, inTicks(c.srv.cfg.ConnectTimeout))
-	err := c.read()
+	c.run()
+}
+
+// run is serve from the beginning or from where the connection was parked.
+func (c *conn) run() {
+	if err := c.read(); err != errParked {
+		c.finish(err)
+	}
+}
+
+// finish is the end of serve; err is what read ended with.
+func (c *conn) finish(err error) {
 	c.shut(endingOf(err))
 	c.leave()
 	c.out.join()
@@ -86,16 +99,22 @@ func (c *conn) serve() {
 	end := c.end.Load()
 	c.srv.metrics.closed(end.why)
 	c.srv.log.Debug("connection closed", "client", c.client.ID, "addr", c.nc.RemoteAddr(), "reason", end.why, "detail", end.detail)
+	c.srv.exit(c)
 }
 
-// read handles packets until the connection ends; the result says why.
+// read handles packets until the connection ends; the result says why. errParked = another goroutine goes on.
 func (c *conn) read() error {
 	for {
 		if !c.out.waitTurn() {
 			return errClosing
 		}
 		c.listen(true)
-		if err := c.in.fill(); err != nil {
+		switch err := c.in.fill(); {
+		case err == errIdle && c.park():
+			return errParked
+		case err == errIdle:
+			continue // it cannot be parked
+		case err != nil:
 			return err
 		}
 		c.listen(false)
@@ -107,6 +126,7 @@ func (c *conn) read() error {
 		want, err := c.handleAll(s)
 		c.out.flush() // before commit, which waits when the disk is behind
 		c.commit(s)
+		c.mayPark()
 		if len(c.owed.list) > 0 && err == nil {
 			c.payOwed()
 		}
@@ -161,8 +181,10 @@ func (c *conn) handle(s *step, frame []byte, header int) error {
 	}
 	switch kind {
 	case packet.PUBLISH:
+		c.busy = true
 		return c.handlePublish(s, flags, body)
 	case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
+		c.busy = true
 		return c.handleAck(s, kind, flags, body)
 	case packet.SUBSCRIBE:
 		return c.handleSubscribe(s, flags, body)

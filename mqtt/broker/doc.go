@@ -7,7 +7,7 @@
 //	net.Conn ←─writer── out (bounded) ←── acks, in order ←── Receipt done        Outlet = another conn
 //
 // Goroutines: one reader per connection owns the connection's life and everything marked "reader
-// only"; one writer per connection runs only while there are bytes to write; one accept loop per
+// only"; idle connections on sockets are parked in one transport.Lot instead. One writer per connection runs only while there are bytes to write; one accept loop per
 // listener; one wheel and one $SYS publisher per Server. Server.Close ends and awaits them all.
 //
 // What a client is owed between connections is the business of mqtt.Sessions, retained messages of

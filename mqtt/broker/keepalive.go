@@ -30,7 +30,11 @@ func (c *conn) setPatience(alive time.Duration) {
 
 // listen notes whether the reader waits for the client: only then is silence the client's.
 func (c *conn) listen(yes bool) {
-	c.heard.Store(c.srv.wheel.now.Load())
+	now := c.srv.wheel.now.Load()
+	if !yes {
+		c.silence = now - c.heard.Load()
+	}
+	c.heard.Store(now)
 	c.listening.Store(yes)
 }
 

@@ -86,6 +86,7 @@ type input struct {
 	step  *step                 // nil while idle
 	want  int                   // size of the packet at the start of step, if known
 	one   [1]byte               // where an idle read goes when there is no raw
+	parks bool                  // errIdle instead of waiting for the next packet
 	n     int                   // what tryRead found
 	err   error
 }
@@ -101,7 +102,7 @@ func (in *input) init(nc net.Conn, steps *stepPool) {
 	in.wait = transport.ReadWaiter(nc)
 }
 
-// fill waits for bytes and adds them to in.step. io.EOF is an orderly end of the connection.
+// fill waits for bytes and adds them to in.step. errIdle = parks is set and there are none; io.EOF is an orderly end of the connection.
 func (in *input) fill() error {
 	if in.step != nil {
 		in.step.makeRoom(in.want)

@@ -23,6 +23,10 @@ func (in *input) tryRead(fd uintptr) bool {
 			in.steps.put(in.step)
 			in.step = nil
 		}
+		if idle && in.parks {
+			in.err = errIdle
+			return true
+		}
 		return false
 	}
 	return true

@@ -24,6 +24,7 @@ type Server struct {
 	metrics *serverMetrics
 	wheel   *wheel
 	sys     *sys
+	lot     transport.Lot // idle connections
 	steps   stepPool
 	now     func() time.Time
 	began   time.Time
@@ -141,10 +142,8 @@ func (s *Server) enter(c *conn) (why string) {
 		return "too-many-connections"
 	}
 	s.conns[c] = struct{}{}
-	s.running.Go(func() {
-		c.serve()
-		s.exit(c)
-	})
+	s.running.Add(1) // until exit
+	go c.serve()     // ends with its connection, or when that is parked
 	return ""
 }
 
@@ -152,6 +151,7 @@ func (s *Server) exit(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
 	s.mu.Unlock()
+	s.running.Done()
 }
 
 func (s *Server) newBatch() *store.Batch {
@@ -219,11 +219,11 @@ func (s *Server) Close(ctx context.Context) error {
 	}()
 	select {
 	case <-done:
-		return err
+		return errors.Join(err, s.lot.Close())
 	case <-ctx.Done():
 		s.each(func(c *conn) { c.nc.Close() }) // an error means that it is closed already
 		<-done
-		return errors.Join(err, ctx.Err())
+		return errors.Join(err, s.lot.Close(), ctx.Err())
 	}
 }
 

@@ -45,7 +45,7 @@ func listening(t *testing.T, change func(*Config), addrs ...string) *bench {
 	return b
 }
 
-func dial(t *testing.T, addr string, v packet.Version, id string) *socket {
+func dial(t *testing.T, addr string, v packet.Version, id string, change ...func(*packet.Connect)) *socket {
 	t.Helper()
 	nc, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -54,7 +54,11 @@ func dial(t *testing.T, addr string, v packet.Version, id string) *socket {
 	t.Cleanup(func() { nc.Close() })
 	s := &socket{t: t, nc: nc, r: bufio.NewReader(nc), v: v}
 	s.deadline()
-	s.write(&packet.Connect{Version: v, ClientID: id, CleanStart: true})
+	c := &packet.Connect{Version: v, ClientID: id, CleanStart: true}
+	for _, f := range change {
+		f(c)
+	}
+	s.write(c)
 	if got, ok := s.read().(*packet.Connack); !ok || got.Reason != packet.Success {
 		t.Fatalf("got %+v, want CONNACK", got)
 	}

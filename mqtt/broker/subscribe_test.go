@@ -91,6 +91,7 @@ func TestRetained(t *testing.T) {
 	script(t, nil, func(b *bench) {
 		p, s := b.client(packet.V5, "p"), b.client(packet.V5, "s")
 		p.Write(retained("a", "1"), retained("a", "2"), retained("b", "x"), retained("b", "")) // [MQTT-3.3.1-5] [MQTT-3.3.1-6]
+		p.WantIdle("all are handled")
 		ok := func(id uint16) *packet.Suback {
 			return &packet.Suback{PacketID: id, Reasons: []packet.ReasonCode{0}}
 		}

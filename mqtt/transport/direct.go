@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"io"
 	"net"
 	"syscall"
 )
@@ -19,3 +20,13 @@ func (c *tcpConn) SyscallConn() (syscall.RawConn, error)  { return c.direct.Sysc
 func (c *unixConn) Read(b []byte) (int, error)            { return c.direct.Read(b) }
 func (c *unixConn) Write(b []byte) (int, error)           { return c.direct.Write(b) }
 func (c *unixConn) SyscallConn() (syscall.RawConn, error) { return c.direct.SyscallConn() }
+
+// close closes c, and wakes it if it was parked.
+func (p *parker) close(c io.Closer) error {
+	wake := p.leave()
+	err := c.Close()
+	if wake != nil {
+		wake()
+	}
+	return err
+}

@@ -96,6 +96,7 @@ func (s *socket) counted(c net.Conn) net.Conn {
 type tcpConn struct {
 	*net.TCPConn
 	direct direct
+	parker parker
 	open   *atomic.Int64
 	once   atomic.Bool
 	remote net.Addr // as a proxy said; nil = the peer's
@@ -113,12 +114,13 @@ func (c *tcpConn) Close() error {
 	if c.once.CompareAndSwap(false, true) {
 		c.open.Add(-1)
 	}
-	return c.TCPConn.Close()
+	return c.parker.close(c.TCPConn)
 }
 
 type unixConn struct {
 	*net.UnixConn
 	direct direct
+	parker parker
 	open   *atomic.Int64
 	once   atomic.Bool
 	remote net.Addr // as a proxy said; nil = the peer's
@@ -136,7 +138,7 @@ func (c *unixConn) Close() error {
 	if c.once.CompareAndSwap(false, true) {
 		c.open.Add(-1)
 	}
-	return c.UnixConn.Close()
+	return c.parker.close(c.UnixConn)
 }
 
 // Addr implements Listener.
