@@ -99,7 +99,8 @@ func (r Row) lacks() string {
 }
 
 func ofServer(c Citation) bool {
-	return !strings.HasPrefix(c.File, "mqtt/client/") && !strings.HasPrefix(c.File, "firmware-sim/") && !strings.HasPrefix(c.File, "cmd/")
+	return !strings.HasPrefix(c.File, "mqtt/client/") && !strings.HasPrefix(c.File, "firmware-sim/") &&
+		!strings.HasPrefix(c.File, "internal/bench/") && !strings.HasPrefix(c.File, "cmd/")
 }
 
 func orNothing(s string) string {
