@@ -89,7 +89,11 @@ func peak(n *node) (stop func() int) {
 // Clients that never read, next to one that does: it gets everything, memory is bounded, and every message that was not
 // delivered is counted.
 func TestP6FaultDeafClients(t *testing.T) {
-	const messages, bound = 50_000, 96 << 20
+	const messages = 50_000
+	bound := 64 << 20
+	if raced {
+		bound *= 3 // the race detector has a memory of its own
+	}
 	edge := standalone(t, "")
 	for _, qos := range []byte{0, 1} {
 		deaf(t, edge, fmt.Sprintf("deaf-%d", qos), "t/#", qos)

@@ -91,7 +91,7 @@ func (l *load) publishOn(c *mqttclient.Client, f flow) {
 		n := l.book.next(f.id)
 		m := &mqttclient.Message{Topic: f.topic, Payload: []byte(numbered(f.id, n)), QoS: f.qos}
 		if err := c.PublishAsync(m, func(_ packet.ReasonCode, err error) { l.settled(f, n, err) }); err != nil {
-			l.book.settled(f.id, n, false) // it was not sent
+			l.book.settled(f.id, n, unsent)
 			return
 		}
 	}
@@ -99,12 +99,15 @@ func (l *load) publishOn(c *mqttclient.Client, f flow) {
 
 // settled takes the outcome of one message, be it on a later connection.
 func (l *load) settled(f flow, n int, err error) {
-	var refused *mqttclient.Error
+	var code *mqttclient.Error
 	switch {
 	case err == nil:
-		l.book.settled(f.id, n, true)
-	case errors.As(err, &refused):
-		l.book.settled(f.id, n, false)
+		l.book.settled(f.id, n, acknowledged)
+	case errors.As(err, &code) && code.Packet == packet.PUBCOMP:
+		l.book.settled(f.id, n, acknowledged) // the id had been forgotten before PUBCOMP could leave; that is no error on recovery
+	case errors.As(err, &code):
+		l.t.Logf("%s: %v", numbered(f.id, n), err)
+		l.book.settled(f.id, n, refused)
 	case l.ctx.Err() == nil:
 		l.t.Errorf("publish %s: %v", numbered(f.id, n), err)
 	}

@@ -9,6 +9,9 @@ import (
 	"testing"
 )
 
+// raced asks for nodes built under the race detector, whose findings fail the tests.
+var raced = os.Getenv("MANGROVE_RACE") == "1"
+
 // binary is the command under test, built once by TestMain.
 var binary string
 
@@ -29,10 +32,10 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// build makes the command; with MANGROVE_RACE=1 under the race detector, whose findings fail the tests.
+// build makes the command.
 func build() *exec.Cmd {
 	args, cgo := []string{"build", "-o", binary}, "CGO_ENABLED=0"
-	if os.Getenv("MANGROVE_RACE") == "1" {
+	if raced {
 		args, cgo = append(args, "-race"), "CGO_ENABLED=1"
 	}
 	cmd := exec.Command("go", append(args, "mangrove/cmd/mangrove")...)
