@@ -35,9 +35,9 @@ type conn struct {
 	alarm alarm
 
 	opened    uint32        // tick of accept
-	heard     atomic.Uint32 // tick of the last bytes from the client
+	heard     atomic.Uint32 // tick of the last packet from the client, later by what the server was busy since
 	listening atomic.Bool   // the reader waits for bytes
-	patience  atomic.Uint32 // ticks without bytes after which it is gone; 0 = for ever
+	patience  atomic.Uint32 // ticks without a packet after which it is gone; 0 = for ever
 	greeted   atomic.Bool   // CONNACK with success was sent
 
 	// Set while CONNECT is handled, not changed afterwards.
@@ -52,6 +52,9 @@ type conn struct {
 	connected bool          // reader only
 	busy      bool          // the step had messages or acknowledgements; reader only
 	silence   uint32        // ticks waited before it; reader only
+
+	since      uint32 // tick of the last listen; reader only
+	unfinished int    // bytes of the unfinished packet when hear last noted something; reader only
 
 	opening *opening // CONNECT that waits for its authentication; reader only
 	proof   proof    // reader only
@@ -123,7 +126,9 @@ func (c *conn) read() error {
 		}
 		s := c.in.step
 		c.out.hold()
+		begin := s.start
 		want, err := c.handleAll(s)
+		c.hear(s.start > begin, len(s.data()))
 		c.out.flush() // before commit, which waits when the disk is behind
 		c.commit(s)
 		c.mayPark()

@@ -28,14 +28,29 @@ func (c *conn) setPatience(alive time.Duration) {
 	c.srv.wheel.add(&c.alarm, c.patience.Load())
 }
 
+// signOfLife is how many bytes of an unfinished packet count as much as a packet: a large one may take its time on a
+// slow line, a byte now and then may not.
+const signOfLife = 1024
+
 // listen notes whether the reader waits for the client: only then is silence the client's.
 func (c *conn) listen(yes bool) {
 	now := c.srv.wheel.now.Load()
-	if !yes {
-		c.silence = now - c.heard.Load()
+	switch {
+	case !yes:
+		c.silence = now - c.since
+	case !c.listening.Load():
+		c.heard.Add(now - c.since) // the server was busy
 	}
-	c.heard.Store(now)
+	c.since = now
 	c.listening.Store(yes)
+}
+
+// hear notes what the client has sent since listen(false): whole packets, and the bytes of one that is unfinished.
+func (c *conn) hear(packets bool, unfinished int) {
+	if packets || unfinished >= c.unfinished+signOfLife {
+		c.heard.Store(c.since)
+		c.unfinished = unfinished
+	}
 }
 
 // look is the wheel's look at the connection.
