@@ -28,6 +28,23 @@ func TestKeepAlive(t *testing.T) {
 	})
 }
 
+// Bytes that never become a packet are no sign of life; a large packet on a slow line is, by the kilobyte. [MQTT-3.1.2-22]
+// [MQTT311-3.1.2-24]
+func TestKeepAliveOfPieces(t *testing.T) {
+	eachVersion(t, func(s *server, v packet.Version) {
+		m := pubQ(1, 1, "t", string(make([]byte, 5000))).Append(nil, v)
+		p, slow := s.client(v, "p", alive(10)), s.client(v, "slow", alive(10))
+		for i := range 4 {
+			p.WriteBytes(m[i])
+			slow.WriteBytes(m[i*1100 : (i+1)*1100]...)
+			time.Sleep(5 * time.Second)
+		}
+		p.WantGone("20 s without a packet", packet.KeepAliveTimeout)
+		slow.WriteBytes(m[4400:]...)
+		slow.Want("PUBACK", ack(packet.PUBACK, 1, packet.NoMatchingSubscribers))
+	})
+}
+
 // A server's keep alive outranks the client's. [MQTT-3.1.2-21] [MQTT-3.2.2-21]
 func TestServerKeepAlive(t *testing.T) {
 	scriptWith(t, func(c *broker.Config) { c.KeepAliveMax = 20 * time.Second }, func(s *server) {
