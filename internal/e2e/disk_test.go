@@ -153,10 +153,10 @@ func (s *series) untilRefused() {
 	s.t.Fatalf("got 20,000 messages acknowledged on a full disk")
 }
 
-// wantGranted wants the acknowledged messages from the one numbered from on, in order, and none that was refused.
-func (s *series) wantGranted(sub *client, from int) {
+// wantGranted wants the acknowledged messages in order, and none that was refused.
+func (s *series) wantGranted(sub *client) {
 	s.t.Helper()
-	for _, n := range s.granted[from:] {
+	for _, n := range s.granted {
 		sub.want("acknowledged while the disk filled up", "t/q", numbered(s.name, n)+padding)
 	}
 }
@@ -175,63 +175,77 @@ func diskFull(t *testing.T, disk *smallDisk) {
 	live.subscribe("live", 0)
 	sub.disconnect()
 	s := &series{t: t, name: "m", pub: connect(t, edge, "sensor", packet.V5)}
-	for range 20 {
-		if !s.try() {
-			t.Fatal("got a refusal while there was room")
-		}
-	}
+	s.grant(20)
 	for round := range scaled(1, 5) {
 		disk.fill()
-		s.untilRefused()
-		wantUnready(t, edge)
-		wantNoPuback311(t, edge)
-		for i := range 10 { // QoS 0 needs no disk
-			if _, err := publishBounded(s.pub, "live", numbered("live", i), 0); err != nil {
-				t.Fatalf("QoS 0 on a full disk: %v", err)
-			}
-			live.want("QoS 0 on a full disk", "live", numbered("live", i))
-		}
+		s.wantFull(edge, live)
+		edge.kill()
+		edge.restart() // a full disk does not keep it from starting
+		s.pub = connect(t, edge, "sensor", packet.V5)
+		live.connect()
+		s.wantFull(edge, live)
 		before := len(s.granted)
 		disk.free()
 		eventually(t, "there is room again", s.try)
-		for range 50 {
-			if !s.try() {
-				t.Fatal("got a refusal although there is room again")
-			}
-		}
+		s.grant(50)
 		eventually(t, "/readyz is 200 again", func() bool { code, _ := readiness(t, edge); return code == http.StatusOK })
 		t.Logf("round %d: full after %d messages, %d after it recovered", round, before, len(s.granted)-before)
 	}
-	disk.fill()
-	s.untilRefused()
+	if !long {
+		disk.fill()
+	}
+	s.untilRefused() // in the long form by its own messages
+	t.Logf("%d messages of %d bytes waited on a full disk", len(s.granted), len(padding))
 	sub.connect() // what is acknowledged is removed, which makes room
-	s.wantGranted(sub, 0)
-	drained := len(s.granted)
+	s.wantGranted(sub)
 	eventually(t, "there is room after the queue has drained", s.try)
-	edge.kill()
-	disk.free()
-	edge.restart()
-	sub.connect()
-	s.wantGrantedOrRepeats(sub, drained)
 }
 
-// wantGrantedOrRepeats is wantGranted after a kill: what came before may come again.
-func (s *series) wantGrantedOrRepeats(sub *client, from int) {
+// grant publishes messages that must be acknowledged.
+func (s *series) grant(messages int) {
 	s.t.Helper()
-	last := numbered(s.name, s.granted[len(s.granted)-1]) + padding
-	if from == len(s.granted) {
-		return
-	}
-	for {
-		select {
-		case m := <-sub.messages:
-			if string(m.Payload) == last {
-				return
-			}
-		case <-afterWait():
-			s.t.Fatalf("got nothing, want %s", last[:20])
+	for i := range messages {
+		if !s.try() {
+			s.t.Fatalf("got message %d refused although there is room", i)
 		}
 	}
+}
+
+// wantFull wants QoS 1 refused, in 5.0 and in 3.1.1, /readyz to say why, and QoS 0 to go on.
+func (s *series) wantFull(n *node, live *client) {
+	s.t.Helper()
+	s.untilRefused()
+	wantUnready(s.t, n)
+	wantNoPuback311(s.t, n)
+	for i := range 10 {
+		if _, err := publishBounded(s.pub, "live", numbered("live", i), 0); err != nil {
+			s.t.Fatalf("QoS 0 on a full disk: %v", err)
+		}
+		live.want("QoS 0 on a full disk", "live", numbered("live", i))
+	}
+}
+
+// A core's disk fills up: what it refuses waits at the edges, which go on acknowledging, and comes when there is room.
+func TestP1FaultDiskFullAtCore(t *testing.T) {
+	if !long {
+		t.Skip("in `make test-faults` only: a refused edge comes again after 5 s")
+	}
+	disk := mountExt4(t)
+	core := newNode(t, filepath.Join(disk.dir, "data"), []string{"core", "--node", "core-1", "--gossip", host + ":0"})
+	core.start()
+	edge := startEdge(t, "edge-a", core.addr())
+	eventually(t, "the edge is linked", func() bool { return edge.linksUp() == 1 })
+	l := startLoad(t)
+	l.pair("up", edge, core)
+	l.arrived()
+	for range 5 {
+		disk.fill()
+		eventually(t, "what the core refuses waits at the edge", func() bool { return edge.backlog() > 200 })
+		wantUnready(t, core)
+		disk.free()
+		eventually(t, "the edge's queue drains", func() bool { return edge.backlog() < 50 })
+	}
+	l.settle(wait, edge, core).check(t)
 }
 
 func readiness(t *testing.T, n *node) (code int, body string) {
