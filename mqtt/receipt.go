@@ -15,7 +15,7 @@ import (
 // Refuse only from inside Deliver; Release may come from anywhere.
 type Receipt struct {
 	batch *store.Batch
-	done  func(error)
+	end   Ender
 	used  bool // batch has something of this publish; publisher's goroutine only
 	taken int  // subscribers that got it; publisher's goroutine only
 
@@ -30,7 +30,26 @@ type Receipt struct {
 // NewReceipt starts a receipt whose takers write into batch; several receipts may share one batch.
 // The publisher commits the batch after Close. done may be nil.
 func NewReceipt(batch *store.Batch, done func(error)) *Receipt {
-	return &Receipt{batch: batch, done: done, waiting: 1}
+	r := &Receipt{batch: batch, waiting: 1}
+	if done != nil {
+		r.end = enderFunc(done)
+	}
+	return r
+}
+
+// Ender is who is told that a receipt is done.
+type Ender interface {
+	// Ended is called once, with the first error or nil, and must not block. The receipt is not used after it.
+	Ended(err error)
+}
+
+type enderFunc func(error)
+
+func (f enderFunc) Ended(err error) { f(err) }
+
+// Start is NewReceipt for a Receipt that is part of something else, which may be used again once end was told.
+func (r *Receipt) Start(batch *store.Batch, end Ender) {
+	*r = Receipt{batch: batch, end: end, waiting: 1}
 }
 
 // Batch returns the batch to write into. The receipt waits for it to become stable.
@@ -42,6 +61,9 @@ func (r *Receipt) Batch() *store.Batch {
 	}
 	return r.batch
 }
+
+// Waits reports whether somebody called Batch, so that the batch has to be committed. Before Close.
+func (r *Receipt) Waits() bool { return r.used }
 
 // Hold makes the receipt wait for one more Release: for takers that keep the message elsewhere
 // than in this node's store.
@@ -79,8 +101,8 @@ func (r *Receipt) OnSettle(s Settler, arg uint64) { r.settler, r.arg = s, arg }
 
 // Finish tells done. For Settlers only.
 func (r *Receipt) Finish(err error) {
-	if r.done != nil {
-		r.done(err)
+	if r.end != nil {
+		r.end.Ended(err)
 	}
 }
 

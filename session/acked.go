@@ -61,25 +61,32 @@ func (s *Session) Take(id uint16, r *mqtt.Receipt) (repeat bool) {
 func (s *Session) Settle(r *mqtt.Receipt, arg uint64, err error) {
 	id := uint16(arg)
 	s.mu.Lock()
-	f := &forgotten{r, s.in.settle(id, err == nil), err}
-	wait := false
+	waiting := s.in.settle(id, err == nil)
+	wait := s.durable && err != nil && !s.ended
 	if s.durable {
 		s.writing--
-		if err != nil && !s.ended {
-			wait = true
+		if wait {
 			b := s.write()
 			b.Delete(store.Received, receivedKey(s.number, id))
-			b.Notify(f, 0)
+			b.Notify(&forgotten{r, waiting, err}, 0)
 		}
 		s.leftoversLocked()
 	}
 	s.unlock()
 	if !wait {
-		f.Committed(0, nil)
+		finish(r, waiting, err)
 	}
 }
 
-// forgotten ends a receipt and those that waited for it.
+// finish ends r and those that waited for it.
+func finish(r *mqtt.Receipt, waiting []*mqtt.Receipt, err error) {
+	for _, w := range waiting {
+		w.Release(err)
+	}
+	r.Finish(err)
+}
+
+// forgotten ends a receipt, and those that waited for it, when it is stable that an identifier is forgotten.
 type forgotten struct {
 	r       *mqtt.Receipt
 	waiting []*mqtt.Receipt
@@ -92,10 +99,7 @@ func (f *forgotten) Committed(_ uint64, err error) {
 	if err != nil {
 		why = errors.Join(f.err, err)
 	}
-	for _, r := range f.waiting {
-		r.Release(why)
-	}
-	f.r.Finish(why)
+	finish(f.r, f.waiting, why)
 }
 
 // pubrel ends an inbound QoS 2 exchange. PUBCOMP leaves when it is stable that the id is forgotten; else

@@ -20,22 +20,30 @@ import (
 type acks struct {
 	c *conn
 
-	due atomic.Int32 // len(queue)
+	due atomic.Int32 // length of the queue
 
-	mu    sync.Mutex
-	queue []*pending
-	qos1  int                 // in queue
-	qos2  map[uint16]struct{} // from PUBLISH to PUBCOMP, or to PUBREC with an error
+	mu         sync.Mutex
+	head, tail *pending            // the queue
+	qos1       int                 // in the queue
+	qos2       map[uint16]struct{} // from PUBLISH to PUBCOMP, or to PUBREC with an error
 }
 
-// pending is one acknowledgement to come.
+// pending is one acknowledgement to come, with the receipt it waits for. Pooled.
 type pending struct {
-	kind   packet.Type // PUBACK or PUBREC
-	id     uint16
-	reason packet.ReasonCode
-	done   bool
-	err    error
+	receipt mqtt.Receipt
+	a       *acks
+	next    *pending
+	kind    packet.Type // PUBACK or PUBREC
+	id      uint16
+	reason  packet.ReasonCode
+	done    bool
+	err     error
 }
+
+var pendings = sync.Pool{New: func() any { return new(pending) }}
+
+// Ended implements mqtt.Ender: the receipt of p is done.
+func (p *pending) Ended(err error) { p.a.settle(p, err) }
 
 // errReceiveMaximum ends a 5.0 connection whose client sends more than was agreed.
 var errReceiveMaximum = &packet.Error{Reason: packet.ReceiveMaximumExceeded, Rule: "MQTT-3.3.4-7",
@@ -50,15 +58,21 @@ func (a *acks) expect(v packet.Version, qos byte, id uint16, max int) (*pending,
 	if repeat := qos == 2 && known; v == packet.V5 && !repeat && a.qos1+len(a.qos2) >= max {
 		return nil, errReceiveMaximum
 	}
-	p := &pending{kind: packet.PUBACK, id: id}
+	p := pendings.Get().(*pending)
+	p.a, p.kind, p.id = a, packet.PUBACK, id
 	if qos == 2 {
 		p.kind = packet.PUBREC
 		a.noteLocked(id)
 	} else {
 		a.qos1++
 	}
-	a.queue = append(a.queue, p)
-	a.due.Store(int32(len(a.queue)))
+	if a.tail == nil {
+		a.head = p
+	} else {
+		a.tail.next = p
+	}
+	a.tail = p
+	a.due.Add(1)
 	return p, nil
 }
 
@@ -76,33 +90,32 @@ func (a *acks) waitRoom(max int) bool {
 }
 
 // settle notes that the receipt of p is done and sends what is due now. It is called from any
-// goroutine and does not block.
+// goroutine and does not block. p is not to be touched after it.
 func (a *acks) settle(p *pending, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	p.done, p.err = true, err
-	n := 0
-	for n < len(a.queue) && a.queue[n].done {
-		a.sendLocked(a.queue[n])
-		n++
-	}
-	if n == 0 {
+	if p != a.head {
 		return
 	}
-	if a.queue = append(a.queue[:0], a.queue[n:]...); len(a.queue) == 0 {
-		a.queue = nil
+	for a.head != nil && a.head.done {
+		a.sendLocked(a.head)
+		a.popLocked()
 	}
-	a.due.Store(int32(len(a.queue)))
 	if a.c.version < packet.V5 {
 		a.c.out.signal()
 	}
 }
 
-// isDone tells whether p was settled.
-func (a *acks) isDone(p *pending) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return p.done
+// popLocked takes the head off, which nobody knows any more: its receipt is done.
+func (a *acks) popLocked() {
+	p := a.head
+	if a.head = p.next; a.head == nil {
+		a.tail = nil
+	}
+	a.due.Add(-1)
+	*p = pending{}
+	pendings.Put(p)
 }
 
 func (a *acks) sendLocked(p *pending) {
@@ -121,6 +134,10 @@ func (a *acks) sendLocked(p *pending) {
 		a.qos1--
 	case reason >= packet.UnspecifiedError:
 		delete(a.qos2, p.id) // [MQTT-4.3.3-9]: the exchange ends with such a PUBREC
+	}
+	if reason == packet.Success {
+		a.c.out.ack(p.kind, p.id, a.c.version)
+		return
 	}
 	a.c.send(&packet.Ack{Kind: p.kind, PacketID: p.id, Reason: reason, Props: a.c.because(reason, ackDetail(p.err))})
 }

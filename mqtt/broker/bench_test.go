@@ -80,6 +80,36 @@ func TestQoS0PublishAllocations(t *testing.T) {
 	}
 }
 
+// At QoS 1 nothing more: the receipt and the acknowledgement to come are one pooled struct. [MQTT-4.3.2-4]
+func TestQoS1PublishAllocations(t *testing.T) {
+	c, s := wired(t, 10)
+	data := pubQ(1, 1, "a/b", "some payload").Append(nil, packet.V311)
+	c.out.held = true // no writer
+	publish := func() {
+		handle(t, c, s, data)
+		c.out.ready.b = c.out.ready.b[:0]
+	}
+	publish()
+	if got := testing.AllocsPerRun(1000, publish); got > 2 && !racing {
+		t.Errorf("got %v allocations, want at most 2", got)
+	}
+}
+
+func BenchmarkReadQoS1(b *testing.B) {
+	c, s := wired(b, 1)
+	var data []byte
+	for id := range uint16(100) { // one read, as under load
+		data = pubQ(1, id+1, "a/b", string(make([]byte, 64))).Append(data, packet.V311)
+	}
+	c.out.held = true // no writer
+	b.ReportAllocs()
+	for b.Loop() {
+		handle(b, c, s, data)
+		c.out.ready.b = c.out.ready.b[:0]
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*100), "ns/publish")
+}
+
 func BenchmarkReadQoS0(b *testing.B) {
 	for _, subscribers := range []int{1, 10, 1000} {
 		b.Run(fmt.Sprint(subscribers), func(b *testing.B) {

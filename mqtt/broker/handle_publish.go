@@ -58,9 +58,10 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 		c.acks.settle(ack, nil)
 		return nil
 	}
-	r := mqtt.NewReceipt(s.batch, func(err error) { c.acks.settle(ack, err) })
+	r := &ack.receipt
+	r.Start(s.batch, ack)
 	if p.QoS == 2 && c.session.Take(p.PacketID, r) {
-		c.closeReceipt(s, r, ack) // known already: only acknowledged again [MQTT-4.3.3-10]
+		c.closeReceipt(s, r) // known already: only acknowledged again [MQTT-4.3.3-10]
 		return nil
 	}
 	c.srv.router.publish(c.message(p, to.topic), r, to.targets)
@@ -68,14 +69,15 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 		c.srv.metrics.noOneListen.Inc()
 		ack.reason = packet.NoMatchingSubscribers
 	}
-	c.closeReceipt(s, r, ack)
+	c.closeReceipt(s, r)
 	return nil
 }
 
 // closeReceipt says that all takers of a publish were asked. When one waits for the batch, the step has to commit it.
-func (c *conn) closeReceipt(s *step, r *mqtt.Receipt, ack *pending) {
+// r is not to be touched after it.
+func (c *conn) closeReceipt(s *step, r *mqtt.Receipt) {
+	s.waited = s.waited || r.Waits()
 	r.Close()
-	s.waited = s.waited || !c.acks.isDone(ack)
 }
 
 // expect adds p's acknowledgement to those due, within the Receive Maximum: 5.0 clients that exceed

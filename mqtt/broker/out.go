@@ -112,6 +112,19 @@ func (o *out) sendLocked(p packet.Packet, v packet.Version) (ok bool) {
 	return ok
 }
 
+// ack is send for an acknowledgement that says nothing but Success: four bytes, less than any client takes.
+func (o *out) ack(kind packet.Type, id uint16, v packet.Version) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closing || o.putOff { // nothing is acknowledged before CONNACK
+		return
+	}
+	p := packet.Ack{Kind: kind, PacketID: id}
+	s := o.spaceLocked()
+	s.b = p.Append(s.b, v)
+	o.appendedLocked()
+}
+
 // delay(true) makes packets wait for greet; delay(false) forgets them.
 func (o *out) delay(yes bool) {
 	o.mu.Lock()

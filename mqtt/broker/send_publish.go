@@ -116,6 +116,10 @@ func (c *conn) Ack(kind packet.Type, packetID uint16, reason packet.ReasonCode) 
 	if kind == packet.PUBCOMP {
 		c.acks.completed(packetID)
 	}
+	if reason == packet.Success {
+		c.out.ack(kind, packetID, c.version)
+		return
+	}
 	c.send(&packet.Ack{Kind: kind, PacketID: packetID, Reason: reason, Props: c.because(reason, "this packet identifier is not in use")})
 }
 
