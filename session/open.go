@@ -12,8 +12,9 @@ import (
 // Open attaches out to the client's session, or to a new one. [MQTT-3.1.2-6] [MQTT-3.1.4-4] [MQTT311-3.1.2-4]
 // [MQTT311-3.1.4-3]
 //
-//	gate → an earlier connection is closed → one batch: its will, the new record → stable → attached
+//	an earlier connection finishes → gate → an earlier connection is closed → one batch: its will, the new record → stable → attached
 func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, bool, error) {
+	m.lookup(req.ClientID).finish()
 	defer m.gates.enter(req.ClientID)()
 	if err := m.admit(req.ClientID); err != nil {
 		return nil, false, err
@@ -37,6 +38,20 @@ func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, boo
 	s.attachLocked(out, &req)
 	s.armLocked()
 	return s, present, nil
+}
+
+// finish lets an earlier connection handle what its client sent before the new one came, a DISCONNECT most of all: it
+// drops the will.
+func (s *Session) finish() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	out := s.outlet
+	s.unlock()
+	if f, ok := out.(mqtt.Finisher); ok {
+		f.Finish()
+	}
 }
 
 // displace takes an earlier connection off [MQTT-3.1.4-3] [MQTT311-3.1.4-2] and tells whether the session goes on

@@ -64,6 +64,7 @@ type conn struct {
 	owed    owed               // reader only
 	matches matchCache         // reader only
 	detach  mqtt.DetachRequest // reader only
+	left    atomic.Bool        // the session was told of the end
 	end     atomic.Pointer[ending]
 }
 
@@ -266,6 +267,7 @@ func (c *conn) leave() {
 	case c.session != nil:
 		c.detach.DropWill = c.end.Load().normal && c.detach.DropWill
 		c.session.Detach(c, c.detach)
+		c.left.Store(true)
 		c.dropOwed()
 		c.srv.metrics.clients.Add(-1)
 	case c.link != nil:

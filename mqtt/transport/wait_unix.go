@@ -47,3 +47,20 @@ func readable(fd uintptr) bool {
 		}
 	}
 }
+
+// HasInput reports whether c has bytes to read, or its end, that nobody has read yet. It does not wait, and takes nothing; another
+// goroutine may be reading. false where the kernel cannot be asked.
+func HasInput(c net.Conn) (has bool) {
+	switch below := c.(type) {
+	case *wsConn:
+		return HasInput(below.Conn)
+	case interface{ NetConn() net.Conn }: // TLS
+		return HasInput(below.NetConn())
+	case syscall.Conn:
+		if raw, err := below.SyscallConn(); err == nil {
+			// An error means that it is closed: there is nothing to read.
+			_ = raw.Control(func(fd uintptr) { has = readable(fd) })
+		}
+	}
+	return has
+}
