@@ -244,7 +244,7 @@ func TestP1FaultDiskFullAtCore(t *testing.T) {
 	during(10 * time.Second)
 	disk.free()
 	eventually(t, "the edge's queue drains", func() bool { return edge.backlog() < 50 })
-	l.settle(wait, edge, core).check(t)
+	l.settle(wait, edge, core).checkArrived(t) // frames of a link that were under way when one was refused may have been kept before it
 }
 
 func readiness(t *testing.T, n *node) (code int, body string) {
