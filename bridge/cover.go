@@ -66,8 +66,8 @@ func (n *coverNode) widest(rest, path []string) string {
 	return ""
 }
 
-// contains tells whether one of the filters contains f.
-func contains(filters map[string]byte, f string) bool {
+// containsFilter tells whether one of the filters contains f.
+func containsFilter[V any](filters map[string]V, f string) bool {
 	var root coverNode
 	for each := range filters {
 		root.add(each)

@@ -2,7 +2,9 @@ package bridge
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -17,13 +19,36 @@ func heldKey(n *Neighbour, addr, filter string) []byte {
 	return interestKey(n.rec.num, addr+"\x00"+filter)
 }
 
+// subscription is one filter at the broker. On disk: QoS 1, identifier uvarint.
+type subscription struct {
+	qos byte
+	id  uint32 // 0 = none: it overlaps with no other
+}
+
+func (s subscription) append(dst []byte) []byte {
+	return binary.AppendUvarint(append(dst, s.qos), uint64(s.id))
+}
+
+// identifiers are those in use.
+func identifiers(held map[string]subscription) map[uint32]bool {
+	used := map[uint32]bool{}
+	for _, s := range held {
+		if s.id != 0 {
+			used[s.id] = true
+		}
+	}
+	return used
+}
+
 // loadHeld reads what the broker at addr may hold.
-func (b *Bridge) loadHeld(n *Neighbour, addr string) (held map[string]byte, err error) {
-	held = map[string]byte{}
+func (b *Bridge) loadHeld(n *Neighbour, addr string) (held map[string]subscription, err error) {
+	held = map[string]subscription{}
 	prefix := heldKey(n, addr, "")
 	err = b.cfg.Store.Scan(store.Interest, prefix, interestKey(n.rec.num, addr+"\x01"), func(k, v []byte) bool {
-		if filter, ok := bytes.CutPrefix(k, prefix); ok && len(v) == 1 {
-			held[string(filter)] = v[0]
+		r := reader{b: v}
+		s := subscription{qos: r.byte(), id: uint32(r.count(268_435_455))}
+		if filter, ok := bytes.CutPrefix(k, prefix); ok && r.err == nil {
+			held[string(filter)] = s
 		}
 		return true
 	})
@@ -58,9 +83,9 @@ func (l *remoteLink) hear(ctx context.Context, f interestFrame) error {
 // align subscribes to what is missing, then withdraws what is too much: in that order there is no gap.
 func (l *remoteLink) align(ctx context.Context, target map[string]byte) error {
 	var add []remote.Filter
-	for filter, qos := range target {
-		if had, ok := l.granted[filter]; !ok || had != qos {
-			add = append(add, remote.Filter{Filter: filter, QoS: qos, Quiet: ok || contains(l.granted, filter)})
+	for filter, s := range l.plan(target) {
+		if had, ok := l.granted[filter]; !ok || had != s {
+			add = append(add, remote.Filter{Filter: filter, QoS: s.qos, ID: s.id, Quiet: ok || containsFilter(l.granted, filter)})
 		}
 	}
 	if err := l.subscribe(ctx, add); err != nil {
@@ -75,20 +100,50 @@ func (l *remoteLink) align(ctx context.Context, target map[string]byte) error {
 	return l.unsubscribe(ctx, gone)
 }
 
+// plan gives identifiers to filters that overlap, and the same QoS, so that it does not matter which copy of a
+// message is taken. An identifier stays with its filter until that is withdrawn.
+func (l *remoteLink) plan(target map[string]byte) map[string]subscription {
+	overlapping, most := rivals(target), byte(0)
+	for filter := range overlapping {
+		most = max(most, target[filter])
+	}
+	planned := make(map[string]subscription, len(target))
+	for filter, qos := range target {
+		s := subscription{qos: qos, id: l.held[filter].id}
+		if overlapping[filter] {
+			s.qos = most
+			if s.id == 0 {
+				s.id = l.freshID()
+			}
+		}
+		planned[filter] = s
+	}
+	return planned
+}
+
+// freshID picks an identifier that no message on its way can carry.
+func (l *remoteLink) freshID() uint32 {
+	const most = 268_435_455
+	return 1 + uint32(l.b.cfg.Rand(most))
+}
+
 func (l *remoteLink) subscribe(ctx context.Context, filters []remote.Filter) error {
 	if len(filters) == 0 {
 		return nil
 	}
-	slices.SortFunc(filters, func(x, y remote.Filter) int { return compareStrings(x.Filter, y.Filter) })
+	slices.SortFunc(filters, func(x, y remote.Filter) int {
+		return cmp.Or(cmp.Compare(x.ID, y.ID), compareStrings(x.Filter, y.Filter))
+	})
 	batch := new(store.Batch)
 	for _, f := range filters {
-		batch.Put(store.Interest, heldKey(l.n, l.addr, f.Filter), []byte{f.QoS})
-		l.held[f.Filter] = f.QoS
-		l.granted[f.Filter] = f.QoS
+		s := subscription{qos: f.QoS, id: f.ID}
+		batch.Put(store.Interest, heldKey(l.n, l.addr, f.Filter), s.append(nil))
+		l.held[f.Filter], l.granted[f.Filter] = s, s
 	}
 	if err := l.b.keep(batch); err != nil {
 		return fmt.Errorf("keep subscriptions: %w", err)
 	}
+	l.copies.set(identifiers(l.held))
 	refused, err := l.conn.Subscribe(ctx, filters)
 	for _, f := range refused {
 		l.log.Warn("broker does not grant a subscription", "filter", f.Filter)
@@ -101,14 +156,15 @@ func (l *remoteLink) unsubscribe(ctx context.Context, filters []string) error {
 		return nil
 	}
 	slices.Sort(filters)
-	if err := l.conn.Unsubscribe(ctx, filters); err != nil {
-		return err
-	}
 	batch := new(store.Batch)
 	for _, filter := range filters {
 		batch.Delete(store.Interest, heldKey(l.n, l.addr, filter))
 		delete(l.held, filter)
 		delete(l.granted, filter)
+	}
+	l.copies.set(identifiers(l.held))
+	if err := l.conn.Unsubscribe(ctx, filters); err != nil {
+		return err
 	}
 	l.b.cfg.Store.Commit(batch)
 	return nil

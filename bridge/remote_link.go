@@ -37,14 +37,15 @@ type remoteLink struct {
 	conn *remote.Conn
 	wake chan struct{} // cap 1
 
-	listener *listener       // run only
-	wanted   map[string]byte // run only: what is announced
-	complete bool            // run only: wanted is
-	held     map[string]byte // run only: what the broker may hold for us, as on disk
-	granted  map[string]byte // run only: what it was asked for and did not refuse, on this connection
-	entries  []entry         // run only
-	volatile []*mqtt.Message // run only
-	messages []*mqtt.Message // run only
+	copies   *copies
+	listener *listener               // run only
+	wanted   map[string]byte         // run only: what is announced
+	complete bool                    // run only: wanted is
+	held     map[string]subscription // run only: what the broker may hold for us, as on disk
+	granted  map[string]subscription // run only: what it was asked for on this connection
+	entries  []entry                 // run only
+	volatile []*mqtt.Message         // run only
+	messages []*mqtt.Message         // run only
 
 	mu      sync.Mutex
 	flights []remoteFlight // published, in order
@@ -71,10 +72,11 @@ func remoteClientID(node string) string { return "mangrove-" + node }
 func (b *Bridge) attemptRemote(ctx context.Context, n *Neighbour, addr string) (up bool, retry time.Duration, err error) {
 	b.metrics.dials.Inc()
 	l := &remoteLink{b: b, n: n, addr: addr, log: b.cfg.Log.With("addr", addr), wake: make(chan struct{}, 1),
-		wanted: map[string]byte{}, granted: map[string]byte{}}
+		wanted: map[string]byte{}, granted: map[string]subscription{}, copies: newCopies()}
 	if l.held, err = b.loadHeld(n, addr); err != nil {
 		return false, 0, err
 	}
+	l.copies.set(identifiers(l.held))
 	if l.conn, err = l.dial(ctx); err != nil {
 		b.metrics.dialErrors.Inc()
 		return false, 0, err

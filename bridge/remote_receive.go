@@ -22,11 +22,11 @@ type remoteIn struct {
 }
 
 // take takes a message that came in. Called by one goroutine, paho's.
-func (l *remoteLink) take(m *mqtt.Message, id uint16) {
+func (l *remoteLink) take(m *mqtt.Message, id uint16, sub uint32) {
 	l.b.metrics.bytesIn.Add(m.Size())
 	m.From = mqtt.Source{Scope: l.n.scope, Name: l.n.name}
 	if id == 0 {
-		l.takeVolatile(m)
+		l.takeVolatile(m, sub)
 		return
 	}
 	in := &remoteIn{l: l, id: id, era: l.b.seen.era(), origin: m.Origin, waiting: 1}
@@ -34,7 +34,7 @@ func (l *remoteLink) take(m *mqtt.Message, id uint16) {
 		return
 	}
 	batch := l.b.cfg.Store.NewBatch()
-	if l.admits(m) {
+	if l.admits(m, sub) {
 		if err := in.publish(m, batch); err != nil {
 			in.refuse(err)
 			l.fail(fmt.Errorf("message refused: %w", err), l.b.cfg.RefuseRetry)
@@ -62,13 +62,13 @@ func (l *remoteLink) expect(in *remoteIn) bool {
 }
 
 // admits tells whether m may come in; what may not is counted, and acknowledged like the rest.
-func (l *remoteLink) admits(m *mqtt.Message) bool {
+func (l *remoteLink) admits(m *mqtt.Message, sub uint32) bool {
 	err := topic.CheckName(m.Topic, topic.MaxLevels)
 	switch {
 	case err != nil || !crosses(m.Topic):
 		l.log.Warn("message from broker may not come in", "topic", m.Topic, "error", err)
 		l.b.metrics.dropped(dropInvalid, 1)
-	case m.Origin.Store == l.b.cfg.Store.ID():
+	case m.Origin.Store == l.b.cfg.Store.ID() || l.copies.repeat(m, sub):
 		l.repeated()
 	default:
 		return true
@@ -81,8 +81,8 @@ func (l *remoteLink) repeated() {
 	l.b.metrics.repeats.Inc()
 }
 
-func (l *remoteLink) takeVolatile(m *mqtt.Message) {
-	if !l.admits(m) {
+func (l *remoteLink) takeVolatile(m *mqtt.Message, sub uint32) {
+	if !l.admits(m, sub) {
 		return
 	}
 	batch := l.b.cfg.Store.NewBatch()

@@ -26,8 +26,9 @@ type Config struct {
 
 	// OnMessage gets each message that came in, in order, on one goroutine, possibly before Dial has returned.
 	// id is 0 for QoS 0; any other is to be given to Ack, in the same order. From, Publisher and ID are not set;
-	// Origin is, when the message says where it began.
-	OnMessage func(m *mqtt.Message, id uint16)
+	// Origin is, when the message says where it began. sub is the identifier of the one subscription that it came for, 0 = none,
+	// or several.
+	OnMessage func(m *mqtt.Message, id uint16, sub uint32)
 	// OnAck gets the token of each QoS 1 message that the broker has answered. A reason of 0x80 and above
 	// is a refusal. One goroutine; it must not wait for this Conn.
 	OnAck func(token uint64, reason byte)

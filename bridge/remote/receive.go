@@ -17,7 +17,11 @@ func (c *Conn) received(r paho.PublishReceived) (bool, error) {
 	if r.Packet.QoS > 0 {
 		id = r.Packet.PacketID
 	}
-	c.cfg.OnMessage(inbound(r.Packet, c.cfg.Now()), id)
+	sub := uint32(0)
+	if p := r.Packet.Properties; c.wire.nextMarks() == 1 && p != nil && p.SubscriptionIdentifier != nil {
+		sub = uint32(*p.SubscriptionIdentifier)
+	}
+	c.cfg.OnMessage(inbound(r.Packet, c.cfg.Now()), id, sub)
 	return true, nil
 }
 

@@ -11,8 +11,9 @@ import (
 // Filter is one subscription to ask for.
 type Filter struct {
 	Filter string
-	QoS    byte // 0 or 1
-	Quiet  bool // its retained messages are here already
+	QoS    byte   // 0 or 1
+	ID     uint32 // what copies for it are marked with; 0 = nothing. Ignored where the broker cannot.
+	Quiet  bool   // its retained messages are here already
 }
 
 // perSubscribe is how many filters go into one packet: some brokers take no more.
@@ -26,9 +27,9 @@ func (c *Conn) Subscribe(ctx context.Context, filters []Filter) (refused []Filte
 		return nil, err
 	}
 	for len(filters) > 0 {
-		some := filters[:min(len(filters), perSubscribe)]
+		some := c.together(filters)
 		filters = filters[len(some):]
-		ack, err := c.paho.Subscribe(ctx, subscribePacket(some))
+		ack, err := c.paho.Subscribe(ctx, subscribePacket(some, c.marks()))
 		if errors.Is(err, paho.ErrInvalidArguments) { // a wildcard, and the broker knows none
 			refused = append(refused, some...)
 			continue
@@ -51,8 +52,25 @@ const (
 	retainedNotSent = 2
 )
 
-func subscribePacket(filters []Filter) *paho.Subscribe {
+// together are the first filters that go into one packet: an identifier is for all of a packet.
+func (c *Conn) together(filters []Filter) []Filter {
+	n := 1
+	for n < min(len(filters), perSubscribe) && (!c.marks() || filters[n].ID == filters[0].ID) {
+		n++
+	}
+	return filters[:n]
+}
+
+// marks tells whether the broker takes subscription identifiers.
+func (c *Conn) marks() bool {
+	return c.connack.Properties == nil || c.connack.Properties.SubIDAvailable
+}
+
+func subscribePacket(filters []Filter, marks bool) *paho.Subscribe {
 	p := &paho.Subscribe{Properties: new(paho.SubscribeProperties)}
+	if id := int(filters[0].ID); id != 0 && marks {
+		p.Properties.SubscriptionIdentifier = &id
+	}
 	for _, f := range filters {
 		o := paho.SubscribeOptions{Topic: f.Filter, QoS: min(f.QoS, 1), NoLocal: true, RetainAsPublished: true, RetainHandling: retainedIfNew}
 		if f.Quiet {

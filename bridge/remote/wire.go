@@ -7,6 +7,8 @@ import (
 	"io"
 	"net"
 	"sync"
+
+	"github.com/eclipse/paho.golang/packets"
 )
 
 // wire is the connection under paho. paho locks it for each packet (it is a sync.Locker); writes are gathered and leave
@@ -18,6 +20,9 @@ type wire struct {
 	maxPacket int
 	left      int // bytes of the packet that is being read
 	header    []byte
+
+	marksMu sync.Mutex
+	marks   []int // subscription identifiers of each PUBLISH that was read and not yet given to OnMessage; as countMarks
 
 	mu      sync.Mutex // the lock of Lock
 	out     []byte
@@ -146,7 +151,35 @@ func (w *wire) next() error {
 		return fmt.Errorf("%w: %d bytes, %d are", errTooLarge, len(header)+length, w.maxPacket)
 	}
 	w.header, w.left = header, length
+	if kind>>4 == packets.PUBLISH {
+		return w.countMarks(kind >> 1 & 3)
+	}
 	return nil
+}
+
+// countMarks looks at the beginning of a PUBLISH without taking it.
+func (w *wire) countMarks(qos byte) error {
+	b, err := w.in.Peek(min(w.left, readBuffer))
+	if err != nil {
+		return noEOF(err)
+	}
+	n := countMarks(b, qos)
+	w.marksMu.Lock()
+	defer w.marksMu.Unlock()
+	w.marks = append(w.marks, n) // bounded by Receive Maximum and QoS 0 messages that paho takes before it waits
+	return nil
+}
+
+// nextMarks is countMarks of the PUBLISH that OnMessage gets next.
+func (w *wire) nextMarks() (n int) {
+	w.marksMu.Lock()
+	defer w.marksMu.Unlock()
+	if len(w.marks) == 0 {
+		return 0
+	}
+	n = w.marks[0]
+	w.marks = w.marks[1:]
+	return n
 }
 
 func noEOF(err error) error {
