@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 
 	"mangrove/mqtt/packet"
@@ -28,7 +29,7 @@ func (c *matchCache) get(r *Router, publisher string, name []byte, levels int) (
 	if e == nil {
 		checked := string(name)
 		if err := topic.CheckName(checked, levels); err != nil {
-			return nil, &packet.Error{Reason: packet.TopicNameInvalid, Rule: "MQTT-4.7.3-1", Detail: err.Error()}
+			return nil, invalidName(err)
 		}
 		e = c.add(checked)
 	}
@@ -69,4 +70,13 @@ func (s *sharedCache) targets(r *Router, topicName string) []target {
 	}
 	e.refresh(r, "")
 	return e.targets
+}
+
+// invalidName is what topic.CheckName found, for DISCONNECT.
+func invalidName(err error) error {
+	fault := &packet.Error{Reason: packet.TopicNameInvalid, Detail: err.Error()}
+	if wrong := (*topic.Error)(nil); errors.As(err, &wrong) { // [MQTT-4.7.3-1] [MQTT-4.7.0-1]
+		fault.Rule, fault.Detail = wrong.Rule, wrong.Detail
+	}
+	return fault
 }
