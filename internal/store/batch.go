@@ -26,9 +26,24 @@ type Batch struct {
 	ops     []byte // see ops.go
 	kept    bodySet
 	waiters []waiting
+	adds    int   // bytes of records and bodies put
+	class   Class // how stable it is to be before its waiters are told
 	err     error // why it will be refused
 	pooled  bool  // came from NewBatch
 }
+
+// Class says how stable a batch is when its waiters are told. Batches of every class are there after the process was killed.
+type Class byte
+
+const (
+	Synced   Class = iota // on stable storage (the default)
+	Soft                  // written; on stable storage within Config.SoftInterval
+	Unsynced              // written; on stable storage when something else is, or at a checkpoint
+)
+
+// SetClass sets how stable the batch is to be. Batches of one commit share the most careful class among them, and those before them become as
+// stable.
+func (b *Batch) SetClass(c Class) { b.class = c }
 
 type waiting struct {
 	w   Waiter
@@ -41,6 +56,7 @@ func (b *Batch) Put(t Table, key, value []byte) {
 		b.ops = binary.AppendUvarint(b.ops, uint64(len(value)+1))
 		b.ops = append(b.ops, valuePlain)
 		b.ops = append(b.ops, value...)
+		b.adds += len(key) + len(value)
 	}
 }
 
@@ -55,6 +71,7 @@ func (b *Batch) PutRef(t Table, key []byte, id uint64, rest []byte, encode func(
 		b.ops = append(b.ops, valueRef)
 		b.ops = binary.BigEndian.AppendUint64(b.ops, id)
 		b.ops = append(b.ops, rest...)
+		b.adds += len(key) + len(rest)
 	}
 }
 
@@ -72,15 +89,7 @@ func (b *Batch) Delete(t Table, key []byte) { b.keyed(opDelete, t, key) }
 // DeleteRange removes from <= key < to (to nil = end of table).
 func (b *Batch) DeleteRange(t Table, from, to []byte) {
 	t.mustExist()
-	kind := byte(opRange)
-	if to == nil {
-		kind = opRangeEnd
-	}
-	b.ops = append(b.ops, kind, byte(t))
-	b.ops = appendBytes(b.ops, from)
-	if to != nil {
-		b.ops = appendBytes(b.ops, to)
-	}
+	b.ops = appendRange(b.ops, t, from, to)
 }
 
 // Keep adds one reference to the message body id. encode is called at most once per body and
@@ -111,6 +120,7 @@ func (b *Batch) body(id uint64, n uint32, encode func(dst []byte) []byte) {
 		panic("BUG: encode of a message body did not append")
 	}
 	binary.BigEndian.PutUint32(b.ops[start-4:], uint32(len(b.ops)-start))
+	b.adds += len(b.ops) - start
 }
 
 // keyed starts an operation on one key.
@@ -151,6 +161,7 @@ func (b *Batch) reset() bool {
 	}
 	clear(b.waiters)
 	b.ops, b.waiters, b.err = b.ops[:0], b.waiters[:0], nil
+	b.adds, b.class = 0, Synced
 	b.kept.reset()
 	return true
 }

@@ -91,7 +91,7 @@ func BenchmarkCollapse(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, batch := range batches {
-			if err := g.add(batch); err != nil {
+			if err := g.add(batch.ops, 0); err != nil {
 				b.Fatal(err)
 			}
 		}

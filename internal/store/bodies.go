@@ -7,7 +7,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Bodies and their reference counts:
+// Bodies and their reference counts in the database:
 //
 //	bodies[id] absent                      0 references
 //	bodies[id] there, counts[id] absent    1
@@ -17,8 +17,21 @@ import (
 
 var errNoBodies = errors.New("the buckets of message bodies are missing in the database")
 
-func (g *group) applyBodies(tx *bolt.Tx, done *applied) error {
-	if len(g.bodies) == 0 {
+// references returns how many there are to a body, and its size.
+func references(bodies, counts *bolt.Bucket, key []byte) (refs, size int) {
+	body := bodies.Get(key)
+	if body == nil {
+		return 0, 0
+	}
+	if n, w := binary.Uvarint(counts.Get(key)); w > 0 {
+		return int(n), len(body)
+	}
+	return 1, len(body)
+}
+
+// writeBodies puts the bodies of d into the database. What came and went since the last checkpoint is not among them.
+func (s *Store) writeBodies(tx *bolt.Tx, d *delta, done *written) error {
+	if d.bodies.size == 0 {
 		return nil
 	}
 	bodies, counts := tx.Bucket(bodiesBucket), tx.Bucket(countsBucket)
@@ -26,65 +39,37 @@ func (g *group) applyBodies(tx *bolt.Tx, done *applied) error {
 		return errNoBodies
 	}
 	bodies.FillPercent = 0.9 // ids rise: pages fill from the left and are not split again
-	for i := range g.bodies {
-		if c := &g.bodies[i]; c.delta != 0 {
-			if err := c.apply(bodies, counts, done); err != nil {
-				return err
-			}
+	for c := d.bodies.seek(nil); c.item() != nil; c.next() {
+		if err := s.writeBody(bodies, counts, c.item(), done); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-func (c *bodyChange) apply(bodies, counts *bolt.Bucket, done *applied) error {
-	key := bodyKey(c.id)
-	before := references(bodies, counts, key)
-	after := before + c.delta
+func (s *Store) writeBody(bodies, counts *bolt.Bucket, k *kept, done *written) error {
+	key := bodyKey(k.id)
+	done.records++
+	if k.refs == 0 {
+		return errors.Join(bodies.Delete(key), counts.Delete(key))
+	}
+	if k.place.record != 0 {
+		body, err := s.readPlace(k.id, k.place, nil)
+		if err != nil {
+			return err
+		}
+		done.bodies++
+		done.bytes += len(key) + len(body)
+		if err := bodies.Put(key, body); err != nil {
+			return err
+		}
+	}
 	switch {
-	case after < 0, after > 0 && before == 0 && c.body == nil:
-		// Given back more often than taken, or taken without its bytes.
-		done.strayReleases++
-		after = max(0, after)
-		if c.body == nil && before == 0 {
-			return nil
-		}
-	case before == 0 && after == 0:
-		return nil
-	}
-	return c.write(bodies, counts, key, before, after, done)
-}
-
-func (c *bodyChange) write(bodies, counts *bolt.Bucket, key []byte, before, after int, done *applied) error {
-	done.writes++
-	if before == 0 && after > 0 {
-		done.bodiesWritten++
-		done.bytes += len(key) + len(c.body)
-		if err := bodies.Put(key, c.body); err != nil {
-			return err
-		}
-	}
-	if before > 0 && after == 0 {
-		done.bodiesFreed++
-		if err := bodies.Delete(key); err != nil {
-			return err
-		}
-	}
-	if after > 1 {
+	case k.refs > 1:
 		done.bytes += len(key) + 1
-		return counts.Put(key, binary.AppendUvarint(nil, uint64(after)))
-	}
-	if before > 1 {
+		return counts.Put(key, binary.AppendUvarint(nil, uint64(k.refs)))
+	case k.below:
 		return counts.Delete(key)
 	}
 	return nil
-}
-
-func references(bodies, counts *bolt.Bucket, key []byte) int {
-	if n, w := binary.Uvarint(counts.Get(key)); w > 0 {
-		return int(n)
-	}
-	if bodies.Get(key) != nil {
-		return 1
-	}
-	return 0
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mangrove/internal/metrics"
+	"mangrove/internal/wal"
 )
 
 // Config of a Store. The zero value of every field but Dir works.
@@ -22,9 +23,30 @@ type Config struct {
 	// ErrBacklog. Callers that can slow down do so earlier, by Pending. Default 256 MiB.
 	MaxPendingBytes int
 
-	// MaxFileBytes bounds state.db: above it batches that need room are refused with ErrFull. Free pages
-	// inside the file are used up first. 0 = no bound but the disk's.
+	// MaxFileBytes bounds what state.db holds: batches that would bring it above are refused with ErrFull. The last sixteenth is for
+	// batches of less than 1 KiB, so that what is queued can go out. The file itself has free pages too. 0 = no bound but the disk's.
 	MaxFileBytes int
+
+	// A checkpoint begins when the log has grown by CheckpointBytes since the one before, when the changes since then take MaxDeltaBytes of
+	// memory, and after CheckpointEvery, unless there is nothing to write. While one is under way, the next changes may grow as
+	// large; then commits wait for it. Defaults 16 MiB, 16 MiB, 60 s.
+	CheckpointBytes int
+	MaxDeltaBytes   int
+	CheckpointEvery time.Duration
+
+	// MaxLogBytes bounds the log while checkpoints cannot be written: above it batches that add something are refused with
+	// ErrFull, above twice of it all. Default 256 MiB.
+	MaxLogBytes int
+
+	// SegmentBytes is the size of a file of the log. Default 4 MiB.
+	SegmentBytes int
+
+	// GroupWindow is how long a commit follows the one before it at the soonest: batches that come meanwhile are written together, which
+	// spares a slow or wearing disk. A batch that comes to an idle store does not wait. Default 0, for an SD card 5 ms.
+	GroupWindow time.Duration
+
+	// SoftInterval is how soon a batch of class Soft is on stable storage. Default 50 ms.
+	SoftInterval time.Duration
 
 	// OnFatal is called once, from a goroutine of its own that nobody waits for, when nothing may be written
 	// any more because a sync failed. It may call Close. nil = only logged.
@@ -32,6 +54,8 @@ type Config struct {
 
 	Log     *slog.Logger
 	Metrics *metrics.Registry
+
+	files wal.Files // where the log is, in tests; nil = the folder log in Dir
 }
 
 const (
@@ -39,6 +63,12 @@ const (
 	defaultMaxGroupBytes   = 4 << 20
 	defaultMaxGroupBatches = 4096
 	defaultMaxPendingBytes = 256 << 20
+	defaultCheckpointBytes = 16 << 20
+	defaultMaxDeltaBytes   = 16 << 20
+	defaultCheckpointEvery = time.Minute
+	defaultMaxLogBytes     = 256 << 20
+	defaultSegmentBytes    = 4 << 20
+	defaultSoftInterval    = 50 * time.Millisecond
 )
 
 // check fills in the defaults.
@@ -55,6 +85,10 @@ func (c *Config) check() error {
 		{"MaxGroupBatches", &c.MaxGroupBatches, defaultMaxGroupBatches},
 		{"MaxPendingBytes", &c.MaxPendingBytes, defaultMaxPendingBytes},
 		{"MaxFileBytes", &c.MaxFileBytes, 0},
+		{"CheckpointBytes", &c.CheckpointBytes, defaultCheckpointBytes},
+		{"MaxDeltaBytes", &c.MaxDeltaBytes, defaultMaxDeltaBytes},
+		{"MaxLogBytes", &c.MaxLogBytes, defaultMaxLogBytes},
+		{"SegmentBytes", &c.SegmentBytes, defaultSegmentBytes},
 	} {
 		if *f.value < 0 {
 			return errors.New("open store: Config." + f.name + " is negative")
@@ -63,8 +97,18 @@ func (c *Config) check() error {
 			*f.value = f.def
 		}
 	}
-	if c.LockTimeout <= 0 {
-		c.LockTimeout = defaultLockTimeout
+	c.MaxGroupBytes = min(c.MaxGroupBytes, maxBatch)
+	for _, f := range []struct {
+		value *time.Duration
+		def   time.Duration
+	}{
+		{&c.LockTimeout, defaultLockTimeout},
+		{&c.CheckpointEvery, defaultCheckpointEvery},
+		{&c.SoftInterval, defaultSoftInterval},
+	} {
+		if *f.value <= 0 {
+			*f.value = f.def
+		}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

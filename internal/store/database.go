@@ -14,32 +14,34 @@ import (
 // pageSize of new files.
 const pageSize = 4096
 
-func boltOptions(maxFile int) *bolt.Options {
+func boltOptions() *bolt.Options {
 	return &bolt.Options{
 		Timeout:        time.Second, // the folder is locked already
 		NoFreelistSync: true,
 		FreelistType:   bolt.FreelistMapType,
 		PageSize:       pageSize,
-		MaxSize:        maxFile,
-		NoStatistics:   true,
 	}
 }
 
 // openDatabase opens dir's database, and makes it first if there is none. The folder is locked.
-func openDatabase(dir string, maxFile int) (*bolt.DB, error) {
+func openDatabase(dir string) (db *bolt.DB, made bool, err error) {
 	path := filepath.Join(dir, dataFile)
-	_, err := os.Stat(path)
+	_, err = os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
-		err = createDatabase(dir)
+		made, err = true, createDatabase(dir)
 	}
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if err := checkFile(path); err != nil {
-		return nil, fmt.Errorf("%s: %w: restore a backup of it, or move the file away to start empty", path, err)
+		return nil, false, fmt.Errorf("%s: %w: %s", path, err, whatToDo)
 	}
-	return openFile(path, maxFile)
+	db, err = openFile(path)
+	return db, made, err
 }
+
+// whatToDo ends what is said of damage.
+const whatToDo = "restore a backup of the data folder, or move state.db and log away to start empty"
 
 // createDatabase makes a whole database under another name and renames it, so that a crash leaves none or a
 // whole one.
@@ -48,7 +50,7 @@ func createDatabase(dir string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	db, err := bolt.Open(path, 0o600, boltOptions(0))
+	db, err := bolt.Open(path, 0o600, boltOptions())
 	if err != nil {
 		return fmt.Errorf("make %s: %w", path, err)
 	}
@@ -63,9 +65,9 @@ func createDatabase(dir string) error {
 
 // openFile opens a database that checkFile has found whole. What bbolt panics about all the same
 // becomes an error.
-func openFile(path string, maxFile int) (db *bolt.DB, err error) {
+func openFile(path string) (db *bolt.DB, err error) {
 	var file *os.File
-	options := boltOptions(maxFile)
+	options := boltOptions()
 	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
 		file = f

@@ -7,15 +7,18 @@ import (
 	"syscall"
 
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"mangrove/internal/wal"
 )
 
-// What callers branch on. Batches are refused with errors that wrap one of the first five, or are ErrKey.
+// What callers branch on. Batches are refused with errors that wrap one of the first six, or are ErrKey.
 var (
-	ErrFull    = errors.New("disk is full")
-	ErrWrite   = errors.New("disk does not take writes")
-	ErrFatal   = errors.New("store stopped: a sync failed, what is on disk is uncertain") // stays until restart
-	ErrBacklog = errors.New("too much waits for the disk")
-	ErrClosed  = errors.New("store is closed")
+	ErrFull     = errors.New("disk is full")
+	ErrWrite    = errors.New("disk does not take writes")
+	ErrFatal    = errors.New("store stopped: a sync failed, what is on disk is uncertain") // stays until restart
+	ErrBacklog  = errors.New("too much waits for the disk")
+	ErrClosed   = errors.New("store is closed")
+	ErrTooLarge = errors.New("batch is larger than a record of the log") // above 60 MiB
 
 	ErrLocked  = errors.New("data folder is in use by another process")
 	ErrNewer   = errors.New("data folder was written by a newer version")
@@ -52,6 +55,15 @@ func judge(err error) severity {
 			strings.HasSuffix(text, syscall.EFBIG.Error()))
 	}
 	return fatal
+}
+
+// judgeLog sorts the errors of the log: after a failed sync nothing may be written any more, after all others the log is
+// as it was.
+func judgeLog(err error) severity {
+	if errors.Is(err, wal.ErrSync) {
+		return fatal
+	}
+	return noRoom(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
 }
 
 func noRoom(yes bool) severity {

@@ -16,7 +16,10 @@ const (
 	lockFile = "lock"      // locked while a process uses the folder; holds its process id
 	dataFile = "state.db"  // bbolt
 	newFile  = "state.new" // a database being made; renamed to dataFile when it is whole
+	logDir   = "log"       // segments of the operation log
 )
+
+func logPath(dir string) string { return filepath.Join(dir, logDir) }
 
 // makeFolder makes dir and what is missing above it, and syncs the folders that got an entry.
 func makeFolder(dir string) error {

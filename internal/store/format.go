@@ -9,14 +9,17 @@ import (
 )
 
 // Format is the version of what is on disk. A store opens its own and all earlier ones.
-const Format = 1
+//
+//	1  state.db alone
+//	2  state.db as of the last checkpoint, and the operation log after it
+const Format = 2
 
 // Records of the meta bucket; each value is 8 bytes, big-endian.
 var (
-	metaFormat = []byte("format") // Format
-	metaID     = []byte("id")     // Store.ID
-	metaNext   = []byte("next")   // numbers up to this one may have been given by NextID
-	metaProbe  = []byte("probe")  // rewritten to see whether the disk takes writes again
+	metaFormat  = []byte("format")  // Format
+	metaID      = []byte("id")      // Store.ID
+	metaNext    = []byte("next")    // numbers up to this one may have been given by NextID
+	metaApplied = []byte("applied") // log record up to which the database holds
 )
 
 // layOut makes the buckets that are missing, and the records of a new database.
@@ -31,11 +34,13 @@ func layOut(tx *bolt.Tx) error {
 		}
 	}
 	meta := tx.Bucket(metaBucket)
-	if meta.Get(metaID) != nil {
-		return nil
+	if meta.Get(metaID) == nil {
+		if err := putNumber(meta, metaID, newID()); err != nil {
+			return err
+		}
 	}
-	if err := putNumber(meta, metaID, newID()); err != nil {
-		return err
+	if format, _ := getNumber(meta, metaFormat); format == Format {
+		return nil
 	}
 	return putNumber(meta, metaFormat, Format)
 }
@@ -51,24 +56,29 @@ func newID() uint64 {
 	}
 }
 
-// readFormat checks the version and returns the store's id.
-func readFormat(tx *bolt.Tx) (id uint64, err error) {
+// heading is what the database says of itself.
+type heading struct{ format, id, next, applied uint64 }
+
+// readFormat checks the version.
+func readFormat(tx *bolt.Tx) (h heading, err error) {
 	meta := tx.Bucket(metaBucket)
 	if meta == nil {
-		return 0, fmt.Errorf("%w: it holds no store", ErrDamaged)
+		return h, fmt.Errorf("%w: it holds no store", ErrDamaged)
 	}
-	format, ok := getNumber(meta, metaFormat)
-	if !ok {
-		return 0, fmt.Errorf("%w: it holds no format version", ErrDamaged)
+	var ok bool
+	if h.format, ok = getNumber(meta, metaFormat); !ok {
+		return h, fmt.Errorf("%w: it holds no format version", ErrDamaged)
 	}
-	if format > Format {
-		return 0, fmt.Errorf("%w: format %d, this version knows up to %d: "+
-			"start the version of mangrove that wrote it, or restore a backup made before the upgrade", ErrNewer, format, Format)
+	if h.format > Format {
+		return h, fmt.Errorf("%w: format %d, this version knows up to %d: "+
+			"start the version of mangrove that wrote it, or restore a backup made before the upgrade", ErrNewer, h.format, Format)
 	}
-	if id, ok = getNumber(meta, metaID); !ok || id == 0 {
-		return 0, fmt.Errorf("%w: it holds no store id", ErrDamaged)
+	if h.id, ok = getNumber(meta, metaID); !ok || h.id == 0 {
+		return h, fmt.Errorf("%w: it holds no store id", ErrDamaged)
 	}
-	return id, nil
+	h.next, _ = getNumber(meta, metaNext)       // absent: none were given
+	h.applied, _ = getNumber(meta, metaApplied) // absent: none of the log
+	return h, nil
 }
 
 func getNumber(b *bolt.Bucket, key []byte) (uint64, bool) {

@@ -38,30 +38,33 @@ type span struct {
 
 // bodyChange is what happens to the reference count of a body.
 type bodyChange struct {
-	id    uint64
-	seq   int
-	delta int
-	body  []byte // nil when no batch brought it
+	id       uint64
+	seq      int
+	delta    int
+	explicit int    // the part of delta that no record stands for
+	body     []byte // nil when no batch brought it
+	at       int    // where body is in the log record
 }
 
 func (s *span) covers(p *point) bool {
 	return s.table == p.table && bytes.Compare(s.from, p.key) <= 0 && (s.to == nil || bytes.Compare(p.key, s.to) < 0)
 }
 
-// add takes in the operations of b.
-func (g *group) add(b *Batch) error {
-	for rest := b.ops; len(rest) > 0; {
+// add takes in operations. base is where in a log record they start; it matters to records only.
+func (g *group) add(ops []byte, base int) error {
+	for rest := ops; len(rest) > 0; {
 		var o op
 		var err error
 		if o, rest, err = nextOp(rest); err != nil {
 			return fmt.Errorf("apply batch: %w", err)
 		}
-		g.addOp(o)
+		g.addOp(o, base+len(ops)-len(rest)-len(o.body))
 	}
 	return nil
 }
 
-func (g *group) addOp(o op) {
+// addOp takes in one operation; at is where its body is.
+func (g *group) addOp(o op, at int) {
 	g.seq++
 	switch o.kind {
 	case opPut, opDelete:
@@ -73,9 +76,9 @@ func (g *group) addOp(o op) {
 		if body == nil {
 			body = []byte{}
 		}
-		g.bodies = append(g.bodies, bodyChange{o.id, g.seq, o.refs, body})
+		g.bodies = append(g.bodies, bodyChange{id: o.id, seq: g.seq, delta: o.refs, explicit: o.refs, body: body, at: at})
 	case opRelease:
-		g.bodies = append(g.bodies, bodyChange{id: o.id, seq: g.seq, delta: o.refs})
+		g.bodies = append(g.bodies, bodyChange{id: o.id, seq: g.seq, delta: o.refs, explicit: o.refs})
 	}
 }
 
@@ -119,8 +122,9 @@ func (g *group) sumBodies() {
 		if n := len(sums); n > 0 && sums[n-1].id == c.id {
 			last := &sums[n-1]
 			last.delta += c.delta
-			if last.body == nil {
-				last.body = c.body
+			last.explicit += c.explicit
+			if len(last.body) == 0 && c.body != nil { // of an empty one and another one, the other one is meant
+				last.body, last.at = c.body, c.at
 			}
 			continue
 		}
@@ -138,15 +142,23 @@ func (g *group) refer(id uint64, delta int) {
 
 // reset forgets everything but the memory, unless that has become too much.
 func (g *group) reset() {
-	const maxKept = 64 << 10 // elements
-	if cap(g.points)+cap(g.bodies)+cap(g.ranges) > maxKept {
-		*g = group{}
+	clear(g.batches)
+	g.batches = g.batches[:0]
+	g.clear()
+}
+
+// maxKeptElements bounds the memory that is kept for the next group.
+const maxKeptElements = 64 << 10
+
+// clear forgets the operations.
+func (g *group) clear() {
+	g.seq = 0
+	if cap(g.points)+cap(g.bodies)+cap(g.ranges) > maxKeptElements {
+		g.points, g.ranges, g.bodies = nil, nil, nil
 		return
 	}
-	clear(g.batches)
 	clear(g.points)
 	clear(g.ranges)
 	clear(g.bodies)
-	g.batches, g.points, g.ranges, g.bodies = g.batches[:0], g.points[:0], g.ranges[:0], g.bodies[:0]
-	g.seq = 0
+	g.points, g.ranges, g.bodies = g.points[:0], g.ranges[:0], g.bodies[:0]
 }

@@ -1,6 +1,10 @@
 package store
 
-import "mangrove/internal/metrics"
+import (
+	"time"
+
+	"mangrove/internal/metrics"
+)
 
 // counters of one store.
 type counters struct {
@@ -9,12 +13,21 @@ type counters struct {
 	groupSize     *metrics.Histogram
 	seconds       *metrics.Histogram
 	bytes         *metrics.Counter
+	logBytes      *metrics.Counter
 	pageBytes     *metrics.Counter
+	replayed      *metrics.Counter
 	bodiesWritten *metrics.Counter
 	bodiesFreed   *metrics.Counter
 	strayReleases *metrics.Counter
 	refused       *metrics.Counter
 	errors        [3]*metrics.Counter // by severity
+
+	checkpoints       *metrics.Counter
+	checkpointErrors  *metrics.Counter
+	checkpointSeconds *metrics.Histogram
+	checkpointRecords *metrics.Counter
+	checkpointBodies  *metrics.Counter
+	checkpointBytes   *metrics.Counter
 }
 
 func newCounters(r *metrics.Registry) counters {
@@ -29,6 +42,15 @@ func newCounters(r *metrics.Registry) counters {
 		bodiesFreed:   r.Counter("mangrove_store_bodies_freed_total"),
 		strayReleases: r.Counter("mangrove_store_stray_releases_total"),
 		refused:       r.Counter("mangrove_store_batches_refused_total"),
+		logBytes:      r.Counter("mangrove_store_log_bytes_total"),
+		replayed:      r.Counter("mangrove_store_replayed_records_total"),
+
+		checkpoints:       r.Counter("mangrove_store_checkpoints_total"),
+		checkpointErrors:  r.Counter("mangrove_store_checkpoint_errors_total"),
+		checkpointSeconds: r.Histogram("mangrove_store_checkpoint_seconds"),
+		checkpointRecords: r.Counter("mangrove_store_checkpoint_records_total"),
+		checkpointBodies:  r.Counter("mangrove_store_checkpoint_bodies_total"),
+		checkpointBytes:   r.Counter("mangrove_store_checkpoint_bytes_total"),
 	}
 	for s := full; s <= fatal; s++ {
 		c.errors[s] = r.Counter(`mangrove_store_errors_total{kind="` + s.String() + `"}`)
@@ -36,11 +58,23 @@ func newCounters(r *metrics.Registry) counters {
 	return c
 }
 
-// count adds one applied group.
-func (c *counters) count(done applied) {
+// logged adds one group that was written to the log as a record of size bytes.
+func (c *counters) logged(size int, done applied) {
+	c.commits.Inc()
+	c.logBytes.Add(size)
 	c.bytes.Add(done.bytes)
 	c.bodiesWritten.Add(done.bodiesWritten)
 	c.bodiesFreed.Add(done.bodiesFreed)
+}
+
+// checkpointed adds one checkpoint that wrote pages of so many bytes.
+func (c *counters) checkpointed(done written, pages int, start time.Time) {
+	c.checkpoints.Inc()
+	c.checkpointSeconds.UpdateDuration(start)
+	c.checkpointRecords.Add(done.records)
+	c.checkpointBodies.Add(done.bodies)
+	c.checkpointBytes.Add(done.bytes)
+	c.pageBytes.Add(pages)
 }
 
 // watch registers what is read from s when somebody asks.
@@ -48,6 +82,15 @@ func (c *counters) watch(s *Store, r *metrics.Registry) {
 	r.Gauge("mangrove_store_pending_batches", func() float64 { n, _ := s.Pending(); return float64(n) })
 	r.Gauge("mangrove_store_pending_bytes", func() float64 { _, n := s.Pending(); return float64(n) })
 	r.Gauge("mangrove_store_file_bytes", func() float64 { return float64(s.fileBytes()) })
+	r.Gauge("mangrove_store_file_used_bytes", func() float64 { return float64(s.ckpt.used.Load()) })
+	r.Gauge("mangrove_store_log_file_bytes", func() float64 { return float64(s.log.Size()) })
+	r.Gauge("mangrove_store_delta_bytes", func() float64 {
+		active, frozen := s.deltas.size()
+		return float64(active.memory + frozen.memory)
+	})
+	r.Gauge("mangrove_store_written_bytes_per_batch", func() float64 {
+		return float64(c.logBytes.Get()+c.pageBytes.Get()) / float64(max(1, c.batches.Get()))
+	})
 	r.Gauge("mangrove_store_healthy", func() float64 {
 		if s.Healthy() != nil {
 			return 0

@@ -57,7 +57,7 @@ func TestHalfMadeDatabase(t *testing.T) {
 // edit changes the database of a closed store.
 func edit(t *testing.T, dir string, fn func(tx *bolt.Tx) error) {
 	t.Helper()
-	db, err := bolt.Open(filepath.Join(dir, dataFile), 0o600, boltOptions(0))
+	db, err := bolt.Open(filepath.Join(dir, dataFile), 0o600, boltOptions())
 	must(t, err)
 	must(t, errors.Join(db.Update(fn), db.Close()))
 }
@@ -221,9 +221,12 @@ func TestNextIDStaysBelowTheReservation(t *testing.T) {
 	defer s.Close()
 	for range 200 {
 		id := s.NextID()
-		var limit uint64
+		s.deltas.mu.Lock()
+		limit := s.deltas.active.limit // it is in the log
+		s.deltas.mu.Unlock()
 		must(t, s.read(func(tx *bolt.Tx) error {
-			limit, _ = getNumber(tx.Bucket(metaBucket), metaNext)
+			next, _ := getNumber(tx.Bucket(metaBucket), metaNext)
+			limit = max(limit, next)
 			return nil
 		}))
 		if id > limit {
@@ -250,16 +253,20 @@ func TestHealthOnWriteErrors(t *testing.T) {
 	}
 }
 
-func TestBatchesOfARefusedGroupChangeNothing(t *testing.T) {
+// What there is no room for is refused by itself: what only removes, or is small, goes on.
+func TestRefusedBatchChangesNothing(t *testing.T) {
 	s := openTest(t, Config{MaxFileBytes: 256 << 10})
 	must(t, commit(t, s, func(b *Batch) { b.PutRef(Queues, []byte("old"), 1, nil, body("one")) }))
 	g := newGate()
 	g.hold(s)
 	w := newTold()
 	for _, fill := range []func(b *Batch){
-		func(b *Batch) { b.Put(Queues, []byte("big"), make([]byte, 1<<20)) },
-		func(b *Batch) { b.Delete(Queues, []byte("old")) },
+		func(b *Batch) {
+			b.PutRef(Queues, []byte("big"), 3, nil, body(strings.Repeat("x", 1<<20)))
+			b.Delete(Queues, []byte("old"))
+		},
 		func(b *Batch) { b.PutRef(Queues, []byte("new"), 2, nil, body("two")) },
+		func(b *Batch) { b.Delete(Queues, []byte("new")) },
 	} {
 		b := s.NewBatch()
 		fill(b)
@@ -267,16 +274,32 @@ func TestBatchesOfARefusedGroupChangeNothing(t *testing.T) {
 		s.Commit(b)
 	}
 	close(g.open)
-	for range 3 {
-		if err := w.wait(t); !errors.Is(err, ErrFull) {
-			t.Errorf("got %v, want ErrFull", err)
+	for _, want := range []error{ErrFull, nil, nil} {
+		if err := w.wait(t); !errors.Is(err, want) {
+			t.Errorf("got %v, want %v", err, want)
 		}
 	}
 	if v, err := s.Body(1); err != nil || string(v) != "one" {
 		t.Errorf("got %q, %v, want the body of before", v, err)
 	}
-	if get(t, s, Queues, "new") != "" {
-		t.Error("a part of the refused group is there")
+	if get(t, s, Queues, "big") != "" || get(t, s, Queues, "old") == "" {
+		t.Error("a part of the refused batch was done")
+	}
+}
+
+// checkpointNow has the writer freeze what there is, and waits until it is in the database.
+func checkpointNow(t testing.TB, s *Store) {
+	t.Helper()
+	before := s.count.checkpoints.Get()
+	if active, frozen := s.deltas.size(); active.logged+frozen.logged == 0 {
+		return
+	}
+	s.ckpt.asked.Store(true)
+	s.kick()
+	for deadline := time.Now().Add(20 * time.Second); s.count.checkpoints.Get() == before; time.Sleep(100 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("got no checkpoint within 20 s")
+		}
 	}
 }
 
@@ -285,11 +308,9 @@ func TestPanicInTheDatabaseIsFatal(t *testing.T) {
 	s := openTest(t, Config{OnFatal: func(err error) { fatal <- err }})
 	g := newGate()
 	g.hold(s)
-	s.writer.commit = func(*bolt.Tx) error { panic("page 7 already freed") } // the writer waits in the gate
+	s.ckpt.commit = func(*bolt.Tx) error { panic("page 7 already freed") } // nothing freezes while the writer waits in the gate
+	s.ckpt.asked.Store(true)
 	close(g.open)
-	if err := commit(t, s, func(b *Batch) { b.Put(Queues, []byte("k"), nil) }); !errors.Is(err, ErrFatal) {
-		t.Errorf("got %v, want ErrFatal", err)
-	}
 	if err := <-fatal; !strings.Contains(err.Error(), "page 7") {
 		t.Errorf("got %v, want what was panicked", err)
 	}
@@ -334,7 +355,7 @@ func TestFullFileSystem(t *testing.T) {
 		t.Skip("mounting a small file system needs root")
 	}
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=2m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=8m"); err != nil {
 		t.Skipf("cannot mount a small file system: %v", err)
 	}
 	t.Cleanup(func() {
@@ -343,8 +364,8 @@ func TestFullFileSystem(t *testing.T) {
 		}
 	})
 	ballast := filepath.Join(dir, "ballast")
-	must(t, os.WriteFile(ballast, make([]byte, 1<<20), 0o600))
-	s := openTest(t, Config{Dir: filepath.Join(dir, "data")})
+	must(t, os.WriteFile(ballast, make([]byte, 6<<20), 0o600))
+	s := openTest(t, Config{Dir: filepath.Join(dir, "data"), SegmentBytes: 128 << 10})
 	stable := 0
 	var err error
 	for ; err == nil; stable++ {

@@ -109,6 +109,14 @@ func refOf(stored []byte) (id uint64, ok bool) {
 	return binary.BigEndian.Uint64(stored[1:]), true
 }
 
+// appendRange appends a range, or range end when to is nil.
+func appendRange(dst []byte, t Table, from, to []byte) []byte {
+	if to == nil {
+		return appendBytes(append(dst, opRangeEnd, byte(t)), from)
+	}
+	return appendBytes(appendBytes(append(dst, opRange, byte(t)), from), to)
+}
+
 func appendBytes(dst, b []byte) []byte {
 	return append(binary.AppendUvarint(dst, uint64(len(b))), b...)
 }

@@ -8,23 +8,30 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"mangrove/internal/wal"
 )
 
 // Store is safe for concurrent use.
 type Store struct {
-	cfg   Config
-	lock  *os.File
-	db    *bolt.DB
-	id    uint64
-	ids   ids
-	pool  sync.Pool // of *Batch
-	count counters
+	cfg    Config
+	lock   *os.File
+	db     *bolt.DB
+	log    *wal.Log
+	deltas deltas
+	id     uint64
+	ids    ids
+	pool   sync.Pool // of *Batch
+	count  counters
 
 	health atomic.Pointer[error] // nil = healthy
+	doomed atomic.Pointer[error] // a checkpoint failed for good; the writer stops the store
 	writer writer
+	ckpt   checkpointer
 
 	mu      sync.Mutex
 	queue   []*Batch
@@ -54,42 +61,48 @@ func open(cfg Config, block uint64) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open data folder %s: %w", cfg.Dir, err)
 	}
-	db, err := openDatabase(cfg.Dir, cfg.MaxFileBytes)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", cfg.Dir, err), lock.Close())
-	}
-	s := &Store{cfg: cfg, lock: lock, db: db, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	s := &Store{cfg: cfg, lock: lock, wake: make(chan struct{}, 1), done: make(chan struct{}), ckpt: newCheckpointer()}
+	s.count = newCounters(cfg.Metrics)
 	if err := s.load(block); err != nil {
-		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", cfg.Dir, err), db.Close(), lock.Close())
+		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", cfg.Dir, err), s.closeFiles())
 	}
 	s.pool.New = func() any { return &Batch{pooled: true} }
-	s.count = newCounters(cfg.Metrics)
 	s.count.watch(s, cfg.Metrics)
-	go s.write() // ends with Close, which waits for done
+	go s.write()          // ends with Close, which waits for done
+	go s.runCheckpoints() // ends with Close, which waits for ckpt.done
 	return s, nil
 }
 
-// load checks the format, adds the tables that this version has more, and sets aside the first numbers.
+// load opens the database and the log, brings the state to the end of the log, adds the tables that this version has more, and sets
+// aside the first numbers.
 func (s *Store) load(block uint64) error {
-	var limit uint64
-	err := s.read(func(tx *bolt.Tx) error {
-		var err error
-		s.id, err = readFormat(tx)
-		if err == nil {
-			limit, _ = getNumber(tx.Bucket(metaBucket), metaNext)
-		}
-		return err
-	})
+	db, made, err := openDatabase(s.cfg.Dir)
 	if err != nil {
 		return err
 	}
+	s.db = db
+	var h heading
+	if err := s.read(func(tx *bolt.Tx) (err error) { h, err = readFormat(tx); return err }); err != nil {
+		return err
+	}
+	s.id = h.id
+	if s.log, err = openLog(s.cfg, h, made); err != nil {
+		return err
+	}
+	if err := s.db.Update(layOut); err != nil {
+		return fmt.Errorf("make tables: %w", err)
+	}
+	s.noteUsed()
+	if err := s.replay(h.applied); err != nil {
+		return err
+	}
+	return s.reserve(max(h.next, s.deltas.active.limit), block)
+}
+
+// reserve sets aside the first block of numbers after limit.
+func (s *Store) reserve(limit, block uint64) error {
 	s.ids.start(limit, block)
-	err = s.db.Update(func(tx *bolt.Tx) error {
-		if err := layOut(tx); err != nil {
-			return err
-		}
-		return putNumber(tx.Bucket(metaBucket), metaNext, limit+block)
-	})
+	err := s.db.Update(func(tx *bolt.Tx) error { return putNumber(tx.Bucket(metaBucket), metaNext, limit+block) })
 	if err != nil {
 		return fmt.Errorf("reserve numbers: %w", err)
 	}
@@ -109,14 +122,11 @@ func (s *Store) Get(t Table, key []byte) (value []byte, err error) {
 	if len(key) == 0 || len(key) > MaxKey {
 		return nil, nil
 	}
-	err = s.read(func(tx *bolt.Tx) error {
-		b, err := tableBucket(tx, t)
-		if err != nil {
-			return err
-		}
+	err = s.view(func(v *view) error {
 		key := storedKey(key)
-		if v := b.Get(key); v != nil {
-			value, err = cloneValue(t, key, v)
+		stored, _, err := v.lookup(t, key)
+		if err == nil && stored != nil {
+			value, err = cloneValue(t, key, stored)
 		}
 		return err
 	})
@@ -143,13 +153,13 @@ func (s *Store) Body(id uint64) (body []byte, err error) {
 // Bodies visits the message bodies of ids in that order, as of one moment, while visit returns true; body is nil
 // when there is none. It is valid only during the call, and visit must not call the Store.
 func (s *Store) Bodies(ids []uint64, visit func(i int, body []byte) bool) error {
-	return s.read(func(tx *bolt.Tx) error {
-		b := tx.Bucket(bodiesBucket)
-		if b == nil {
-			return errNoBodies
-		}
+	return s.view(func(v *view) error {
 		for i, id := range ids {
-			if !visit(i, b.Get(bodyKey(id))) {
+			body, err := v.body(id)
+			if err != nil {
+				return err
+			}
+			if !visit(i, body) {
 				return nil
 			}
 		}
@@ -158,26 +168,21 @@ func (s *Store) Bodies(ids []uint64, visit func(i int, body []byte) bool) error 
 }
 
 // Scan visits the keys from <= key < to in order (to nil = end of table) while visit returns true, as of one
-// moment. k and v are valid only during the call. visit must not call the Store. The writer may have to wait for a
-// Scan that takes long: read much in several ones.
+// moment. k and v are valid only during the call. visit must not call the Store. Commits do not wait for a Scan, but the memory of what
+// it sees is not given back, and a checkpoint may have to wait: read much in several ones.
 func (s *Store) Scan(t Table, from, to []byte, visit func(k, v []byte) bool) error {
 	t.mustExist()
-	return s.read(func(tx *bolt.Tx) error {
-		b, err := tableBucket(tx, t)
-		if err != nil {
-			return err
-		}
-		c, end := b.Cursor(), storedBound(to)
-		for k, v := c.Seek(storedKey(from)); k != nil && (end == nil || bytes.Compare(k, end) < 0); k, v = c.Next() {
-			value := loadedValue(k, v)
+	return s.view(func(v *view) error {
+		var bad error
+		err := v.scan(t, storedKey(from), storedBound(to), func(key, stored []byte, _ bool) bool {
+			value := loadedValue(key, stored)
 			if value == nil {
-				return fmt.Errorf("read from table %d: %w: a record has no known form", t, ErrDamaged)
+				bad = fmt.Errorf("read from table %d: %w: a record has no known form", t, ErrDamaged)
+				return false
 			}
-			if !visit(loadedKey(k, v), value[1:]) {
-				return nil
-			}
-		}
-		return nil
+			return visit(loadedKey(key, stored), value[1:])
+		})
+		return errors.Join(err, bad)
 	})
 }
 
@@ -236,7 +241,8 @@ func (s *Store) fileBytes() (n int64) {
 	return n
 }
 
-// Close commits what is queued and closes the files. It may be called twice; both wait.
+// Close commits what is queued, writes a checkpoint, so that the next Open has nothing to replay, and closes the files. It may be
+// called twice; both wait.
 func (s *Store) Close() error {
 	s.close.Do(func() {
 		s.mu.Lock()
@@ -245,7 +251,46 @@ func (s *Store) Close() error {
 		s.kick()
 		<-s.done
 		s.ids.stop()
-		s.closed = errors.Join(s.db.Close(), s.lock.Close())
+		close(s.ckpt.stop)
+		<-s.ckpt.done
+		s.closed = errors.Join(s.lastCheckpoint(), s.closeFiles())
 	})
 	return s.closed
+}
+
+// slowCheckpoint is how long the last checkpoint may have taken for Close to write another one. Without it the next Open replays the log.
+const slowCheckpoint = 3 * time.Second
+
+// lastCheckpoint writes what has changed, when that is likely to be quick. What cannot be written is in the log.
+func (s *Store) lastCheckpoint() error {
+	active, _ := s.deltas.size()
+	if s.writer.dead != nil || s.doomed.Load() != nil || active.logged == 0 || s.ckpt.took > slowCheckpoint {
+		return nil
+	}
+	if s.deltas.busy() {
+		return nil // the one before it could not be written
+	}
+	how, err := s.checkpoint(s.deltas.freeze())
+	if err == nil {
+		err, how = s.trim(), fatal
+	}
+	switch {
+	case err == nil:
+		return nil
+	case how == fatal:
+		return fmt.Errorf("%w: checkpoint: %w", ErrFatal, err)
+	}
+	s.cfg.Log.Warn("no checkpoint at the end: the next start replays the log", "folder", s.cfg.Dir, "error", err)
+	return nil
+}
+
+// closeFiles closes those that are open, the database first: that waits for readers, who may need the log.
+func (s *Store) closeFiles() (err error) {
+	if s.db != nil {
+		err = s.db.Close()
+	}
+	if s.log != nil {
+		err = errors.Join(err, s.log.Close())
+	}
+	return errors.Join(err, s.lock.Close())
 }

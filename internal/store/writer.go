@@ -1,12 +1,9 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
-
-	bolt "go.etcd.io/bbolt"
 )
 
 // writer is what belongs to the writer's goroutine alone.
@@ -19,9 +16,16 @@ import (
 //	                                             └→ tell the error to these and all that come; OnFatal
 type writer struct {
 	group  group
-	pause  time.Duration        // before the next try; 0 = healthy
-	dead   error                // fatal
-	commit func(*bolt.Tx) error // nil = Commit; tests put failures here
+	todo   plan
+	buf    []byte        // of the log record
+	pause  time.Duration // before the next try; 0 = the log takes writes
+	dead   error         // fatal
+	wrote  time.Time     // end of the last commit, for GroupWindow
+	soft   bool          // something in the log is not synced
+	syncAt time.Time     // when it has to be; zero = at no certain time
+
+	crowded   time.Duration // how long to wait before looking for room again; 0 = there is room
+	lookAgain time.Time
 }
 
 const (
@@ -61,6 +65,9 @@ func (s *Store) enqueue(b *Batch) bool {
 	if b.err == nil && s.pending > 0 && s.pending+b.Size() > s.cfg.MaxPendingBytes {
 		b.err = ErrBacklog
 	}
+	if b.err == nil && len(b.ops) > maxBatch {
+		b.err = fmt.Errorf("%w: %d bytes, allowed are %d", ErrTooLarge, len(b.ops), maxBatch)
+	}
 	if b.err != nil {
 		b.ops = nil
 	}
@@ -84,37 +91,81 @@ func (s *Store) write() {
 	debug.SetPanicOnFault(true)
 	for {
 		closing := s.rest()
+		s.tend()
 		more := s.take()
 		switch {
 		case s.writer.dead != nil:
 			s.finish(s.writer.dead)
 		case more || s.ids.wanted() || s.writer.pause > 0:
 			s.writeGroup()
+			s.awaitCheckpoint()
 		}
+		s.freezeIfDue()
 		if closing && !more {
 			return
 		}
 	}
 }
 
+// tend does what is due whether there are batches or not.
+func (s *Store) tend() {
+	w := &s.writer
+	now := time.Now()
+	if err := s.doomed.Load(); err != nil && w.dead == nil {
+		s.cfg.Log.Error("store cannot write", "folder", s.cfg.Dir, "error", *err)
+		s.count.errors[fatal].Inc()
+		s.die(*err)
+	}
+	if w.dead == nil && !w.syncAt.IsZero() && !now.Before(w.syncAt) {
+		if err := s.sync(); err != nil {
+			s.failed(fatal, err)
+		}
+	}
+	s.uncrowd(now)
+}
+
 // rest waits until there is something to do and the pause after an error is over. closing tells
 // that no more batches will come.
 func (s *Store) rest() (closing bool) {
 	if s.writer.pause > 0 {
-		return s.sleep()
+		return s.sleep(s.writer.pause)
 	}
 	s.mu.Lock()
 	idle := len(s.queue) == 0 && !s.closing && (s.writer.dead != nil || !s.ids.wanted())
+	full := len(s.queue) >= s.cfg.MaxGroupBatches || s.pending >= s.cfg.MaxGroupBytes
 	s.mu.Unlock()
 	if idle {
-		<-s.wake
+		s.doze()
+		return s.isClosing()
+	}
+	if wait := s.cfg.GroupWindow - time.Since(s.writer.wrote); wait > 0 && !full {
+		return s.sleep(wait)
 	}
 	return s.isClosing()
 }
 
-// sleep waits until the pause is over, or Close.
-func (s *Store) sleep() (closing bool) {
-	timer := time.NewTimer(s.writer.pause)
+// doze waits to be woken, or until tend has something to do.
+func (s *Store) doze() {
+	w := &s.writer
+	at := w.syncAt
+	if w.crowded > 0 && (at.IsZero() || w.lookAgain.Before(at)) {
+		at = w.lookAgain
+	}
+	if at.IsZero() || w.dead != nil {
+		<-s.wake
+		return
+	}
+	timer := time.NewTimer(time.Until(at))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.wake:
+	}
+}
+
+// sleep waits until d is over, or Close.
+func (s *Store) sleep(d time.Duration) (closing bool) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for !s.isClosing() {
 		select {
@@ -156,21 +207,34 @@ func (s *Store) take() (some bool) {
 // writeGroup commits the group and tells its waiters.
 func (s *Store) writeGroup() {
 	start := time.Now()
+	s.admit()
 	how, err := s.commitGroup()
+	if err != nil && how == full && s.refuseAdding(fmt.Errorf("%w: %w", ErrFull, err)) {
+		// Those that only remove may fit into what the log has left, and with a checkpoint make room.
+		s.ckpt.asked.Store(true)
+		s.crowd(fmt.Errorf("%w: %w", ErrFull, err))
+		if how, err = s.commitGroup(); err == nil {
+			s.writer.pause = max(minPause, s.writer.pause) // the probe tells when there is room again
+			s.finish(nil)
+			return
+		}
+	}
 	if err != nil {
 		s.failed(how, err)
 		return
 	}
 	if s.writer.pause > 0 {
 		s.writer.pause = 0
-		s.health.Store(nil)
+		if s.writer.crowded == 0 {
+			s.health.Store(nil)
+		}
 		s.cfg.Log.Info("store takes writes again")
 	}
-	s.count.commits.Inc()
 	s.count.batches.Add(len(s.writer.group.batches))
 	s.count.groupSize.Update(float64(len(s.writer.group.batches)))
 	s.count.seconds.UpdateDuration(start)
 	s.finish(nil)
+	s.writer.wrote = time.Now()
 }
 
 // failed tells the group's waiters, and decides whether the store goes on.
@@ -227,94 +291,128 @@ func (s *Store) recycle(b *Batch) {
 	}
 }
 
-// commitGroup writes the group in one synced transaction, or none when it changes nothing.
+// commitGroup writes the group to the log as one record, and makes it part of the active delta; nothing is written when it
+// changes nothing.
 func (s *Store) commitGroup() (how severity, err error) {
-	tx, err := s.db.Begin(true)
-	if err != nil {
-		return fatal, fmt.Errorf("begin transaction: %w", err)
-	}
-	txid := tx.ID()
 	defer func() {
 		if r := recover(); r != nil {
 			how, err = fatal, fmt.Errorf("database panicked: %v", r)
-			abandon(tx)
 		}
 	}()
-	done, limit, err := s.fill(tx)
+	w := &s.writer
+	class, err := s.gather()
+	if err == nil {
+		err = s.plan()
+	}
 	if err != nil {
-		return fatal, errors.Join(err, tx.Rollback())
+		return fatal, err
 	}
-	if done.strayReleases > 0 {
-		s.cfg.Log.Warn("references to message bodies were given back that nobody had", "count", done.strayReleases)
-		s.count.strayReleases.Add(done.strayReleases)
+	s.noteStray(w.todo.done.strayReleases)
+	limit := uint64(0)
+	if s.ids.wanted() {
+		limit = s.ids.limit.Load() + s.ids.block
 	}
-	if done.writes == 0 {
-		return 0, tx.Rollback()
+	if w.todo.done.writes == 0 && limit == 0 && w.pause == 0 {
+		if class == Synced && w.soft {
+			return fatal, s.sync() // what makes it change nothing is to be stable too
+		}
+		return 0, nil
 	}
-	if err := s.commitTx(tx); err != nil {
-		return s.judgeCommit(txid, err), fmt.Errorf("commit: %w", err)
+	if limit > 0 || w.pause > 0 {
+		class = Synced
 	}
-	stats := tx.Stats()
-	s.count.pageBytes.Add(int(stats.GetPageAlloc()) + pageSize)
-	s.count.count(done)
-	if limit > 0 {
-		s.ids.reserved(limit)
-	}
-	return 0, nil
+	return s.logGroup(class, limit)
 }
 
-func (s *Store) commitTx(tx *bolt.Tx) error {
-	if s.writer.commit != nil {
-		return s.writer.commit(tx)
-	}
-	return tx.Commit()
-}
-
-// fill applies the group, the next block of numbers if it is wanted (limit > 0), and the probe after an error.
-func (s *Store) fill(tx *bolt.Tx) (done applied, limit uint64, err error) {
+// gather puts the operations of the batches together, and tells the most careful class among them.
+func (s *Store) gather() (class Class, err error) {
 	g := &s.writer.group
+	g.clear()
+	class = Unsynced
 	for _, b := range g.batches {
 		if b.err != nil {
 			continue
 		}
-		if err := g.add(b); err != nil {
-			return done, 0, err
+		class = min(class, b.class)
+		if err := g.add(b.ops, 0); err != nil {
+			return class, err
 		}
 	}
-	if done, err = g.apply(tx); err != nil {
-		return done, 0, err
-	}
-	meta := tx.Bucket(metaBucket)
-	if s.ids.wanted() {
-		done.writes++
-		limit = s.ids.limit.Load() + s.ids.block
-		if err := putNumber(meta, metaNext, limit); err != nil {
-			return done, 0, err
-		}
-	}
-	if s.writer.pause > 0 {
-		done.writes++
-		err = putNumber(meta, metaProbe, uint64(tx.ID()))
-	}
-	return done, limit, err
+	return class, nil
 }
 
-// judgeCommit is judge, and fatal also when the failed transaction shows all the same: its head
-// has reached the file although the call said no.
-func (s *Store) judgeCommit(txid int, err error) severity {
-	how := judge(err)
-	if how == fatal {
-		return fatal
+// plan works out what the group changes.
+func (s *Store) plan() error {
+	s.writer.todo.reset()
+	v := s.deltas.writersView(s)
+	tx, err := s.db.Begin(false)
+	if err != nil {
+		return fmt.Errorf("begin transaction: %w", err)
 	}
-	shows := false
-	if err := s.read(func(tx *bolt.Tx) error { shows = tx.ID() >= txid; return nil }); err != nil || shows {
-		return fatal
-	}
-	return how
+	defer tx.Rollback() // of a read transaction: fails only when it has ended
+	v.tx = tx
+	return s.writer.todo.make(&s.writer.group, v)
 }
 
-// abandon gives bbolt's writer lock back after a panic, so that Close does not hang.
-func abandon(tx *bolt.Tx) {
-	defer func() { _ = recover() }() // a second panic has nothing to add to the first
-	_ = tx.Rollback()                // the first error is told already
+func (s *Store) logGroup(class Class, limit uint64) (how severity, err error) {
+	w := &s.writer
+	w.buf = appendRecordHead(w.buf[:0], s.id, limit)
+	w.buf = w.todo.encode(w.buf)
+	write := s.log.Append
+	if class != Synced {
+		write = s.log.AppendSoft
+	}
+	index, err := write(w.buf)
+	if err != nil {
+		return judgeLog(err), err
+	}
+	w.noteClass(class, s.cfg.SoftInterval)
+	s.count.logged(len(w.buf), w.todo.done)
+	s.install(index, limit, len(w.buf))
+	if limit > 0 {
+		s.ids.reserved(limit)
+	}
+	if cap(w.buf) > maxKeptBuffer {
+		w.buf = nil
+	}
+	return 0, nil
+}
+
+// maxKeptBuffer is the largest buffer that is kept for the next record.
+const maxKeptBuffer = 1 << 20
+
+// noteClass notes when the log has to be synced, after a write of that class.
+func (w *writer) noteClass(class Class, interval time.Duration) {
+	switch {
+	case class == Synced:
+		w.soft, w.syncAt = false, time.Time{}
+	case class == Soft && w.syncAt.IsZero():
+		w.syncAt = time.Now().Add(interval)
+		fallthrough
+	default:
+		w.soft = true
+	}
+}
+
+// sync makes stable what was written softly.
+func (s *Store) sync() error {
+	err := s.log.Sync()
+	s.writer.noteClass(Synced, 0)
+	return err
+}
+
+// install makes the plan part of the active delta. Readers see it whole or not at all.
+func (s *Store) install(index, limit uint64, size int) {
+	s.deltas.change(func(d *delta) {
+		s.writer.todo.install(d, index)
+		d.logged += int64(size)
+		d.limit = max(d.limit, limit)
+	})
+}
+
+func (s *Store) noteStray(n int) {
+	if n > 0 {
+		s.cfg.Log.Warn("references to message bodies were given back that nobody had", "count", n)
+		s.count.strayReleases.Add(n)
+	}
 }

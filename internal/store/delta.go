@@ -1,0 +1,134 @@
+package store
+
+import (
+	"bytes"
+	"cmp"
+	"time"
+)
+
+// layer is what changed in the tables since some moment, on top of what lies below it: the layer that is being checkpointed, and bbolt.
+// Keys and values are in their stored forms.
+type layer struct {
+	tables [lastTable + 1]tree[record]
+	bodies tree[kept]
+}
+
+// record is the newest state of one key.
+type record struct {
+	key   []byte
+	value []byte // nil = removed
+	below bool   // a layer below, or bbolt, has the key: removing it must leave a trace
+}
+
+// kept is the newest state of one message body.
+type kept struct {
+	id    uint64
+	refs  int   // 0 = gone
+	below bool  // a layer below, or bbolt, has the body
+	place place // of its bytes; the zero place = below
+}
+
+// place is where in the log the bytes of a body are.
+type place struct {
+	record   uint64
+	at, size uint32
+	sum      uint32 // CRC32C
+}
+
+// delta is a layer with what the writer knows of it.
+type delta struct {
+	layer
+	era    *era
+	last   uint64    // log record up to which it holds
+	limit  uint64    // numbers reserved by the log, see ids; 0 = none
+	since  time.Time // of its first change; only to decide when to checkpoint
+	memory int       // bytes, estimated
+	logged int64     // bytes of log records in it
+	growth int       // bytes by which the database will grow; negative when it shrinks
+	pin    *pin
+}
+
+// pin counts the readers that may look for bodies in the log records up to last. Store.deltas guards it.
+type pin struct {
+	readers int
+	last    uint64
+}
+
+// What an item takes in memory beside its key and value.
+const (
+	recordOverhead = 120
+	bodyOverhead   = 72
+)
+
+func newDelta(last uint64) *delta {
+	d := &delta{era: new(era), last: last, pin: new(pin)}
+	for t := range d.tables {
+		d.tables[t].compare = func(a, b *record) int { return bytes.Compare(a.key, b.key) }
+	}
+	d.bodies.compare = func(a, b *kept) int { return cmp.Compare(a.id, b.id) }
+	return d
+}
+
+// share returns the layer as it is now, which later changes leave alone.
+func (d *delta) share() *layer {
+	d.era = new(era)
+	l := d.layer
+	return &l
+}
+
+// empty tells that a checkpoint of d would change nothing but numbers.
+func (d *delta) empty() bool {
+	for t := range d.tables {
+		if d.tables[t].size > 0 {
+			return false
+		}
+	}
+	return d.bodies.size == 0
+}
+
+// setRecord copies key and value. old is the stored value the key has had, nil = none.
+func (d *delta) setRecord(t Table, key, value []byte, below bool, old int) {
+	tree := &d.tables[t]
+	r := record{key: key, below: below}
+	if before := tree.get(&r); before != nil {
+		d.memory -= len(before.key) + len(before.value) + recordOverhead
+	}
+	d.growth += cost(key, len(value), value != nil) - cost(key, old, old > 0)
+	if value == nil && !below {
+		tree.remove(d.era, &r)
+		return
+	}
+	both := append(append(make([]byte, 0, len(key)+len(value)), key...), value...)
+	r.key = both[:len(key):len(key)]
+	if value != nil {
+		r.value = both[len(key):]
+	}
+	tree.set(d.era, r)
+	d.memory += len(both) + recordOverhead
+}
+
+// cost is about what a record takes in the database.
+func cost(key []byte, value int, there bool) int {
+	if !there {
+		return 0
+	}
+	return len(key) + value + elementSize
+}
+
+func (d *delta) setBody(k kept, size, before int) {
+	if d.bodies.get(&k) != nil {
+		d.memory -= bodyOverhead
+	}
+	switch {
+	case before == 0 && k.refs > 0:
+		d.growth += size + 8 + elementSize
+	case before > 0 && k.refs == 0:
+		d.growth -= size + 8 + elementSize
+	}
+	if k.refs == 0 && !k.below {
+		d.bodies.remove(d.era, &k)
+		return
+	}
+	d.bodies.set(d.era, k)
+	d.memory += bodyOverhead
+}

@@ -1,0 +1,133 @@
+package store
+
+import (
+	"fmt"
+	"time"
+)
+
+// smallBatch is what may still be added when only the last sixteenth of MaxFileBytes is left: settled messages and records of
+// sessions, without which nothing that is queued could go out.
+const smallBatch = 1 << 10
+
+// room tells whether a batch that adds so many bytes may be written, when others before it add more; it wraps ErrFull when not.
+func (s *Store) room(adds, more int) error {
+	if adds == 0 {
+		return s.roomForNothing()
+	}
+	active, frozen := s.deltas.size()
+	if bound := s.cfg.MaxFileBytes; bound > 0 {
+		if adds > smallBatch {
+			bound -= bound / 16
+		}
+		used := int(s.ckpt.used.Load()) + active.growth + frozen.growth + more
+		if used+adds > bound {
+			return fmt.Errorf("%w: %d bytes are to be added to %d, allowed are %d", ErrFull, adds, used, s.cfg.MaxFileBytes)
+		}
+	}
+	failing := s.ckpt.failing.Load()
+	if failing == nil {
+		return nil
+	}
+	if active.memory >= s.cfg.MaxDeltaBytes {
+		return fmt.Errorf("%w: no checkpoint can be written, and memory for changes is used up: %w", ErrFull, *failing)
+	}
+	if size := s.log.Size(); size > int64(s.cfg.MaxLogBytes) {
+		return fmt.Errorf("%w: no checkpoint can be written, and the log has grown to %d bytes: %w", ErrFull, size, *failing)
+	}
+	return nil
+}
+
+// roomForNothing is for batches that only remove.
+func (s *Store) roomForNothing() error {
+	failing := s.ckpt.failing.Load()
+	if failing == nil {
+		return nil
+	}
+	if size := s.log.Size(); size > 2*int64(s.cfg.MaxLogBytes) {
+		return fmt.Errorf("%w: no checkpoint can be written, and the log has grown to %d bytes: %w", ErrFull, size, *failing)
+	}
+	return nil
+}
+
+// admit refuses those batches of the group for which there is no room.
+func (s *Store) admit() {
+	more := 0
+	for _, b := range s.writer.group.batches {
+		if b.err != nil {
+			continue
+		}
+		if b.err = s.room(b.adds, more); b.err != nil {
+			s.crowd(b.err)
+			continue
+		}
+		more += b.adds
+	}
+}
+
+// crowd notes that something was refused for want of room. When there is some again the store is healthy.
+func (s *Store) crowd(err error) {
+	w := &s.writer
+	if w.crowded == 0 {
+		s.cfg.Log.Error("store is full", "folder", s.cfg.Dir, "error", err)
+		s.count.errors[full].Inc()
+		w.crowded = minPause
+		w.lookAgain = time.Now().Add(minPause)
+	}
+	s.health.Store(&err)
+}
+
+// uncrowd looks whether there is room again. What was removed may make some only with a checkpoint.
+func (s *Store) uncrowd(now time.Time) {
+	w := &s.writer
+	if w.crowded == 0 || now.Before(w.lookAgain) {
+		return
+	}
+	if err := s.room(smallBatch+1, 0); err != nil {
+		s.health.Store(&err)
+		s.ckpt.asked.Store(true)
+		w.crowded = min(2*w.crowded, maxPause)
+		w.lookAgain = now.Add(w.crowded)
+		return
+	}
+	w.crowded = 0
+	if w.pause == 0 {
+		s.health.Store(nil)
+		s.cfg.Log.Info("store has room again", "folder", s.cfg.Dir)
+	}
+}
+
+// refuseAdding refuses the batches of the group that add something, because the disk has no room; false when there were none.
+func (s *Store) refuseAdding(err error) (some bool) {
+	for _, b := range s.writer.group.batches {
+		if b.err == nil && b.adds > 0 {
+			b.err, some = err, true
+		}
+	}
+	return some
+}
+
+// awaitCheckpoint has commits wait while a checkpoint is under way and what came after it is as large as it may be.
+func (s *Store) awaitCheckpoint() {
+	for s.ckpt.failing.Load() == nil && s.doomed.Load() == nil && s.deltas.busy() {
+		active, _ := s.deltas.size()
+		if active.memory < s.cfg.MaxDeltaBytes && active.logged < 2*int64(s.cfg.CheckpointBytes) {
+			return
+		}
+		<-s.ckpt.turned
+	}
+}
+
+// freezeIfDue hands what has changed to the checkpointer, when it is enough or was asked for.
+func (s *Store) freezeIfDue() {
+	if s.writer.dead != nil || s.deltas.busy() {
+		return
+	}
+	active, _ := s.deltas.size()
+	asked := s.ckpt.asked.Swap(false)
+	if active.logged == 0 {
+		return
+	}
+	if asked || active.memory >= s.cfg.MaxDeltaBytes || active.logged >= int64(s.cfg.CheckpointBytes) {
+		s.ckpt.work <- s.deltas.freeze()
+	}
+}

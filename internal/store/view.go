@@ -1,0 +1,202 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"hash/crc32"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// view is the state as of one moment:
+//
+//	layers[0]  what was written since the last checkpoint began
+//	layers[1]  what a checkpoint is writing to the database just now; nil when there is none
+//	tx         the database, before that checkpoint or after it: what it writes is hidden by layers[1] in either case
+type view struct {
+	s      *Store
+	layers [2]*layer
+	tx     *bolt.Tx
+	buf    []byte
+}
+
+// errMoved says that a checkpoint began between the layers and the transaction of a view.
+var errMoved = errors.New("a checkpoint came between")
+
+// view runs fn on the state of this moment. Neither waits for the other, the writer and fn.
+func (s *Store) view(fn func(v *view) error) error {
+	for {
+		v, generation, pins := s.deltas.snapshot(s)
+		err := s.read(func(tx *bolt.Tx) error {
+			if s.deltas.generation.Load() != generation {
+				return errMoved // tx may hold what is newer than the layers
+			}
+			v.tx = tx
+			return fn(v)
+		})
+		s.deltas.release(pins)
+		if err != errMoved {
+			return err
+		}
+	}
+}
+
+// lookup finds a stored value; nil = none. below tells whether there is one below the newest layer.
+func (v *view) lookup(t Table, key []byte) (value []byte, below bool, err error) {
+	want := record{key: key}
+	if r := v.layers[0].tables[t].get(&want); r != nil {
+		return r.value, r.below, nil
+	}
+	if v.layers[1] != nil {
+		if r := v.layers[1].tables[t].get(&want); r != nil {
+			return r.value, r.value != nil, nil
+		}
+	}
+	b, err := tableBucket(v.tx, t)
+	if err != nil {
+		return nil, false, err
+	}
+	value = b.Get(key)
+	return value, value != nil, nil
+}
+
+// scan visits the stored keys from <= key < to (to nil = end) in order. below is as in lookup.
+func (v *view) scan(t Table, from, to []byte, visit func(key, value []byte, below bool) bool) error {
+	b, err := tableBucket(v.tx, t)
+	if err != nil {
+		return err
+	}
+	m := merge{c: b.Cursor(), from: from}
+	m.start(v, t)
+	for {
+		key, value, below := m.next()
+		if key == nil || to != nil && bytes.Compare(key, to) >= 0 {
+			return nil
+		}
+		if value != nil && !visit(key, value, below) {
+			return nil
+		}
+	}
+}
+
+// merge walks the layers and the database side by side.
+type merge struct {
+	from   []byte
+	layers [2]cursor[record]
+	c      *bolt.Cursor
+	key    []byte // where c stands
+	value  []byte
+}
+
+func (m *merge) start(v *view, t Table) {
+	for i, l := range v.layers {
+		if l != nil {
+			m.layers[i] = l.tables[t].seek(&record{key: m.from})
+		}
+	}
+	m.key, m.value = m.c.Seek(m.from)
+}
+
+// next returns the lowest key with its newest value, which is nil when it was removed; key nil is the end.
+func (m *merge) next() (key, value []byte, below bool) {
+	key = m.key
+	for i := range m.layers {
+		if r := m.layers[i].item(); r != nil && (key == nil || bytes.Compare(r.key, key) < 0) {
+			key = r.key
+		}
+	}
+	if key == nil {
+		return nil, nil, false
+	}
+	if m.key != nil && bytes.Equal(m.key, key) {
+		value, below = m.value, true
+		m.key, m.value = m.c.Next()
+	}
+	for i := 1; i >= 0; i-- {
+		if r := m.layers[i].item(); r != nil && bytes.Equal(r.key, key) {
+			value = r.value
+			if i == 1 {
+				below = value != nil
+			}
+			m.layers[i].next()
+		}
+	}
+	return key, value, below
+}
+
+// kept finds the state of a body on top of which the newest layer is to change it, and its size.
+func (v *view) kept(id uint64) (k kept, size int, err error) {
+	k.id = id
+	known := false
+	for i, l := range v.layers {
+		if l == nil {
+			continue
+		}
+		found := l.bodies.get(&k)
+		if found == nil {
+			continue
+		}
+		if !known {
+			k, known = *found, true
+			if i == 1 {
+				k.place, k.below = place{}, k.refs > 0
+			}
+		}
+		if found.refs == 0 || found.place.record != 0 {
+			return k, int(found.place.size), nil
+		}
+	}
+	bodies, counts := v.tx.Bucket(bodiesBucket), v.tx.Bucket(countsBucket)
+	if bodies == nil || counts == nil {
+		return k, 0, errNoBodies
+	}
+	refs, size := references(bodies, counts, bodyKey(id))
+	if !known {
+		k.refs, k.below = refs, refs > 0
+	}
+	return k, size, nil
+}
+
+// body returns the bytes of a body, nil when there is none; they are valid until the next call.
+func (v *view) body(id uint64) ([]byte, error) {
+	for _, l := range v.layers {
+		if l == nil {
+			continue
+		}
+		k := l.bodies.get(&kept{id: id})
+		switch {
+		case k == nil:
+		case k.refs == 0:
+			return nil, nil
+		case k.place.record != 0:
+			return v.logged(id, k.place)
+		}
+	}
+	b := v.tx.Bucket(bodiesBucket)
+	if b == nil {
+		return nil, errNoBodies
+	}
+	return b.Get(bodyKey(id)), nil
+}
+
+// logged reads a body from the log.
+func (v *view) logged(id uint64, p place) (body []byte, err error) {
+	v.buf, err = v.s.readPlace(id, p, v.buf)
+	return v.buf, err
+}
+
+// readPlace reads a body from the log into buf, or a larger one.
+func (s *Store) readPlace(id uint64, p place, buf []byte) ([]byte, error) {
+	if buf == nil || cap(buf) < int(p.size) {
+		buf = make([]byte, p.size)
+	}
+	buf = buf[:p.size]
+	if err := s.log.ReadPart(p.record, int(p.at), buf); err != nil {
+		return nil, fmt.Errorf("read body %d: %w", id, err)
+	}
+	if crc32.Checksum(buf, castagnoli) != p.sum {
+		return nil, fmt.Errorf("read body %d: %w: its bytes in log record %d have changed", id, ErrDamaged, p.record)
+	}
+	return buf, nil
+}
