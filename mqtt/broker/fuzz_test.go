@@ -22,9 +22,21 @@ func FuzzConnection(f *testing.F) {
 		}
 		f.Add(b)
 	}
+	var b []byte
+	allowed := method("ask")
+	allowed.TopicAliasMaximum, allowed.MaximumPacketSize = 2, 60
+	allowed.Mark(packet.PropTopicAliasMaximum).Mark(packet.PropMaximumPacketSize)
+	for _, p := range []packet.Packet{
+		&packet.Connect{Version: packet.V5, ClientID: "a", Props: allowed}, auth(packet.ContinueAuthentication, said("ask", "alice")),
+		sub(1, "topic/# 1"), pub("topic/1", "x"), pub("topic/1", "y"), auth(packet.ReAuthenticate, method("ask")),
+		pub("topic/2", "x"), auth(packet.ContinueAuthentication, said("ask", "alice")), pubQ(1, 1, "secret", ""),
+	} {
+		b = p.Append(b, packet.V5)
+	}
+	f.Add(b)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r := testRouter()
-		srv, err := New(Config{Router: r, Sessions: newMemSessions(r), Authority: rules{}, Links: &echo{}, SysInterval: -1})
+		srv, err := New(Config{Router: r, Sessions: newMemSessions(r), Authority: asking{}, Links: &echo{}, SysInterval: -1})
 		if err != nil {
 			t.Fatal(err)
 		}
