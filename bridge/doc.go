@@ -10,6 +10,9 @@
 // What a neighbour gets is its interest: filters that it announces, kept here on disk, so that messages wait for it while it
 // is away. An edge sends up what its configuration says.
 //
+// An edge whose upstream is no Mangrove node speaks plain MQTT 5 to it: a remoteLink in the place of a link, on the same queue
+// (remote_link.go, package remote).
+//
 // Each link has one goroutine, which sends; frames come in on the connection's. Each dialled neighbour, and each edge that
 // moved to another core with messages left here, has one more. The Bridge owns them all and Close waits for them.
 //
