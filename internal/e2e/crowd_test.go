@@ -181,8 +181,9 @@ func TestP8FaultStormsOfClients(t *testing.T) {
 	edge := standalone(t, "")
 	l := startLoad(t)
 	for _, qos := range []byte{1, 2} {
-		id := fmt.Sprintf("steady-%d", qos)
-		l.subscribe(taker{addr: edge.addr(), id: id, filter: "news/#", qos: qos})
+		l.subscribe(taker{addr: edge.addr(), id: fmt.Sprintf("steady-%d", qos), filter: "news/#", qos: qos})
+	}
+	for _, qos := range []byte{1, 2} {
 		l.publish(flow{addr: edge.addr(), id: fmt.Sprintf("sensor-%d", qos), topic: "news/x", qos: qos, pace: scaled(5*time.Millisecond, 25*time.Millisecond)}, "steady-1", "steady-2")
 	}
 	l.arrived()
