@@ -2,6 +2,9 @@ package store
 
 import (
 	"encoding/binary"
+	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -35,11 +38,28 @@ func BenchmarkCommit(b *testing.B) {
 		b.Run("committers="+kind.name, func(b *testing.B) {
 			reg := metrics.New()
 			s := openTest(b, Config{Metrics: reg})
+			before := writtenBytes(b)
 			benchCommit(b, s, kind.committers)
 			b.ReportMetric(float64(reg.Counter("mangrove_store_batches_total").Get())/float64(reg.Counter("mangrove_store_commits_total").Get()), "batches/commit")
+			checkpointNow(b, s)
+			b.ReportMetric(float64(reg.Counter("mangrove_store_log_bytes_total").Get())/float64(b.N), "logB/op")
 			b.ReportMetric(float64(reg.Counter("mangrove_store_page_bytes_total").Get())/float64(b.N), "pageB/op")
+			b.ReportMetric(float64(writtenBytes(b)-before)/float64(b.N), "deviceB/op")
 		})
 	}
+}
+
+// writtenBytes is what this process has had written to devices, as the kernel counts it.
+func writtenBytes(b *testing.B) (n int64) {
+	text, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		b.Skip("no /proc/self/io here")
+	}
+	_, rest, _ := strings.Cut(string(text), "\nwrite_bytes: ")
+	if _, err := fmt.Sscan(rest, &n); err != nil {
+		b.Fatal(err)
+	}
+	return n
 }
 
 func benchCommit(b *testing.B, s *Store, committers int) {

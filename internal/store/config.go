@@ -29,7 +29,7 @@ type Config struct {
 
 	// A checkpoint begins when the log has grown by CheckpointBytes since the one before, when the changes since then take MaxDeltaBytes of
 	// memory, and after CheckpointEvery, unless there is nothing to write. While one is under way, the next changes may grow as
-	// large; then commits wait for it. Defaults 16 MiB, 16 MiB, 60 s.
+	// large; then commits wait for it. Defaults 8 MiB, 16 MiB, 60 s.
 	CheckpointBytes int
 	MaxDeltaBytes   int
 	CheckpointEvery time.Duration
@@ -38,7 +38,7 @@ type Config struct {
 	// ErrFull, above twice of it all. Default 256 MiB.
 	MaxLogBytes int
 
-	// SegmentBytes is the size of a file of the log. Default 4 MiB.
+	// SegmentBytes is the size of a file of the log. Default 2 MiB.
 	SegmentBytes int
 
 	// GroupWindow is how long a commit follows the one before it at the soonest: batches that come meanwhile are written together, which
@@ -63,11 +63,11 @@ const (
 	defaultMaxGroupBytes   = 4 << 20
 	defaultMaxGroupBatches = 4096
 	defaultMaxPendingBytes = 256 << 20
-	defaultCheckpointBytes = 16 << 20
+	defaultCheckpointBytes = 8 << 20
 	defaultMaxDeltaBytes   = 16 << 20
 	defaultCheckpointEvery = time.Minute
 	defaultMaxLogBytes     = 256 << 20
-	defaultSegmentBytes    = 4 << 20
+	defaultSegmentBytes    = 2 << 20
 	defaultSoftInterval    = 50 * time.Millisecond
 )
 

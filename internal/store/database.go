@@ -24,20 +24,20 @@ func boltOptions() *bolt.Options {
 }
 
 // openDatabase opens dir's database, and makes it first if there is none. The folder is locked.
-func openDatabase(dir string) (db *bolt.DB, made bool, err error) {
+func openDatabase(dir string) (db *bolt.DB, file *os.File, made bool, err error) {
 	path := filepath.Join(dir, dataFile)
 	_, err = os.Stat(path)
 	if errors.Is(err, os.ErrNotExist) {
 		made, err = true, createDatabase(dir)
 	}
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	if err := checkFile(path); err != nil {
-		return nil, false, fmt.Errorf("%s: %w: %s", path, err, whatToDo)
+		return nil, nil, false, fmt.Errorf("%s: %w: %s", path, err, whatToDo)
 	}
-	db, err = openFile(path)
-	return db, made, err
+	db, file, err = openFile(path)
+	return db, file, made, err
 }
 
 // whatToDo ends what is said of damage.
@@ -65,8 +65,7 @@ func createDatabase(dir string) error {
 
 // openFile opens a database that checkFile has found whole. What bbolt panics about all the same
 // becomes an error.
-func openFile(path string) (db *bolt.DB, err error) {
-	var file *os.File
+func openFile(path string) (db *bolt.DB, file *os.File, err error) {
 	options := boltOptions()
 	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
@@ -76,12 +75,12 @@ func openFile(path string) (db *bolt.DB, err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
 		if r := recover(); r != nil {
-			db, err = nil, errors.Join(fmt.Errorf("open %s: %w: %v", path, ErrDamaged, r), file.Close())
+			db, file, err = nil, nil, errors.Join(fmt.Errorf("open %s: %w: %v", path, ErrDamaged, r), file.Close())
 		}
 	}()
 	db, err = bolt.Open(path, 0o600, options)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	return db, nil
+	return db, file, nil
 }

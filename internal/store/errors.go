@@ -48,11 +48,14 @@ func judge(err error) severity {
 	case errors.Is(err, bolterrors.ErrMaxSizeReached):
 		return full
 	case errors.As(err, &path) && path.Op == "write":
-		return noRoom(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
+		return noRoom(err)
 	case strings.HasPrefix(err.Error(), "file resize error: "):
 		text := err.Error()
-		return noRoom(strings.HasSuffix(text, syscall.ENOSPC.Error()) || strings.HasSuffix(text, syscall.EDQUOT.Error()) ||
-			strings.HasSuffix(text, syscall.EFBIG.Error()))
+		if strings.HasSuffix(text, syscall.ENOSPC.Error()) || strings.HasSuffix(text, syscall.EDQUOT.Error()) ||
+			strings.HasSuffix(text, syscall.EFBIG.Error()) {
+			return full
+		}
+		return refused
 	}
 	return fatal
 }
@@ -63,11 +66,11 @@ func judgeLog(err error) severity {
 	if errors.Is(err, wal.ErrSync) {
 		return fatal
 	}
-	return noRoom(errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG))
+	return noRoom(err)
 }
 
-func noRoom(yes bool) severity {
-	if yes {
+func noRoom(err error) severity {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return full
 	}
 	return refused

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -24,6 +25,9 @@ func (s *Store) room(adds, more int) error {
 			return fmt.Errorf("%w: %d bytes are to be added to %d, allowed are %d", ErrFull, adds, used, s.cfg.MaxFileBytes)
 		}
 	}
+	if err := s.allocate(active.growth + frozen.growth + more + adds); err != nil {
+		return err
+	}
 	failing := s.ckpt.failing.Load()
 	if failing == nil {
 		return nil
@@ -34,6 +38,34 @@ func (s *Store) room(adds, more int) error {
 	if size := s.log.Size(); size > int64(s.cfg.MaxLogBytes) {
 		return fmt.Errorf("%w: no checkpoint can be written, and the log has grown to %d bytes: %w", ErrFull, size, *failing)
 	}
+	return nil
+}
+
+// What is set aside on the disk for the next checkpoint beside the bytes that it adds: for the changed pages of the database, which are written
+// anew before the old ones are free.
+const (
+	allocateStep  = 128 << 10
+	allocateSpare = 64 << 10
+)
+
+// allocate sees to it that the file system has blocks for the next checkpoint, which grows the database by growth bytes: what is in
+// the log must not wait for room that may never come. It wraps ErrFull.
+func (s *Store) allocate(growth int) error {
+	used := s.ckpt.used.Load()
+	want := used + used/8 + int64(max(0, growth))*5/4 + allocateSpare
+	if want <= s.writer.allocated {
+		return nil
+	}
+	want = (want + allocateStep - 1) / allocateStep * allocateStep
+	err := allocateBlocks(s.dbFile.Fd(), want)
+	if err != nil && noRoom(err) == full {
+		return fmt.Errorf("%w: set %d bytes aside for %s: %w", ErrFull, want, dataFile, err)
+	}
+	if err != nil { // not every file system can; a full disk is then met by the checkpoint itself
+		s.cfg.Log.Debug("no room is set aside for the database", "error", err)
+		want = math.MaxInt64
+	}
+	s.writer.allocated = want
 	return nil
 }
 
@@ -96,14 +128,37 @@ func (s *Store) uncrowd(now time.Time) {
 	}
 }
 
-// refuseAdding refuses the batches of the group that add something, because the disk has no room; false when there were none.
-func (s *Store) refuseAdding(err error) (some bool) {
+// refuseAdding refuses the batches of the group that add something, because the disk has no room; left tells whether there are others.
+func (s *Store) refuseAdding(err error) (left bool) {
 	for _, b := range s.writer.group.batches {
-		if b.err == nil && b.adds > 0 {
-			b.err, some = err, true
+		switch {
+		case b.err != nil:
+		case b.adds > 0:
+			b.err = err
+		default:
+			left = true
 		}
 	}
-	return some
+	return left
+}
+
+// commitRemovals is for a group that found the disk full: the batches that add something are refused, and the others may use the room
+// that the log has kept for them.
+func (s *Store) commitRemovals(cause error) (how severity, err error) {
+	w := &s.writer
+	s.ckpt.asked.Store(true) // with a checkpoint what is removed makes room
+	if !s.refuseAdding(cause) {
+		return full, cause
+	}
+	w.last = true
+	how, err = s.commitGroup()
+	w.last = false
+	if err == nil {
+		s.crowd(cause)
+		w.pause = max(minPause, w.pause) // the probe tells when there is room again
+		s.finish(nil)
+	}
+	return how, err
 }
 
 // awaitCheckpoint has commits wait while a checkpoint is under way and what came after it is as large as it may be.

@@ -21,6 +21,7 @@ type Store struct {
 	cfg    Config
 	lock   *os.File
 	db     *bolt.DB
+	dbFile *os.File // that of db, which closes it
 	log    *wal.Log
 	deltas deltas
 	id     uint64
@@ -76,11 +77,11 @@ func open(cfg Config, block uint64) (*Store, error) {
 // load opens the database and the log, brings the state to the end of the log, adds the tables that this version has more, and sets
 // aside the first numbers.
 func (s *Store) load(block uint64) error {
-	db, made, err := openDatabase(s.cfg.Dir)
+	db, file, made, err := openDatabase(s.cfg.Dir)
 	if err != nil {
 		return err
 	}
-	s.db = db
+	s.db, s.dbFile = db, file
 	var h heading
 	if err := s.read(func(tx *bolt.Tx) (err error) { h, err = readFormat(tx); return err }); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -24,6 +25,8 @@ type writer struct {
 	soft   bool          // something in the log is not synced
 	syncAt time.Time     // when it has to be; zero = at no certain time
 
+	last      bool          // the log's last room may be used
+	allocated int64         // bytes of the database that have blocks on the disk
 	crowded   time.Duration // how long to wait before looking for room again; 0 = there is room
 	lookAgain time.Time
 }
@@ -136,7 +139,6 @@ func (s *Store) rest() (closing bool) {
 	s.mu.Unlock()
 	if idle {
 		s.doze()
-		return s.isClosing()
 	}
 	if wait := s.cfg.GroupWindow - time.Since(s.writer.wrote); wait > 0 && !full {
 		return s.sleep(wait)
@@ -209,13 +211,8 @@ func (s *Store) writeGroup() {
 	start := time.Now()
 	s.admit()
 	how, err := s.commitGroup()
-	if err != nil && how == full && s.refuseAdding(fmt.Errorf("%w: %w", ErrFull, err)) {
-		// Those that only remove may fit into what the log has left, and with a checkpoint make room.
-		s.ckpt.asked.Store(true)
-		s.crowd(fmt.Errorf("%w: %w", ErrFull, err))
-		if how, err = s.commitGroup(); err == nil {
-			s.writer.pause = max(minPause, s.writer.pause) // the probe tells when there is room again
-			s.finish(nil)
+	if err != nil && how == full {
+		if how, err = s.commitRemovals(fmt.Errorf("%w: %w", ErrFull, err)); err == nil {
 			return
 		}
 	}
@@ -239,7 +236,9 @@ func (s *Store) writeGroup() {
 
 // failed tells the group's waiters, and decides whether the store goes on.
 func (s *Store) failed(how severity, err error) {
-	err = fmt.Errorf("%w: %w", how.sentinel(), err)
+	if !errors.Is(err, how.sentinel()) {
+		err = fmt.Errorf("%w: %w", how.sentinel(), err)
+	}
 	s.count.errors[how].Inc()
 	if s.writer.pause == 0 || how == fatal {
 		s.cfg.Log.Error("store cannot write", "folder", s.cfg.Dir, "error", err)
@@ -359,7 +358,10 @@ func (s *Store) logGroup(class Class, limit uint64) (how severity, err error) {
 	w.buf = appendRecordHead(w.buf[:0], s.id, limit)
 	w.buf = w.todo.encode(w.buf)
 	write := s.log.Append
-	if class != Synced {
+	switch {
+	case w.last:
+		write, class = s.log.AppendLast, Synced
+	case class != Synced:
 		write = s.log.AppendSoft
 	}
 	index, err := write(w.buf)

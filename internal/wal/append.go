@@ -13,7 +13,18 @@ import (
 func (l *Log) Append(payloads ...[]byte) (first uint64, err error) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	if first, err = l.appendLocked(payloads); err == nil {
+	if first, err = l.appendLocked(payloads, false); err == nil {
+		err = l.syncLocked()
+	}
+	return first, err
+}
+
+// AppendLast is Append that may use up the last spare segment, which the others leave alone: for what makes room on a full
+// disk.
+func (l *Log) AppendLast(payloads ...[]byte) (first uint64, err error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	if first, err = l.appendLocked(payloads, true); err == nil {
 		err = l.syncLocked()
 	}
 	return first, err
@@ -24,7 +35,7 @@ func (l *Log) Append(payloads ...[]byte) (first uint64, err error) {
 func (l *Log) AppendSoft(payloads ...[]byte) (first uint64, err error) {
 	l.writing.Lock()
 	defer l.writing.Unlock()
-	return l.appendLocked(payloads)
+	return l.appendLocked(payloads, false)
 }
 
 // Sync makes what AppendSoft wrote stable.
@@ -37,7 +48,7 @@ func (l *Log) Sync() error {
 	return l.syncLocked()
 }
 
-func (l *Log) appendLocked(payloads [][]byte) (first uint64, err error) {
+func (l *Log) appendLocked(payloads [][]byte, last bool) (first uint64, err error) {
 	if l.broken != nil {
 		return 0, l.broken
 	}
@@ -48,7 +59,7 @@ func (l *Log) appendLocked(payloads [][]byte) (first uint64, err error) {
 		}
 		size += recordSize(len(p))
 	}
-	if err := l.ready(size); err != nil {
+	if err := l.ready(size, last); err != nil {
 		return 0, fmt.Errorf("append to log: %w", err)
 	}
 	if first, err = l.write(payloads); err != nil {
@@ -57,8 +68,8 @@ func (l *Log) appendLocked(payloads [][]byte) (first uint64, err error) {
 	return first, nil
 }
 
-// ready makes room for size bytes in the active segment.
-func (l *Log) ready(size int) error {
+// ready makes room for size bytes in the active segment. Unless last is set a spare segment must be left behind it.
+func (l *Log) ready(size int, last bool) error {
 	if l.isClosed() {
 		return ErrClosed
 	}
@@ -68,13 +79,18 @@ func (l *Log) ready(size int) error {
 			return err
 		}
 	}
+	if !last {
+		if err := l.spares.reserve(); err != nil {
+			return err
+		}
+	}
 	if s.room(size) {
 		return nil
 	}
 	if err := l.syncLocked(); err != nil { // the next segment may be stable only after this one
 		return err
 	}
-	return l.roll(s.next, size)
+	return l.roll(s.next, size, last)
 }
 
 // undo zeroes what a failed write may have left behind the last record, so that it is never taken for what follows a later one.
@@ -140,8 +156,8 @@ func (l *Log) brokenBy(err error) error {
 }
 
 // roll makes a segment that begins with index first and has room for size bytes the active one.
-func (l *Log) roll(first uint64, size int) error {
-	s, err := l.spares.take(first, max(l.cfg.SegmentBytes, int64(segmentHeader+size)))
+func (l *Log) roll(first uint64, size int, last bool) error {
+	s, err := l.spares.take(first, max(l.cfg.SegmentBytes, int64(segmentHeader+size)), last)
 	if errors.Is(err, ErrSync) {
 		l.broken = err
 	}

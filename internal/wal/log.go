@@ -115,7 +115,7 @@ func (l *Log) load() error {
 		}
 	}
 	if len(l.segments) == 0 {
-		return l.roll(1, 0)
+		return l.roll(1, 0, true)
 	}
 	return nil
 }

@@ -60,30 +60,45 @@ func (p *spares) adopt(name string) error {
 	return nil
 }
 
-// take turns a spare of at least size bytes into the segment that begins with index first, and has another one prepared.
-func (p *spares) take(first uint64, size int64) (*segment, error) {
+// reserve sees to it that there is a spare segment.
+func (p *spares) reserve() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || len(p.ready) > 0 {
+		return nil
+	}
+	s, err := p.prepareLocked(p.cfg.SegmentBytes)
+	if err == nil {
+		p.ready = append(p.ready, s)
+	}
+	return err
+}
+
+// take turns a spare of at least size bytes into the segment that begins with index first, and has others prepared. Unless last is set it
+// leaves the last spare alone.
+func (p *spares) take(first uint64, size int64, last bool) (*segment, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, ErrClosed
 	}
-	s, err := p.pickLocked(size)
+	s, err := p.pickLocked(size, last)
 	if err != nil {
 		return nil, err
 	}
 	if err := p.begin(s, first); err != nil {
 		return nil, errors.Join(err, s.file.Close(), p.cfg.Files.Remove(s.name))
 	}
-	if len(p.ready) == 0 {
+	if len(p.ready) < readySpares {
 		p.filler.Add(1)
-		go p.fill() // ends by itself after one file; close waits
+		go p.fill() // ends by itself after some files; close waits
 	}
 	return s, nil
 }
 
-func (p *spares) pickLocked(size int64) (*segment, error) {
+func (p *spares) pickLocked(size int64, last bool) (*segment, error) {
 	for i, s := range p.ready {
-		if s.size >= size {
+		if s.size >= size && (last || len(p.ready) > 1) {
 			p.ready = append(p.ready[:i], p.ready[i+1:]...)
 			return s, nil
 		}
@@ -116,21 +131,30 @@ func (p *spares) syncDir() error {
 	return nil
 }
 
-// fill prepares one spare while the active segment is written to.
+// readySpares is how many spares are prepared ahead: the next segment, and the one that is left alone.
+const readySpares = 2
+
+// fill prepares spares while the active segment is written to.
 func (p *spares) fill() {
 	defer p.filler.Done()
+	for p.fillOne() {
+	}
+}
+
+func (p *spares) fillOne() (more bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.ready) > 0 {
-		return
+	if p.closed || len(p.ready) >= readySpares {
+		return false
 	}
 	s, err := p.prepareLocked(p.cfg.SegmentBytes)
 	if err != nil {
-		// Not fatal: take tries again when the segment is needed, and reports.
+		// Not fatal: reserve and take try again when the segment is needed, and report.
 		p.cfg.Log.Warn("prepare log segment", "error", err)
-		return
+		return false
 	}
 	p.ready = append(p.ready, s)
+	return true
 }
 
 // prepareLocked makes a file of that size with every block written and stable.

@@ -1,0 +1,235 @@
+package store
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"mangrove/internal/metrics"
+	"mangrove/internal/sim"
+)
+
+// A folder of format 1 has a database and no log.
+func TestFolderOfFormat1(t *testing.T) {
+	dir := closedStore(t, 100)
+	must(t, os.RemoveAll(logPath(dir)))
+	edit(t, dir, func(tx *bolt.Tx) error {
+		meta := tx.Bucket(metaBucket)
+		return errors.Join(meta.Delete(metaApplied), putNumber(meta, metaFormat, 1))
+	})
+	s := openTest(t, Config{Dir: dir})
+	must(t, commit(t, s, func(b *Batch) { b.Delete(Queues, []byte("key 000007")) }))
+	n := 0
+	must(t, s.Scan(Queues, nil, nil, func(k, v []byte) bool { n++; return true }))
+	if n != 99 {
+		t.Errorf("got %d records, want 99", n)
+	}
+}
+
+// copyFolder copies a data folder as it is.
+func copyFolder(t *testing.T, dir string) string {
+	t.Helper()
+	to := t.TempDir()
+	must(t, os.CopyFS(to, os.DirFS(dir)))
+	return to
+}
+
+// A log that does not go on where the database ends is refused with what to do.
+func TestLogThatDoesNotFollow(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(Config{Dir: dir, SegmentBytes: 8 << 10})
+	must(t, err)
+	fill := func() {
+		for range 100 {
+			must(t, commit(t, s, func(b *Batch) { b.Put(Queues, fmt.Append(nil, s.NextID()), make([]byte, 300)) }))
+		}
+	}
+	fill()
+	early := copyFolder(t, dir)
+	checkpointNow(t, s)
+	fill()
+	checkpointNow(t, s)
+	must(t, s.Close())
+	for name, change := range map[string]func(dir string) error{
+		"log gone":      func(dir string) error { return os.RemoveAll(logPath(dir)) },
+		"log of before": func(dir string) error { return errors.Join(os.RemoveAll(logPath(dir)), os.Rename(logPath(early), logPath(dir))) },
+		"database gone": func(dir string) error { return os.Remove(filepath.Join(dir, dataFile)) },
+	} {
+		broken := copyFolder(t, dir)
+		must(t, change(broken))
+		_, err := Open(Config{Dir: broken, SegmentBytes: 8 << 10})
+		if !errors.Is(err, ErrDamaged) || !strings.Contains(err.Error(), broken) || !strings.Contains(err.Error(), "restore a backup") {
+			t.Errorf("%s: got %v, want ErrDamaged with the folder and what to do", name, err)
+		}
+	}
+	s, err = Open(Config{Dir: dir, SegmentBytes: 8 << 10})
+	must(t, err)
+	must(t, s.Close())
+}
+
+// After Close nothing is replayed; after the process ended without it, all that came after the last checkpoint.
+func TestReplayAfterCloseAndAfterCrash(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(Config{Dir: dir})
+	must(t, err)
+	for i := range 10 {
+		must(t, commit(t, s, func(b *Batch) { b.PutRef(Queues, fmt.Append(nil, i), uint64(i+1), nil, body("text")) }))
+	}
+	crashed := copyFolder(t, dir)
+	must(t, s.Close())
+	for dir, want := range map[string]uint64{crashed: 10, dir: 0} {
+		reg := metrics.New()
+		s := openTest(t, Config{Dir: dir, Metrics: reg})
+		if got := reg.Counter("mangrove_store_replayed_records_total").Get(); got != want {
+			t.Errorf("got %d records replayed, want %d", got, want)
+		}
+		if got, err := s.Body(10); err != nil || string(got) != "text" {
+			t.Errorf("got %q, %v, want the body", got, err)
+		}
+	}
+}
+
+// Batches that need no sync are told without one, and are synced soon.
+func TestClasses(t *testing.T) {
+	disk := sim.NewDisk()
+	s := openTest(t, Config{files: simFiles{disk}, SoftInterval: 5 * time.Millisecond})
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
+	syncs := func() int { return disk.Calls().Syncs }
+	before := syncs()
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("unsynced"), nil); b.SetClass(Unsynced) }))
+	if got := syncs(); got != before {
+		t.Errorf("Unsynced: got %d syncs, want none", got-before)
+	}
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetClass(Soft) }))
+	for deadline := time.Now().Add(10 * time.Second); syncs() == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("Soft: got no sync within 10 s")
+		}
+	}
+	before = syncs()
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("synced"), nil) }))
+	if got := syncs(); got != before+1 {
+		t.Errorf("Synced: got %d syncs, want 1", got-before)
+	}
+	// What changes nothing because a soft batch did it already is stable all the same.
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("again"), nil); b.SetClass(Unsynced) }))
+	before = syncs()
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("again"), nil) }))
+	if got := syncs(); got != before+1 {
+		t.Errorf("Synced and nothing to write: got %d syncs, want 1", got-before)
+	}
+}
+
+// A batch that comes to an idle store does not wait for the window; under load commits keep it apart.
+func TestGroupWindow(t *testing.T) {
+	const window = 50 * time.Millisecond
+	s := openTest(t, Config{GroupWindow: window})
+	time.Sleep(window) // the store is to be idle for so long
+	start := time.Now()
+	for range 3 {
+		must(t, commit(t, s, func(b *Batch) { b.Put(Queues, fmt.Append(nil, time.Now()), nil) }))
+	}
+	if got := time.Since(start); got < 2*window {
+		t.Errorf("three commits took %v, want at least two windows", got)
+	}
+}
+
+// Scans see the state of one moment while the writer and checkpoints go on.
+func TestScansBesideCheckpoints(t *testing.T) {
+	s := openTest(t, Config{CheckpointBytes: 20 << 10, SegmentBytes: 16 << 10})
+	const keys = 50
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 3 {
+		readers.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					scanGeneration(t, s, keys)
+				}
+			}
+		})
+	}
+	for g := range uint64(150) {
+		must(t, commit(t, s, func(b *Batch) {
+			for k := range keys {
+				b.PutRef(Queues, fmt.Appendf(nil, "%03d", k), 1+g*keys+uint64(k), binary.BigEndian.AppendUint64(nil, g), body(fmt.Sprint(g)))
+			}
+		}))
+	}
+	close(stop)
+	readers.Wait()
+	if s.count.checkpoints.Get() < 3 {
+		t.Errorf("got %d checkpoints, want several", s.count.checkpoints.Get())
+	}
+}
+
+// scanGeneration wants all keys to be of one batch.
+func scanGeneration(t *testing.T, s *Store, keys int) {
+	var generations []uint64
+	err := s.Scan(Queues, nil, nil, func(k, v []byte) bool {
+		_, rest, _ := RefID(v)
+		generations = append(generations, binary.BigEndian.Uint64(rest))
+		return true
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	for _, g := range generations {
+		if g != generations[0] || len(generations) != keys {
+			t.Errorf("got generations %v, want %d times the same", generations, keys)
+			return
+		}
+	}
+}
+
+// What is queued lives on disk.
+func TestQueuedMessagesDoNotStayInMemory(t *testing.T) {
+	s := openTest(t, Config{})
+	before := heap()
+	const messages, most = 200_000, 48 << 20 // the bound of two deltas, and of what a B+tree of bbolt needs beside
+	w := newTold()
+	for n := range messages {
+		b := s.NewBatch()
+		b.PutRef(Queues, binary.BigEndian.AppendUint64(nil, uint64(n)), uint64(n+1), []byte("0123456789"), body(strings.Repeat("x", 256)))
+		b.Notify(w, 0)
+		s.Commit(b)
+		if n%1000 == 999 {
+			for range 1000 {
+				must(t, w.wait(t))
+			}
+		}
+	}
+	if got := heap() - before; got > most {
+		t.Errorf("the heap grew by %d MiB, want at most %d", got>>20, most>>20)
+	} else {
+		t.Logf("the heap grew by %d MiB, peak of the process's heap %d MiB", got>>20, heapReserved()>>20)
+	}
+	if got, err := s.Body(messages / 2); err != nil || len(got) != 256 {
+		t.Errorf("got %d bytes, %v", len(got), err)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+func heapReserved() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapSys
+}
