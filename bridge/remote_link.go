@@ -81,6 +81,7 @@ func (b *Bridge) attemptRemote(ctx context.Context, n *Neighbour, addr string) (
 		b.metrics.dialErrors.Inc()
 		return false, 0, err
 	}
+	defer context.AfterFunc(ctx, l.conn.Hurry)()
 	n.openRemote(l)
 	l.listener = b.announcer.listen(digest{}, l.kick)
 	err = l.run(ctx)

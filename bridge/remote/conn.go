@@ -149,13 +149,17 @@ func (c *Conn) Close() {
 		return
 	default:
 	}
-	if err := c.wire.SetWriteDeadline(time.Now().Add(closeGrace)); err == nil {
-		err = c.paho.Disconnect(&paho.Disconnect{ReasonCode: packets.DisconnectNormalDisconnection})
-		if err != nil {
-			c.cfg.Log.Debug("DISCONNECT not sent", "error", err)
-		}
-	} else {
-		c.Abort()
+	c.Hurry()
+	if err := c.paho.Disconnect(&paho.Disconnect{ReasonCode: packets.DisconnectNormalDisconnection}); err != nil {
+		c.cfg.Log.Debug("DISCONNECT not sent", "error", err)
 	}
 	<-c.Done()
+}
+
+// Hurry gives what is being written, and all that follows, a second to leave: for an end that may not wait for
+// a broker that does not read. Does not block.
+func (c *Conn) Hurry() {
+	if err := c.wire.SetWriteDeadline(time.Now().Add(closeGrace)); err != nil {
+		c.Abort() // it is closed, or knows no deadlines
+	}
 }

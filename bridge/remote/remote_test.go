@@ -325,6 +325,33 @@ func TestCloseSaysDisconnect(t *testing.T) {
 	}
 }
 
+// A broker that does not read cannot hold up the end.
+func TestCloseDoesNotWaitForever(t *testing.T) {
+	c, b, _ := connected(t, nil)
+	wrote := make(chan error, 1)
+	go func() { // ends when the deadline of Hurry passes; wrote tells
+		m := &mqtt.Message{Topic: "t", Payload: make([]byte, 1<<20)}
+		var err error
+		for err == nil {
+			if err = c.Publish(m, 0, 0); err == nil {
+				err = c.Flush()
+			}
+		}
+		wrote <- err
+	}()
+	first := make([]byte, 1)
+	if _, err := b.conn.Read(first); err != nil {
+		t.Fatal(err)
+	}
+	c.Hurry()
+	select {
+	case <-wrote:
+	case <-time.After(patience):
+		t.Fatal("writing went on")
+	}
+	c.Close()
+}
+
 func TestOriginText(t *testing.T) {
 	o := mqtt.Origin{Store: 1<<64 - 1, Seq: 12}
 	if got, ok := parseOrigin(originText(o)); !ok || got != o {

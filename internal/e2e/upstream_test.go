@@ -192,6 +192,26 @@ func TestP8KeptWhenTheEdgeIsKilledBeforeForwarding(t *testing.T) {
 	sub.wantNumbered("what the killed edge had acknowledged", "t", "m", 0, 100)
 }
 
+// An edge that is killed while its queue drains sends again what it does not know to be acknowledged; edge-c
+// recognises it.
+func TestP8KilledWhileTheQueueDrains(t *testing.T) {
+	f := startAbroad(t)
+	pub, sub := dial(t, f.edgeA.addr(), "sensor"), dial(t, f.edgeC.addr(), "display")
+	sub.subscribe("t", 1)
+	throughFrom(t, pub, sub, "t")
+	f.uplink.Cut(sim.Fault{Reset: true, Refuse: true})
+	pub.publishNumbered("t", "m", 0, 500, 1)
+	f.uplink.SetRate(100_000)
+	f.uplink.Heal()
+	for _, n := range []int{100, 250, 400} {
+		eventually(t, "a part has arrived", func() bool { return len(sub.messages) >= n })
+		f.edgeA.kill()
+		f.edgeA.restart()
+	}
+	sub.wantNumbered("each once, in order", "t", "m", 0, 500)
+	eventually(t, "the queue is empty", func() bool { return f.edgeA.backlog() == 0 })
+}
+
 // Messages wait at the broker for an edge that is away, and none is lost that it had taken but not kept.
 func TestP8KeptForAnEdgeThatIsAway(t *testing.T) {
 	f := startAbroad(t)
