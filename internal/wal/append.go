@@ -165,7 +165,13 @@ func (l *Log) roll(first uint64, size int, last bool) error {
 		return fmt.Errorf("begin log segment: %w", err)
 	}
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n := len(l.segments); n > 0 && l.segments[n-1].first == first {
+		// It was empty, but too small: the new one has taken its name, and so its place in the folder.
+		empty := l.segments[n-1]
+		l.segments[n-1] = s
+		return empty.file.Close()
+	}
 	l.segments = append(l.segments, s)
-	l.mu.Unlock()
 	return nil
 }

@@ -161,6 +161,24 @@ func TestRecordLargerThanASegment(t *testing.T) {
 	}
 }
 
+// A record too large for the active segment, which is still empty.
+func TestLargeRecordInsteadOfAnEmptySegment(t *testing.T) {
+	disk := sim.NewDisk()
+	l := open(t, disk)
+	big := bytes.Repeat([]byte("x"), 5*testSegment)
+	if _, err := l.Append(big); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Trim(1); err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	l = open(t, disk)
+	if got, err := l.Read(1); err != nil || !bytes.Equal(got, big) {
+		t.Errorf("got %d bytes, %v; want %d", len(got), err, len(big))
+	}
+}
+
 // workload appends and trims until the disk fails. It tells which records were acknowledged, and how many were
 // written behind them.
 type workload struct{ trimmed, acked, soft uint64 }
