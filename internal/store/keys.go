@@ -51,3 +51,11 @@ func loadedKey(stored, v []byte) []byte {
 }
 
 func bodyKey(id uint64) []byte { return binary.BigEndian.AppendUint64(nil, id) }
+
+// bodyID undoes bodyKey.
+func bodyID(key []byte) (id uint64, ok bool) {
+	if len(key) != 8 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(key), true
+}

@@ -60,8 +60,10 @@ func TestLogThatDoesNotFollow(t *testing.T) {
 	checkpointNow(t, s)
 	must(t, s.Close())
 	for name, change := range map[string]func(dir string) error{
-		"log gone":      func(dir string) error { return os.RemoveAll(logPath(dir)) },
-		"log of before": func(dir string) error { return errors.Join(os.RemoveAll(logPath(dir)), os.Rename(logPath(early), logPath(dir))) },
+		"log gone": func(dir string) error { return os.RemoveAll(logPath(dir)) },
+		"log of before": func(dir string) error {
+			return errors.Join(os.RemoveAll(logPath(dir)), os.Rename(logPath(early), logPath(dir)))
+		},
 		"database gone": func(dir string) error { return os.Remove(filepath.Join(dir, dataFile)) },
 	} {
 		broken := copyFolder(t, dir)

@@ -8,8 +8,9 @@ import (
 	"sync"
 )
 
-// zeroChunk is how much is zeroed per write.
-const zeroChunk = 1 << 20
+// zeroChunk is how much is zeroed per write: a page, since some kernels keep what was written at once as one large page in memory,
+// and count all of it as written again with each record.
+const zeroChunk = 4 << 10
 
 // spares prepares segment files ahead of need: of full size, every block written, so that a record's write changes no
 // size and no block map and its fdatasync is one write to the device.
