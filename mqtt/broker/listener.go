@@ -76,7 +76,7 @@ func (l *ListenerConfig) set(name, value string) (err error) {
 		}
 	case "packet-size":
 		n := 0
-		n, err = whole(value, 64, 256<<20)
+		n, err = whole(value, 16, 256<<20)
 		g.MaxPacket = uint32(n)
 	case "receive-maximum":
 		n := 0
