@@ -111,7 +111,14 @@ func (l *Log) isClosed() bool {
 	return l.closed
 }
 
-func (l *Log) active() *segment { return l.segments[len(l.segments)-1] }
+// active is the segment that is written to. Trim, which runs beside the writer, moves the list but never takes it away.
+func (l *Log) active() *segment {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.activeLocked()
+}
+
+func (l *Log) activeLocked() *segment { return l.segments[len(l.segments)-1] }
 
 // write writes the records behind the last one. Their group is the index of the first record that is not stable.
 func (l *Log) write(payloads [][]byte) (first uint64, err error) {

@@ -172,7 +172,7 @@ func (l *Log) First() uint64 {
 func (l *Log) Last() uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.active().next - 1
+	return l.activeLocked().next - 1
 }
 
 // Size is the bytes of all segment files, spare ones left out.
@@ -212,14 +212,14 @@ func (l *Log) TruncateAfter(index uint64) error {
 	defer l.writing.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.segments) > 1 && l.active().first > index {
-		s := l.active()
+	for len(l.segments) > 1 && l.activeLocked().first > index {
+		s := l.activeLocked()
 		l.segments = l.segments[:len(l.segments)-1]
 		if err := l.spares.give(s); err != nil {
 			return fmt.Errorf("truncate log: %w", err)
 		}
 	}
-	s := l.active()
+	s := l.activeLocked()
 	if index+1 >= s.next {
 		return nil
 	}

@@ -523,3 +523,31 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// Trim, from a checkpoint, runs beside the writer. The race detector sees it if they share what they should not.
+func TestTrimBesideTheWriter(t *testing.T) {
+	l := open(t, sim.NewDisk())
+	stop, done := make(chan struct{}), make(chan error, 1)
+	go func() { // ends with stop; the test waits for done
+		for {
+			select {
+			case <-stop:
+				done <- nil
+				return
+			default:
+			}
+			if err := l.Trim(l.Last()); err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	for range 500 {
+		appendNext(t, l, 3)
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	wantRecords(t, l, l.First(), 1500)
+}
