@@ -1,5 +1,5 @@
 // Package store is a node's stable storage: tables of ordered keys, message bodies kept once and
-// counted, one writer that commits in groups. It is the only user of bbolt.
+// counted, one writer that commits in groups to an operation log, and bbolt as its checkpoint. It is the only user of bbolt.
 //
 //	caller ─NewBatch, Put/PutRef/Delete/Keep/Release/Notify→ Batch ─Commit→ queue
 //	                                                                          │ all that queued up
@@ -7,14 +7,17 @@
 //	                                   │  collapse: the last write of a key   │ was synced
 //	                                   │  wins, counts are summed
 //	                                   ▼
-//	                      one synced bbolt transaction (sorted keys) → DIR/state.db
-//	caller ─Get, Scan, Body, Bodies→ bbolt read transaction: what is committed
+//	                      one record of the log, one fdatasync → DIR/log
+//	                                   ▼
+//	                      delta in memory ── checkpointer goroutine: one synced transaction → DIR/state.db
+//	                                   │                                                         │
+//	caller ─Get, Scan, Body, Bodies→ ──┴─────────────────────────────────────────────────────────┘
 //
 // A Batch is a plain list of writes in bytes (ops.go) and applying it depends on nothing but the
-// state before it: no clock, no randomness, no order of a map. It can be written to a log as it is.
+// state before it: no clock, no randomness, no order of a map. It is written to the log in the same form.
 //
-// Open starts one goroutine, the writer. It owns every write transaction, tells the waiters, and
-// ends with Close, which waits for it.
+// Open starts two goroutines. The writer owns the log's writes and tells the waiters; the checkpointer owns the write
+// transactions of bbolt. Both end with Close, which waits for them.
 //
 // What a batch means belongs to its package: session, retain and bridge encode their own keys and
 // values. DESIGN.md says what is guaranteed and why it is built so.
