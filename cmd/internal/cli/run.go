@@ -76,13 +76,18 @@ func start(n Node, signals <-chan os.Signal, log *slog.Logger) (stopped bool, er
 	return true, closeNode(n, log)
 }
 
-// startError tells a setting that cannot be, and a disk that does not take writes, from other failures.
+// startError tells a setting that cannot be from other failures.
 func startError(err error) error {
 	var fault *node.ConfigError
-	switch {
-	case errors.As(err, &fault):
+	if errors.As(err, &fault) {
 		return WithCode(ExitUsage, err)
-	case errors.Is(err, syscall.EROFS), errors.Is(err, syscall.EIO):
+	}
+	return failure(err)
+}
+
+// failure tells a disk that does not take writes from other failures.
+func failure(err error) error {
+	if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO) {
 		return WithCode(ExitStorage, err)
 	}
 	return WithCode(ExitFailed, err)
@@ -118,7 +123,7 @@ func closeNode(n Node, log *slog.Logger) error {
 	defer cancel()
 	began := time.Now()
 	if err := n.Close(ctx); err != nil {
-		return WithCode(ExitFailed, fmt.Errorf("stop: %w", err))
+		return failure(fmt.Errorf("stop: %w", err))
 	}
 	log.Info("stopped", "took", time.Since(began).Round(time.Millisecond).String())
 	return nil

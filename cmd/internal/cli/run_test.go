@@ -76,6 +76,8 @@ func (f *fake) Close(context.Context) error {
 	switch f.kind {
 	case "no stop":
 		return errors.New("did not close")
+	case "disk breaks":
+		return fmt.Errorf("close store: %w", &os.PathError{Op: "write", Path: "log", Err: syscall.EIO})
 	case "slow stop":
 		os.Stderr.WriteString("closing\n")
 		select {} // until the second signal ends the process
@@ -95,6 +97,7 @@ func TestRunTellsHowItEnded(t *testing.T) {
 		{"bad setting", nil, ExitUsage},
 		{"dead disk", nil, ExitStorage},
 		{"no stop", []string{"msg=ready"}, ExitFailed},
+		{"disk breaks", []string{"msg=ready"}, ExitStorage},
 		{"slow start", []string{"starting"}, ExitClean},
 		{"slow stop", []string{"msg=ready", "closing"}, ExitForced},
 	}
