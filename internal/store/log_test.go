@@ -131,6 +131,28 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// A failed sync of what was told without one stops the store, and nobody is told twice.
+func TestFailedSyncOfSoftBatches(t *testing.T) {
+	disk := sim.NewDisk()
+	fatal := make(chan error, 1)
+	s := openTest(t, Config{files: simFiles{disk}, SoftInterval: time.Millisecond, OnFatal: func(err error) { fatal <- err }})
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
+	w := newTold()
+	b := s.NewBatch()
+	b.Put(Queues, []byte("soft"), nil)
+	b.SetClass(Soft)
+	b.Notify(w, 0)
+	disk.FailAt(2, errors.New("input/output error")) // the write, then the sync
+	s.Commit(b)
+	must(t, w.wait(t))
+	if err := <-fatal; !errors.Is(err, ErrFatal) || !errors.Is(s.Healthy(), ErrFatal) {
+		t.Errorf("got %v, healthy %v, want ErrFatal", err, s.Healthy())
+	}
+	if len(w.ch) > 0 {
+		t.Error("the batch was told twice")
+	}
+}
+
 // A batch that comes to an idle store does not wait for the window; under load commits keep it apart.
 func TestGroupWindow(t *testing.T) {
 	const window = 50 * time.Millisecond

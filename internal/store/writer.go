@@ -282,6 +282,7 @@ func (s *Store) finish(err error) {
 		b.tell(why)
 		s.recycle(b)
 	}
+	s.writer.group.reset() // they are told once
 }
 
 func (s *Store) recycle(b *Batch) {
