@@ -28,6 +28,7 @@ disk and carry messages up to cores, which find each other by gossip and route a
 		newSubCommand(),
 		newSimCommand(),
 		newBenchCommand(),
+		newPasswdCommand(),
 		newDataCommand(),
 		cli.NewConfig("mangrove", cli.Checks{config.Edge: cli.CheckEdge, config.Core: checkCore}),
 		cli.NewVersion("mangrove"),
