@@ -15,6 +15,7 @@ import (
 	"mangrove/cmd/internal/config"
 	"mangrove/cmd/internal/systemd"
 	"mangrove/internal/node"
+	"mangrove/internal/store"
 )
 
 // closeTime is how long a node may take to flush and close before the process gives up on it.
@@ -87,8 +88,10 @@ func startError(err error) error {
 
 // failure tells a disk that does not take writes from other failures.
 func failure(err error) error {
-	if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO) {
-		return WithCode(ExitStorage, err)
+	for _, broken := range []error{syscall.EROFS, syscall.EIO, store.ErrFatal, store.ErrWrite} {
+		if errors.Is(err, broken) {
+			return WithCode(ExitStorage, err)
+		}
 	}
 	return WithCode(ExitFailed, err)
 }

@@ -17,6 +17,7 @@ import (
 
 	"mangrove/cmd/internal/config"
 	"mangrove/internal/node"
+	"mangrove/internal/store"
 )
 
 // asNode makes the test binary run a fake node instead of the tests.
@@ -77,7 +78,7 @@ func (f *fake) Close(context.Context) error {
 	case "no stop":
 		return errors.New("did not close")
 	case "disk breaks":
-		return fmt.Errorf("close store: %w", &os.PathError{Op: "write", Path: "log", Err: syscall.EIO})
+		return fmt.Errorf("close store: %w", store.ErrFatal)
 	case "slow stop":
 		os.Stderr.WriteString("closing\n")
 		select {} // until the second signal ends the process
