@@ -322,7 +322,7 @@ func TestFailingSystemCalls(t *testing.T) {
 
 // childFileSize meets the bound on the size of a file, which goes away after a while.
 func childFileSize(dir string) error {
-	s, err := Open(Config{Dir: dir})
+	s, err := Open(Config{Dir: dir, SegmentBytes: 64 << 10}) // a file of the log fits below the bound
 	if err != nil {
 		return err
 	}
