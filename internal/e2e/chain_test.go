@@ -147,7 +147,7 @@ func killInTurn(t *testing.T, l *load, kills int, nodes []*node, lines []*sim.Pr
 func TestP1FaultChainOfKilledNodesAndCutLines(t *testing.T) {
 	c := startChain(t)
 	l := bothWays(t, c.edgeA, c.edgeC)
-	sum := killInTurn(t, l, scaled(4, 60), []*node{c.edgeA, c.core1, c.core2, c.edgeC}, c.lines)
+	sum := killInTurn(t, l, scaled(3, 60), []*node{c.edgeA, c.core1, c.core2, c.edgeC}, c.lines)
 	sum.check(t)
 }
 
@@ -163,6 +163,6 @@ func TestP1FaultMeshOfKilledNodesAndCutLines(t *testing.T) {
 	edgeC := startEdge(t, "edge-c", lines[3].Addr()+","+lines[2].Addr())
 	eventually(t, "the edges are linked", func() bool { return edgeA.linksUp() == 1 && edgeC.linksUp() == 1 })
 	l := bothWays(t, edgeA, edgeC)
-	sum := killInTurn(t, l, scaled(4, 60), []*node{edgeA, core1, core2, edgeC}, lines)
+	sum := killInTurn(t, l, scaled(3, 60), []*node{edgeA, core1, core2, edgeC}, lines)
 	sum.checkArrived(t)
 }

@@ -115,7 +115,7 @@ func TestP2FaultEdgeThatChangesCores(t *testing.T) {
 		lines[at].Cut(sim.Fault{Reset: true, Refuse: true})
 		lines[1-at].Heal()
 		eventually(t, "edge-c is at the other core", func() bool { return cores[1-at].hasLink("edge-c") && !cores[at].hasLink("edge-c") })
-		randomly(50*time.Millisecond, 400*time.Millisecond)
+		randomly(50*time.Millisecond, scaled(200*time.Millisecond, 400*time.Millisecond))
 	}
 	lines[0].Heal()
 	lines[1].Heal()
