@@ -14,18 +14,6 @@ import (
 // else the kernel counts there: the binary, page cache being written, socket buffers.
 const memoryShare = 0.9
 
-// gcPercent is GOGC where the operator has not set it. A node's heap is small, so Go's 100 collects tens of times a
-// second under load; see docs/performance.md.
-const gcPercent = 200
-
-// tuneMemory sets how much memory the garbage collector trades for its work.
-func tuneMemory(log *slog.Logger) {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
-	limitMemory(log)
-}
-
 // limitMemory has the garbage collector keep within this process's memory cgroup, when it has a limit and the
 // operator has not set GOMEMLIMIT.
 func limitMemory(log *slog.Logger) {
