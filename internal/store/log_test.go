@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"mangrove/internal/metrics"
 	"mangrove/internal/sim"
+	"mangrove/internal/wal"
 )
 
 // A folder of format 1 has a database and no log.
@@ -131,18 +133,44 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// brokenFiles is a disk whose syncs fail from some moment on.
+type brokenFiles struct {
+	simFiles
+	broken *atomic.Bool
+}
+
+type brokenFile struct {
+	wal.File
+	broken *atomic.Bool
+}
+
+func (f brokenFiles) Open(name string, create bool) (wal.File, error) {
+	file, err := f.simFiles.Open(name, create)
+	if err != nil {
+		return nil, err
+	}
+	return brokenFile{file, f.broken}, nil
+}
+
+func (f brokenFile) Sync() error {
+	if f.broken.Load() {
+		return errors.New("input/output error")
+	}
+	return f.File.Sync()
+}
+
 // A failed sync of what was told without one stops the store, and nobody is told twice.
 func TestFailedSyncOfSoftBatches(t *testing.T) {
-	disk := sim.NewDisk()
+	var broken atomic.Bool
 	fatal := make(chan error, 1)
-	s := openTest(t, Config{files: simFiles{disk}, SoftInterval: time.Millisecond, OnFatal: func(err error) { fatal <- err }})
+	s := openTest(t, Config{files: brokenFiles{simFiles{sim.NewDisk()}, &broken}, SoftInterval: time.Millisecond, OnFatal: func(err error) { fatal <- err }})
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
 	w := newTold()
 	b := s.NewBatch()
 	b.Put(Queues, []byte("soft"), nil)
 	b.SetClass(Soft)
 	b.Notify(w, 0)
-	disk.FailAt(2, errors.New("input/output error")) // the write, then the sync
+	broken.Store(true)
 	s.Commit(b)
 	must(t, w.wait(t))
 	if err := <-fatal; !errors.Is(err, ErrFatal) || !errors.Is(s.Healthy(), ErrFatal) {
