@@ -103,7 +103,8 @@ const (
 // here for a moment, and the new one may be read first.
 func (c *conn) Finish() {
 	for range finishTime / finishStep {
-		if c.left.Load() || c.listening.Load() && !transport.HasInput(c.nc) {
+		// In this order: bytes that HasInput misses because the reader has them are marked as taken before.
+		if c.left.Load() || !transport.HasInput(c.nc) && !c.in.taken.Load() && c.listening.Load() {
 			return
 		}
 		time.Sleep(finishStep)

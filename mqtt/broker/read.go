@@ -4,6 +4,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"mangrove/internal/store"
@@ -87,6 +88,7 @@ type input struct {
 	want  int                   // size of the packet at the start of step, if known
 	one   [1]byte               // where an idle read goes when there is no raw
 	parks bool                  // errIdle instead of waiting for the next packet
+	taken atomic.Bool           // bytes may have been read that are not handled yet: see conn.Finish
 	n     int                   // what tryRead found
 	err   error
 }
@@ -114,11 +116,13 @@ func (in *input) fill() error {
 		return in.fillIdle()
 	}
 	if in.step == nil {
+		in.taken.Store(false)
 		if err := in.wait(); err != nil {
 			return err
 		}
 		in.step = in.steps.get()
 	}
+	in.taken.Store(true)
 	n, err := in.nc.Read(in.step.buf[in.step.end:])
 	in.step.end += n
 	if n > 0 {

@@ -17,8 +17,10 @@ func (in *input) tryRead(fd uintptr) bool {
 	if idle {
 		in.step = in.steps.get()
 	}
+	in.taken.Store(true)
 	in.n, in.err = transport.TryRead(fd, in.step.buf[in.step.end:])
 	if in.err == syscall.EAGAIN {
+		in.taken.Store(false)
 		if idle {
 			in.steps.put(in.step)
 			in.step = nil
