@@ -112,17 +112,17 @@ func (in *input) fill() error {
 	if in.raw != nil {
 		return in.fillRaw()
 	}
+	in.taken.Store(false)
 	if in.step == nil && in.wait == nil {
 		return in.fillIdle()
 	}
 	if in.step == nil {
-		in.taken.Store(false)
 		if err := in.wait(); err != nil {
 			return err
 		}
+		in.taken.Store(true)
 		in.step = in.steps.get()
 	}
-	in.taken.Store(true)
 	n, err := in.nc.Read(in.step.buf[in.step.end:])
 	in.step.end += n
 	if n > 0 {
