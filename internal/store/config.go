@@ -27,6 +27,10 @@ type Config struct {
 	// batches of less than 1 KiB, so that what is queued can go out. The file itself has free pages too. 0 = no bound but the disk's.
 	MaxFileBytes int
 
+	// For an SD card, or another medium that is slow or wears out: GroupWindow 50 ms, CheckpointBytes 16 MiB, MaxDeltaBytes 32 MiB,
+	// CheckpointEvery 10 min. That writes fewer and fuller pages, for acknowledgements that come up to 50 ms later under load, about 60 MiB more
+	// memory while a checkpoint is written, and a start that replays more.
+
 	// A checkpoint begins when the log has grown by CheckpointBytes since the one before, when the changes since then take MaxDeltaBytes of
 	// memory, and after CheckpointEvery, unless there is nothing to write. While one is under way, the next changes may grow as
 	// large; then commits wait for it. Defaults 8 MiB, 16 MiB, 60 s.
@@ -42,7 +46,7 @@ type Config struct {
 	SegmentBytes int
 
 	// GroupWindow is how long a commit follows the one before it at the soonest: batches that come meanwhile are written together, which
-	// spares a slow or wearing disk. A batch that comes to an idle store does not wait. Default 0, for an SD card 5 ms.
+	// spares a slow or wearing disk. A batch that comes to an idle store does not wait. Default none.
 	GroupWindow time.Duration
 
 	// SoftInterval is how soon a batch of class Soft is on stable storage. Default 50 ms.
