@@ -87,10 +87,14 @@ func decodeAnnouncement(b []byte) (a announcement, err error) {
 	a.Weight = int(binary.BigEndian.Uint32(b[20:]) &^ (1 << 31))
 	b = b[fixed:]
 	for _, s := range a.texts() {
-		if len(b) == 0 || len(b) < 1+int(b[0]) {
+		if len(b) == 0 {
 			return a, errCutOff
 		}
-		*s, b = string(b[1:1+b[0]]), b[1+b[0]:]
+		end := 1 + int(b[0]) // not in a byte: 255 is a length, too
+		if len(b) < end {
+			return a, errCutOff
+		}
+		*s, b = string(b[1:end]), b[end:]
 	}
 	if len(a.name) == 0 || len(a.name) > maxName {
 		return a, fmt.Errorf("announced name has %d bytes, want 1 to %d", len(a.name), maxName)

@@ -64,6 +64,9 @@ func TestLongestAnnouncement(t *testing.T) {
 	if b, err = a.encode(); err != nil || len(b) != MaxMeta {
 		t.Errorf("got %d bytes, error %v; want %d", len(b), err, MaxMeta)
 	}
+	if got, err := decodeAnnouncement(b); err != nil || got != a {
+		t.Errorf("got %+v, error %v; want %+v", got, err, a)
+	}
 	a.Site += "s"
 	if _, err = a.encode(); err == nil {
 		t.Errorf("got no error for %d bytes", MaxMeta+1)
