@@ -27,23 +27,14 @@ type Batch struct {
 	kept    bodySet
 	waiters []waiting
 	adds    int   // bytes of records and bodies put
-	class   Class // how stable it is to be before its waiters are told
+	slack   Slack // how stable it is to be before its waiters are told
 	err     error // why it will be refused
 	pooled  bool  // came from NewBatch
 }
 
-// Class says how stable a batch is when its waiters are told. Batches of every class are there after the process was killed.
-type Class byte
-
-const (
-	Synced   Class = iota // on stable storage (the default)
-	Soft                  // written; on stable storage within Config.SoftInterval
-	Unsynced              // written; on stable storage when something else is, or at a checkpoint
-)
-
-// SetClass sets how stable the batch is to be. Batches of one commit share the most careful class among them, and those before them become as
-// stable.
-func (b *Batch) SetClass(c Class) { b.class = c }
+// SetSlack sets how stable the batch is to be. Batches of one commit share the least slack among them, and what was committed before them
+// becomes as stable.
+func (b *Batch) SetSlack(s Slack) { b.slack = s }
 
 type waiting struct {
 	w   Waiter
@@ -161,7 +152,7 @@ func (b *Batch) reset() bool {
 	}
 	clear(b.waiters)
 	b.ops, b.waiters, b.err = b.ops[:0], b.waiters[:0], nil
-	b.adds, b.class = 0, Synced
+	b.adds, b.slack = 0, Synced
 	b.kept.reset()
 	return true
 }

@@ -111,9 +111,11 @@ type written struct{ records, bodies, bytes int }
 // checkpoint writes d into the database, in one transaction.
 func (s *Store) checkpoint(d *delta) (how severity, err error) {
 	start := time.Now()
+	mark := s.unsynced.mark()
 	if err := s.log.Sync(); err != nil { // the database must never be ahead of the log
 		return fatal, err
 	}
+	s.unsynced.cover(mark)
 	tx, err := s.db.Begin(true)
 	if err != nil {
 		return fatal, fmt.Errorf("begin transaction: %w", err)

@@ -49,9 +49,6 @@ type Config struct {
 	// spares a slow or wearing disk. A batch that comes to an idle store does not wait. Default none.
 	GroupWindow time.Duration
 
-	// SoftInterval is how soon a batch of class Soft is on stable storage. Default 50 ms.
-	SoftInterval time.Duration
-
 	// OnFatal is called once, from a goroutine of its own that nobody waits for, when nothing may be written
 	// any more because a sync failed. It may call Close. nil = only logged.
 	OnFatal func(error)
@@ -72,7 +69,6 @@ const (
 	defaultCheckpointEvery = time.Minute
 	defaultMaxLogBytes     = 256 << 20
 	defaultSegmentBytes    = 2 << 20
-	defaultSoftInterval    = 50 * time.Millisecond
 )
 
 // check fills in the defaults.
@@ -108,7 +104,6 @@ func (c *Config) check() error {
 	}{
 		{&c.LockTimeout, defaultLockTimeout},
 		{&c.CheckpointEvery, defaultCheckpointEvery},
-		{&c.SoftInterval, defaultSoftInterval},
 	} {
 		if *f.value <= 0 {
 			*f.value = f.def

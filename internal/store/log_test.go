@@ -102,35 +102,61 @@ func TestReplayAfterCloseAndAfterCrash(t *testing.T) {
 	}
 }
 
+// soft is a slack that tests wait for.
+const soft = Slack(5 * time.Millisecond)
+
 // Batches that need no sync are told without one, and are synced soon.
-func TestClasses(t *testing.T) {
+func TestSlack(t *testing.T) {
 	disk := sim.NewDisk()
-	s := openTest(t, Config{files: simFiles{disk}, SoftInterval: 5 * time.Millisecond})
+	s := openTest(t, Config{files: simFiles{disk}})
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
 	syncs := func() int { return disk.Calls().Syncs }
 	before := syncs()
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("unsynced"), nil); b.SetClass(Unsynced) }))
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("unsynced"), nil); b.SetSlack(Unsynced) }))
 	if got := syncs(); got != before {
 		t.Errorf("Unsynced: got %d syncs, want none", got-before)
 	}
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetClass(Soft) }))
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("some day"), nil); b.SetSlack(Slack(time.Hour)) }))
+	if got := syncs(); got != before {
+		t.Errorf("an hour: got %d syncs, want none", got-before)
+	}
+	if got := s.unsynced.now().batches; got != 2 {
+		t.Errorf("got %d batches not synced, want 2", got)
+	}
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetSlack(soft) })) // the earliest counts
 	for deadline := time.Now().Add(10 * time.Second); syncs() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("Soft: got no sync within 10 s")
+			t.Fatal("with slack: got no sync within 10 s")
 		}
 	}
 	before = syncs()
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("synced"), nil) }))
+	if got := s.unsynced.now(); got != (extent{}) {
+		t.Errorf("got %+v not synced, want nothing", got)
+	}
 	if got := syncs(); got != before+1 {
 		t.Errorf("Synced: got %d syncs, want 1", got-before)
 	}
 	// What changes nothing because a soft batch did it already is stable all the same.
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("again"), nil); b.SetClass(Unsynced) }))
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("again"), nil); b.SetSlack(Unsynced) }))
 	before = syncs()
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("again"), nil) }))
 	if got := syncs(); got != before+1 {
 		t.Errorf("Synced and nothing to write: got %d syncs, want 1", got-before)
 	}
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("more"), nil); b.SetSlack(Unsynced) }))
+	checkpointNow(t, s)
+	if got := s.unsynced.now(); got != (extent{}) {
+		t.Errorf("after a checkpoint: got %+v not synced, want nothing", got)
+	}
+}
+
+// A sync that is due does not wait for the window of the next commit.
+func TestSlackEndsInsideGroupWindow(t *testing.T) {
+	disk := sim.NewDisk()
+	s := openTest(t, Config{files: simFiles{disk}, GroupWindow: time.Hour})
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetSlack(soft) }))
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("would wait an hour"), nil) }))
 }
 
 // brokenFiles is a disk whose syncs fail from some moment on.
@@ -163,12 +189,12 @@ func (f brokenFile) Sync() error {
 func TestFailedSyncOfSoftBatches(t *testing.T) {
 	var broken atomic.Bool
 	fatal := make(chan error, 1)
-	s := openTest(t, Config{files: brokenFiles{simFiles{sim.NewDisk()}, &broken}, SoftInterval: time.Millisecond, OnFatal: func(err error) { fatal <- err }})
+	s := openTest(t, Config{files: brokenFiles{simFiles{sim.NewDisk()}, &broken}, OnFatal: func(err error) { fatal <- err }})
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
 	w := newTold()
 	b := s.NewBatch()
 	b.Put(Queues, []byte("soft"), nil)
-	b.SetClass(Soft)
+	b.SetSlack(soft)
 	b.Notify(w, 0)
 	broken.Store(true)
 	s.Commit(b)

@@ -81,6 +81,8 @@ func (c *counters) checkpointed(done written, pages int, start time.Time) {
 func (c *counters) watch(s *Store, r *metrics.Registry) {
 	r.Gauge("mangrove_store_pending_batches", func() float64 { n, _ := s.Pending(); return float64(n) })
 	r.Gauge("mangrove_store_pending_bytes", func() float64 { _, n := s.Pending(); return float64(n) })
+	r.Gauge("mangrove_store_unsynced_batches", func() float64 { return float64(s.unsynced.now().batches) })
+	r.Gauge("mangrove_store_unsynced_bytes", func() float64 { return float64(s.unsynced.now().bytes) })
 	r.Gauge("mangrove_store_file_bytes", func() float64 { return float64(s.fileBytes()) })
 	r.Gauge("mangrove_store_file_used_bytes", func() float64 { return float64(s.ckpt.used.Load()) })
 	r.Gauge("mangrove_store_log_file_bytes", func() float64 { return float64(s.log.Size()) })

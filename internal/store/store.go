@@ -34,6 +34,8 @@ type Store struct {
 	writer writer
 	ckpt   checkpointer
 
+	unsynced unsynced
+
 	mu      sync.Mutex
 	queue   []*Batch
 	pending int  // bytes in queue and in the group being written

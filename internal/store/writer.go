@@ -22,8 +22,7 @@ type writer struct {
 	pause  time.Duration // before the next try; 0 = the log takes writes
 	dead   error         // fatal
 	wrote  time.Time     // end of the last commit, for GroupWindow
-	soft   bool          // something in the log is not synced
-	syncAt time.Time     // when it has to be; zero = at no certain time
+	syncAt time.Time     // when what is unsynced in the log has to be; zero = at no certain time
 
 	last      bool          // the log's last room may be used
 	allocated int64         // bytes of the database that have blocks on the disk
@@ -140,10 +139,19 @@ func (s *Store) rest() (closing bool) {
 	if idle {
 		s.doze()
 	}
-	if wait := s.cfg.GroupWindow - time.Since(s.writer.wrote); wait > 0 && !full {
+	if wait := s.window(); wait > 0 && !full {
 		return s.sleep(wait)
 	}
 	return s.isClosing()
+}
+
+// window is how long the next commit has to wait for company: not longer than a sync that is due anyway.
+func (s *Store) window() time.Duration {
+	wait := s.cfg.GroupWindow - time.Since(s.writer.wrote)
+	if at := s.writer.syncAt; !at.IsZero() {
+		wait = min(wait, time.Until(at))
+	}
+	return wait
 }
 
 // doze waits to be woken, or until tend has something to do.
@@ -300,7 +308,7 @@ func (s *Store) commitGroup() (how severity, err error) {
 		}
 	}()
 	w := &s.writer
-	class, err := s.gather()
+	slack, err := s.gather()
 	if err == nil {
 		err = s.plan()
 	}
@@ -313,32 +321,29 @@ func (s *Store) commitGroup() (how severity, err error) {
 		limit = s.ids.limit.Load() + s.ids.block
 	}
 	if w.todo.done.writes == 0 && limit == 0 && w.pause == 0 {
-		if class == Synced && w.soft {
-			return fatal, s.sync() // what makes it change nothing is to be stable too
-		}
-		return 0, nil
+		return fatal, s.settleEarlier(slack)
 	}
 	if limit > 0 || w.pause > 0 {
-		class = Synced
+		slack = Synced
 	}
-	return s.logGroup(class, limit)
+	return s.logGroup(slack, limit)
 }
 
-// gather puts the operations of the batches together, and tells the most careful class among them.
-func (s *Store) gather() (class Class, err error) {
+// gather puts the operations of the batches together, and tells the least slack among them.
+func (s *Store) gather() (slack Slack, err error) {
 	g := &s.writer.group
 	g.clear()
-	class = Unsynced
+	slack = Unsynced
 	for _, b := range g.batches {
 		if b.err != nil {
 			continue
 		}
-		class = min(class, b.class)
+		slack = min(slack, b.slack)
 		if err := g.add(b.ops, 0); err != nil {
-			return class, err
+			return slack, err
 		}
 	}
-	return class, nil
+	return slack, nil
 }
 
 // plan works out what the group changes.
@@ -354,22 +359,22 @@ func (s *Store) plan() error {
 	return s.writer.todo.make(&s.writer.group, v)
 }
 
-func (s *Store) logGroup(class Class, limit uint64) (how severity, err error) {
+func (s *Store) logGroup(slack Slack, limit uint64) (how severity, err error) {
 	w := &s.writer
 	w.buf = appendRecordHead(w.buf[:0], s.id, limit)
 	w.buf = w.todo.encode(w.buf)
 	write := s.log.Append
 	switch {
 	case w.last:
-		write, class = s.log.AppendLast, Synced
-	case class != Synced:
+		write, slack = s.log.AppendLast, Synced
+	case slack != Synced:
 		write = s.log.AppendSoft
 	}
 	index, err := write(w.buf)
 	if err != nil {
 		return judgeLog(err), err
 	}
-	w.noteClass(class, s.cfg.SoftInterval)
+	s.noteSlack(slack)
 	s.count.logged(len(w.buf), w.todo.done)
 	s.install(index, limit, len(w.buf))
 	if limit > 0 {
@@ -383,26 +388,6 @@ func (s *Store) logGroup(class Class, limit uint64) (how severity, err error) {
 
 // maxKeptBuffer is the largest buffer that is kept for the next record.
 const maxKeptBuffer = 1 << 20
-
-// noteClass notes when the log has to be synced, after a write of that class.
-func (w *writer) noteClass(class Class, interval time.Duration) {
-	switch {
-	case class == Synced:
-		w.soft, w.syncAt = false, time.Time{}
-	case class == Soft && w.syncAt.IsZero():
-		w.syncAt = time.Now().Add(interval)
-		fallthrough
-	default:
-		w.soft = true
-	}
-}
-
-// sync makes stable what was written softly.
-func (s *Store) sync() error {
-	err := s.log.Sync()
-	s.writer.noteClass(Synced, 0)
-	return err
-}
 
 // install makes the plan part of the active delta. Readers see it whole or not at all.
 func (s *Store) install(index, limit uint64, size int) {

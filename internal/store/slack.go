@@ -1,0 +1,97 @@
+package store
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+// Slack is how long after its waiters were told a batch may still be lost in a power cut. Whatever it is, the batch is written
+// before: it is there after the process was killed.
+//
+//	Synced    on stable storage when its waiters are told (the default)
+//	a time    written then, on stable storage within that time
+//	Unsynced  written then, on stable storage when something else is, or at a checkpoint
+type Slack time.Duration
+
+// The ends of the scale.
+const (
+	Synced   Slack = 0
+	Unsynced Slack = math.MaxInt64
+)
+
+// unsynced counts what is in the log and may not be on stable storage.
+type unsynced struct {
+	mu              sync.Mutex
+	written, synced extent // since Open
+}
+
+type extent struct{ batches, bytes int }
+
+func (u *unsynced) add(batches, bytes int) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.written.batches += batches
+	u.written.bytes += bytes
+}
+
+// mark is what there is before a sync; cover says that the sync was made. The writer and the checkpointer sync.
+func (u *unsynced) mark() extent {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.written
+}
+
+func (u *unsynced) cover(to extent) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if to.batches > u.synced.batches {
+		u.synced = to
+	}
+}
+
+func (u *unsynced) now() extent {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return extent{u.written.batches - u.synced.batches, u.written.bytes - u.synced.bytes}
+}
+
+// noteSlack notes when the log has to be synced, after the group was written with that slack.
+func (s *Store) noteSlack(slack Slack) {
+	if slack == Synced {
+		s.unsynced.cover(s.unsynced.mark())
+		s.writer.syncAt = time.Time{}
+		return
+	}
+	s.unsynced.add(len(s.writer.group.batches), len(s.writer.buf))
+	s.writer.syncWithin(slack)
+}
+
+// syncWithin has what is unsynced synced in that time.
+func (w *writer) syncWithin(slack Slack) {
+	if slack == Unsynced {
+		return
+	}
+	if at := time.Now().Add(time.Duration(slack)); w.syncAt.IsZero() || at.Before(w.syncAt) {
+		w.syncAt = at
+	}
+}
+
+// settleEarlier is for a group that changes nothing: what makes it so is to be as stable as the group.
+func (s *Store) settleEarlier(slack Slack) error {
+	switch {
+	case s.unsynced.now().batches == 0:
+		return nil
+	case slack == Synced:
+		return s.sync()
+	}
+	s.writer.syncWithin(slack)
+	return nil
+}
+
+// sync makes stable what was written without.
+func (s *Store) sync() error {
+	err := s.log.Sync()
+	s.noteSlack(Synced)
+	return err
+}
