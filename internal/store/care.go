@@ -43,9 +43,15 @@ func Check(dir string) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := Report{Records: map[Table]int{}, Replayed: int(s.count.replayed.Get()), FileBytes: s.fileBytes(), UsedBytes: s.ckpt.used.Load()}
-	err = s.view(r.look)
+	r, err := s.Report()
 	return r, errors.Join(err, s.Close())
+}
+
+// Report reads all there is, as of one moment, while the store goes on.
+func (s *Store) Report() (Report, error) {
+	r := Report{Records: map[Table]int{}, Replayed: int(s.count.replayed.Get()), FileBytes: s.fileBytes(), UsedBytes: s.ckpt.used.Load()}
+	err := s.view(r.look)
+	return r, err
 }
 
 // look reads everything.

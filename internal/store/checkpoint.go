@@ -27,7 +27,7 @@ type checkpointer struct {
 	failing atomic.Pointer[error] // why the last try failed; nil = it did not
 	used    atomic.Int64          // bytes of the database in use
 	took    time.Duration         // the last one; read after done
-	commit  func(*bolt.Tx) error  // nil = Commit; tests put failures here
+	commit  func(*bolt.Tx) error  // nil = Commit; see Faults
 }
 
 func newCheckpointer() checkpointer {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"mangrove/internal/metrics"
-	"mangrove/internal/wal"
 )
 
 // Config of a Store. The zero value of every field but Dir works.
@@ -56,7 +55,7 @@ type Config struct {
 	Log     *slog.Logger
 	Metrics *metrics.Registry
 
-	files wal.Files // where the log is, in tests; nil = the folder log in Dir
+	Faults *Faults // for tests; nil = none
 }
 
 const (

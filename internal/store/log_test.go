@@ -108,7 +108,7 @@ const soft = Slack(5 * time.Millisecond)
 // Batches that need no sync are told without one, and are synced soon.
 func TestSlack(t *testing.T) {
 	disk := sim.NewDisk()
-	s := openTest(t, Config{files: simFiles{disk}})
+	s := openTest(t, Config{Faults: &Faults{Log: simFiles{disk}}})
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
 	syncs := func() int { return disk.Calls().Syncs }
 	before := syncs()
@@ -154,7 +154,7 @@ func TestSlack(t *testing.T) {
 // A sync that is due does not wait for the window of the next commit.
 func TestSlackEndsInsideGroupWindow(t *testing.T) {
 	disk := sim.NewDisk()
-	s := openTest(t, Config{files: simFiles{disk}, GroupWindow: time.Hour})
+	s := openTest(t, Config{Faults: &Faults{Log: simFiles{disk}}, GroupWindow: time.Hour})
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetSlack(soft) }))
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("would wait an hour"), nil) }))
 }
@@ -189,7 +189,7 @@ func (f brokenFile) Sync() error {
 func TestFailedSyncOfSoftBatches(t *testing.T) {
 	var broken atomic.Bool
 	fatal := make(chan error, 1)
-	s := openTest(t, Config{files: brokenFiles{simFiles{sim.NewDisk()}, &broken}, OnFatal: func(err error) { fatal <- err }})
+	s := openTest(t, Config{Faults: &Faults{Log: brokenFiles{simFiles{sim.NewDisk()}, &broken}}, OnFatal: func(err error) { fatal <- err }})
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
 	w := newTold()
 	b := s.NewBatch()

@@ -52,7 +52,7 @@ func (p *powerCut) keep() error {
 }
 
 func (p *powerCut) config(dir string) Config {
-	return Config{Dir: dir, SegmentBytes: 8 << 10, CheckpointBytes: 6 << 10, files: simFiles{p.disk}}
+	return Config{Dir: dir, SegmentBytes: 8 << 10, CheckpointBytes: 6 << 10, Faults: &Faults{Log: simFiles{p.disk}}}
 }
 
 // live runs steps until the power goes; done tells that it did not.

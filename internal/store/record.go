@@ -50,7 +50,7 @@ func cutRecordHead(record []byte, id uint64) (limit uint64, ops []byte, base int
 // openLog opens the log of the database with that heading, and checks that one follows the other.
 func openLog(cfg Config, h heading, made bool) (*wal.Log, error) {
 	log, err := wal.Open(wal.Config{
-		Dir: logPath(cfg.Dir), Files: cfg.files, SegmentBytes: int64(cfg.SegmentBytes), Log: cfg.Log,
+		Dir: logPath(cfg.Dir), Files: cfg.Faults.files(), SegmentBytes: int64(cfg.SegmentBytes), Log: cfg.Log,
 		Spares: 2 + 2*cfg.CheckpointBytes/cfg.SegmentBytes,
 	})
 	if err == nil {

@@ -65,6 +65,7 @@ func open(cfg Config, block uint64) (*Store, error) {
 		return nil, fmt.Errorf("open data folder %s: %w", cfg.Dir, err)
 	}
 	s := &Store{cfg: cfg, lock: lock, wake: make(chan struct{}, 1), done: make(chan struct{}), ckpt: newCheckpointer()}
+	s.ckpt.commit = cfg.Faults.commit()
 	s.count = newCounters(cfg.Metrics)
 	if err := s.load(block); err != nil {
 		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", cfg.Dir, err), s.closeFiles())
