@@ -26,6 +26,7 @@ type Batch struct {
 	ops     []byte // see ops.go
 	kept    bodySet
 	waiters []waiting
+	count   int   // operations
 	adds    int   // bytes of records and bodies put
 	slack   Slack // how stable it is to be before its waiters are told
 	err     error // why it will be refused
@@ -81,6 +82,7 @@ func (b *Batch) Delete(t Table, key []byte) { b.keyed(opDelete, t, key) }
 func (b *Batch) DeleteRange(t Table, from, to []byte) {
 	t.mustExist()
 	b.ops = appendRange(b.ops, t, from, to)
+	b.count++
 }
 
 // Keep adds one reference to the message body id. encode is called at most once per body and
@@ -89,6 +91,7 @@ func (b *Batch) Keep(id uint64, encode func(dst []byte) []byte) { b.body(id, 1, 
 
 // Release drops one reference; the body goes with its last one. A body that is not there stays so.
 func (b *Batch) Release(id uint64) {
+	b.count++
 	b.ops = append(b.ops, opRelease)
 	b.ops = binary.BigEndian.AppendUint64(b.ops, id)
 }
@@ -100,6 +103,7 @@ func (b *Batch) body(id uint64, n uint32, encode func(dst []byte) []byte) {
 		binary.BigEndian.PutUint32(count, binary.BigEndian.Uint32(count)+n)
 		return
 	}
+	b.count++
 	b.ops = append(b.ops, opKeep)
 	b.ops = binary.BigEndian.AppendUint64(b.ops, id)
 	b.kept.add(id, len(b.ops))
@@ -121,6 +125,7 @@ func (b *Batch) keyed(kind byte, t Table, key []byte) bool {
 		b.err = fmt.Errorf("write to table %d: %w: %d bytes, allowed are 1 to %d", t, ErrKey, len(key), MaxKey)
 		return false
 	}
+	b.count++
 	b.ops = append(b.ops, kind, byte(t))
 	b.ops = appendBytes(b.ops, key)
 	return true
@@ -152,7 +157,7 @@ func (b *Batch) reset() bool {
 	}
 	clear(b.waiters)
 	b.ops, b.waiters, b.err = b.ops[:0], b.waiters[:0], nil
-	b.adds, b.slack = 0, Synced
+	b.count, b.adds, b.slack = 0, 0, Synced
 	b.kept.reset()
 	return true
 }

@@ -44,8 +44,9 @@ type Config struct {
 	// SegmentBytes is the size of a file of the log. Default 2 MiB.
 	SegmentBytes int
 
-	// GroupWindow is how long a commit follows the one before it at the soonest: batches that come meanwhile are written together, which
-	// spares a slow or wearing disk. A batch that comes to an idle store does not wait. Default none.
+	// GroupWindow is how long after the one before it a group is written at the latest: batches that come meanwhile may be written together, which
+	// spares a slow or wearing disk. The store waits only while that makes groups larger, and slows nobody (window.go): a batch that comes to an
+	// idle store does not wait. Default 10 ms; negative = nothing waits.
 	GroupWindow time.Duration
 
 	// OnFatal is called once, from a goroutine of its own that nobody waits for, when nothing may be written
@@ -68,6 +69,7 @@ const (
 	defaultCheckpointEvery = time.Minute
 	defaultMaxLogBytes     = 256 << 20
 	defaultSegmentBytes    = 2 << 20
+	defaultGroupWindow     = 10 * time.Millisecond
 )
 
 // check fills in the defaults.
@@ -107,6 +109,9 @@ func (c *Config) check() error {
 		if *f.value <= 0 {
 			*f.value = f.def
 		}
+	}
+	if c.GroupWindow == 0 {
+		c.GroupWindow = defaultGroupWindow
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

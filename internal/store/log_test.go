@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -207,18 +208,41 @@ func TestFailedSyncOfSoftBatches(t *testing.T) {
 	}
 }
 
-// A batch that comes to an idle store does not wait for the window; under load commits keep it apart.
+// Batches that come by themselves share groups; somebody who waits for each answer is answered at once.
 func TestGroupWindow(t *testing.T) {
-	const window = 50 * time.Millisecond
-	s := openTest(t, Config{GroupWindow: window})
-	time.Sleep(window) // the store is to be idle for so long
-	start := time.Now()
-	for range 3 {
-		must(t, commit(t, s, func(b *Batch) { b.Put(Queues, fmt.Append(nil, time.Now()), nil) }))
-	}
-	if got := time.Since(start); got < 2*window {
-		t.Errorf("three commits took %v, want at least two windows", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		const n = 3000
+		reg := metrics.New()
+		s := openTest(t, Config{Metrics: reg})
+		put := func(told Waiter) {
+			b := s.NewBatch()
+			b.Put(Queues, fmt.Append(nil, s.NextID()), nil)
+			b.Notify(told, 0)
+			s.Commit(b)
+		}
+		told := make(signal, n)
+		for range n {
+			time.Sleep(time.Millisecond)
+			put(told)
+		}
+		time.Sleep(defaultGroupWindow)
+		if synctest.Wait(); len(told) != n {
+			t.Errorf("%d batches are stable a window after the last one, want all %d", len(told), n)
+		}
+		if groups := reg.Counter("mangrove_store_commits_total").Get(); groups > n/4 {
+			t.Errorf("%d batches at a thousand a second were written in %d groups", n, groups)
+		}
+		told = make(signal, 1)
+		start := time.Now()
+		for range n {
+			time.Sleep(time.Millisecond)
+			put(told)
+			must(t, <-told)
+		}
+		if took := time.Since(start); took > n*time.Millisecond*11/10 {
+			t.Errorf("%d batches, one after the other each millisecond, took %v", n, took)
+		}
+	})
 }
 
 // Scans see the state of one moment while the writer and checkpoints go on.

@@ -38,8 +38,9 @@ type Store struct {
 
 	mu      sync.Mutex
 	queue   []*Batch
-	pending int  // bytes in queue and in the group being written
-	waiting int  // batches in queue and in the group being written
+	pending int // bytes in queue and in the group being written
+	waiting int // batches in queue and in the group being written
+	come    tally
 	closing bool // Commit refuses
 
 	wake chan struct{} // there is something for the writer
@@ -66,6 +67,7 @@ func open(cfg Config, block uint64) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, lock: lock, wake: make(chan struct{}, 1), done: make(chan struct{}), ckpt: newCheckpointer()}
 	s.ckpt.commit = cfg.Faults.commit()
+	s.writer.window.max = cfg.GroupWindow
 	s.count = newCounters(cfg.Metrics)
 	if err := s.load(block); err != nil {
 		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", cfg.Dir, err), s.closeFiles())

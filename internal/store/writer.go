@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 )
 
@@ -21,8 +22,8 @@ type writer struct {
 	buf    []byte        // of the log record
 	pause  time.Duration // before the next try; 0 = the log takes writes
 	dead   error         // fatal
-	wrote  time.Time     // end of the last commit, for GroupWindow
-	syncAt time.Time     // when what is unsynced in the log has to be; zero = at no certain time
+	window window
+	syncAt time.Time // when what is unsynced in the log has to be; zero = at no certain time
 
 	last      bool          // the log's last room may be used
 	allocated int64         // bytes of the database that have blocks on the disk
@@ -76,6 +77,8 @@ func (s *Store) enqueue(b *Batch) bool {
 	s.queue = append(s.queue, b)
 	s.waiting++
 	s.pending += b.Size()
+	s.come.batches++
+	s.come.ops += uint64(b.count)
 	return true
 }
 
@@ -134,22 +137,41 @@ func (s *Store) rest() (closing bool) {
 	}
 	s.mu.Lock()
 	idle := len(s.queue) == 0 && !s.closing && (s.writer.dead != nil || !s.ids.wanted())
-	full := len(s.queue) >= s.cfg.MaxGroupBatches || s.pending >= s.cfg.MaxGroupBytes
 	s.mu.Unlock()
 	if idle {
 		s.doze()
 	}
-	if wait := s.window(); wait > 0 && !full {
-		return s.sleep(wait)
-	}
-	return s.isClosing()
+	return s.gatherMore()
 }
 
-// window is how long the next commit has to wait for company: not longer than a sync that is due anyway.
-func (s *Store) window() time.Duration {
-	wait := s.cfg.GroupWindow - time.Since(s.writer.wrote)
-	if at := s.writer.syncAt; !at.IsZero() {
-		wait = min(wait, time.Until(at))
+// gatherMore waits for more batches as long as the window says.
+func (s *Store) gatherMore() (closing bool) {
+	for {
+		wait := s.mayWait(time.Now())
+		if wait <= 0 {
+			return s.isClosing()
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-s.wake:
+			timer.Stop()
+		}
+	}
+}
+
+// mayWait is how long the group may wait for more batches. None waits unless somebody wants it synced: only that costs the device something.
+func (s *Store) mayWait(now time.Time) time.Duration {
+	w := &s.writer
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing || w.dead != nil || s.ids.wanted() || len(s.queue) >= s.cfg.MaxGroupBatches ||
+		!slices.ContainsFunc(s.queue, func(b *Batch) bool { return b.slack == Synced }) {
+		return 0
+	}
+	wait := w.window.wait(now, s.come, s.pending)
+	if wait > 0 && !w.syncAt.IsZero() {
+		wait = min(wait, w.syncAt.Sub(now))
 	}
 	return wait
 }
@@ -217,6 +239,7 @@ func (s *Store) take() (some bool) {
 // writeGroup commits the group and tells its waiters.
 func (s *Store) writeGroup() {
 	start := time.Now()
+	s.writer.window.wrote(start)
 	s.admit()
 	how, err := s.commitGroup()
 	if err != nil && how == full {
@@ -239,7 +262,6 @@ func (s *Store) writeGroup() {
 	s.count.groupSize.Update(float64(len(s.writer.group.batches)))
 	s.count.seconds.UpdateDuration(start)
 	s.finish(nil)
-	s.writer.wrote = time.Now()
 }
 
 // failed tells the group's waiters, and decides whether the store goes on.
