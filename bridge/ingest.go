@@ -22,6 +22,7 @@ type inbound struct {
 	era     uint64 // of the seen marks, when the frame came
 	marks   []mqtt.Origin
 	touched touched
+	slack   store.Slack // the least of what was written
 	waiting int
 	err     error
 }
@@ -36,12 +37,13 @@ func (l *link) handleData(body []byte) error {
 		l.takeVolatile(f)
 		return nil
 	}
-	in := &inbound{l: l, era: l.b.seen.era(), waiting: 1}
+	in := &inbound{l: l, era: l.b.seen.era(), slack: store.Unsynced, waiting: 1}
 	if err := l.expectFrame(in, len(f.items)); err != nil {
 		return err
 	}
 	batch := l.b.cfg.Store.NewBatch()
 	refused := l.takeDurable(f, in, batch)
+	batch.SetSlack(in.slack)
 	batch.Notify(in, 0)
 	if refused != nil {
 		text := "message refused: " + refused.Error()
@@ -67,9 +69,11 @@ func (l *link) takeDurable(f dataFrame, in *inbound, batch *store.Batch) (refuse
 	for _, it := range f.items {
 		switch {
 		case it.kind == itemControl:
+			in.slack = store.Synced
 			l.b.control(l.n, it.body, batch)
 		case it.kind > itemControl:
 		case f.edge != "":
+			in.slack = store.Synced
 			l.b.takeFor(f.edge, it, batch)
 			l.received()
 		default:
@@ -104,6 +108,7 @@ func (l *link) takeOne(it item, in *inbound, batch *store.Batch) (refused error)
 		in.marks = append(in.marks, m.Origin)
 		l.received()
 	}
+	in.slack = min(in.slack, r.Slack())
 	r.Close()
 	return refused
 }

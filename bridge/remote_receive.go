@@ -112,6 +112,7 @@ func (in *remoteIn) publish(m *mqtt.Message, batch *store.Batch) (refused error)
 	in.l.mu.Unlock()
 	r := mqtt.NewReceipt(batch, in.release)
 	b.cfg.Router.Publish(m, r)
+	batch.SetSlack(r.Slack())
 	if refused = r.Err(); refused == nil {
 		in.l.received()
 	} else if in.marked {

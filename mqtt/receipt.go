@@ -16,8 +16,10 @@ import (
 type Receipt struct {
 	batch *store.Batch
 	end   Ender
-	used  bool // batch has something of this publish; publisher's goroutine only
-	taken int  // subscribers that got it; publisher's goroutine only
+	used  bool        // batch has something of this publish; publisher's goroutine only
+	slack store.Slack // of what takers write from now on; publisher's goroutine only
+	needs store.Slack // the least of what was written; publisher's goroutine only
+	taken int         // subscribers that got it; publisher's goroutine only
 
 	settler Settler // publisher's goroutine only, until Close
 	arg     uint64
@@ -55,11 +57,25 @@ func (r *Receipt) Start(batch *store.Batch, end Ender) {
 // Batch returns the batch to write into. The receipt waits for it to become stable.
 func (r *Receipt) Batch() *store.Batch {
 	if !r.used {
-		r.used = true
+		r.used, r.needs = true, r.slack
 		r.Hold()
 		r.batch.Notify(r, 0)
 	}
+	r.needs = min(r.needs, r.slack)
 	return r.batch
+}
+
+// SetSlack says how stable what takers write is to be before it counts as kept. The Router does, by topic, before it delivers;
+// who writes to the batch before that does so too. Without it: on stable storage.
+func (r *Receipt) SetSlack(s store.Slack) { r.slack = s }
+
+// Slack is the least slack of what takers wrote, Unsynced when they wrote nothing: who commits the batch gives it the least of its
+// receipts. Before Close.
+func (r *Receipt) Slack() store.Slack {
+	if !r.used {
+		return store.Unsynced
+	}
+	return r.needs
 }
 
 // Waits reports whether somebody called Batch, so that the batch has to be committed. Before Close.

@@ -17,6 +17,7 @@ type Config struct {
 	Name    string // unique in the fleet
 	Version string // shown, never compared
 	Data    string // folder; see the package comment for its layout
+	Profile string // of the disk that Data is on: Standard or SDCard; "" = Standard
 
 	Listen         []string // as mqtt/broker.ParseListener reads them; empty = nobody connects
 	TLS            TLS      // for tls:// and wss:// listeners
@@ -32,6 +33,8 @@ type Config struct {
 	Gossip Gossip
 	Dial   Dial
 	Limits Limits
+
+	Durability broker.Durability // how stable a publish is to be before it is acknowledged, by topic
 
 	Log     *slog.Logger      // nil = silent
 	Metrics *metrics.Registry // nil = a new one
@@ -65,6 +68,7 @@ type Limits struct {
 	QueueBytes    int
 	LinkMessages  int
 	LinkBytes     int
+	WhenFull      string // at those four: "refuse" (default), "drop-oldest" or "drop-new"
 
 	TopicLevels    int
 	ReceiveMaximum int
@@ -100,6 +104,9 @@ func (c *Config) Check() error {
 	}
 	if c.Data == "" {
 		faults = append(faults, Fault("data", "is empty: name a folder"))
+	}
+	if c.Profile != "" && c.Profile != Standard && c.Profile != SDCard {
+		faults = append(faults, Fault("profile", "is %q, allowed are %s and %s", c.Profile, Standard, SDCard))
 	}
 	return errors.Join(faults...)
 }

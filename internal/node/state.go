@@ -15,7 +15,9 @@ import (
 )
 
 func (n *Node) openStore() (err error) {
-	n.store, err = store.Open(store.Config{Dir: n.cfg.Data, OnFatal: n.fail, Log: n.part("store"), Metrics: n.metrics})
+	cfg := store.Config{Dir: n.cfg.Data, OnFatal: n.fail, Log: n.part("store"), Metrics: n.metrics}
+	n.cfg.disk(&cfg)
+	n.store, err = store.Open(cfg)
 	if err == nil {
 		n.OnClose("store", func(context.Context) error { return n.store.Close() })
 	}
@@ -30,7 +32,8 @@ func (n *Node) loadState() (err error) {
 	}
 	n.OnClose("retained", func(context.Context) error { return n.retained.Close() })
 	n.router = broker.NewRouter(broker.RouterConfig{
-		StoreID: n.store.ID(), NextID: n.store.NextID, Retained: n.retained, Log: n.part("router"), Metrics: n.metrics,
+		StoreID: n.store.ID(), NextID: n.store.NextID, Retained: n.retained, Durability: n.cfg.Durability,
+		Log: n.part("router"), Metrics: n.metrics,
 	})
 	return nil
 }
@@ -45,6 +48,7 @@ func (n *Node) openLinks() error {
 	cfg := bridge.Config{
 		Node: n.cfg.Name, Role: n.role.Name, Store: n.store, Router: n.router, Retained: n.retained,
 		MaxQueueMessages: n.cfg.Limits.LinkMessages, MaxQueueBytes: n.cfg.Limits.LinkBytes,
+		WhenFull: bridge.WhenFull(n.cfg.Limits.WhenFull),
 		Username: n.cfg.Dial.Username, Password: n.cfg.Dial.Password,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			return transport.Dial(ctx, addr, transport.DialConfig{TLS: secure})
@@ -65,6 +69,7 @@ func (n *Node) openSessions() (err error) {
 	n.sessions, err = session.New(session.Config{
 		Store: n.store, Router: n.router, Log: n.part("session"), Metrics: n.metrics,
 		MaxQueuedMessages: n.cfg.Limits.QueueMessages, MaxQueuedBytes: int64(n.cfg.Limits.QueueBytes),
+		WhenFull: n.cfg.Limits.WhenFull,
 	})
 	if err == nil {
 		n.OnClose("sessions", func(context.Context) error { n.sessions.Close(); return nil })

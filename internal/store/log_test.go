@@ -156,8 +156,16 @@ func TestSlack(t *testing.T) {
 func TestSlackEndsInsideGroupWindow(t *testing.T) {
 	disk := sim.NewDisk()
 	s := openTest(t, Config{Faults: &Faults{Log: simFiles{disk}}, GroupWindow: time.Hour})
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetSlack(soft) }))
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("would wait an hour"), nil) }))
+	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetSlack(Slack(200 * time.Millisecond)) }))
+	before := disk.Calls().Syncs
+	b := s.NewBatch()
+	b.Put(Queues, []byte("has an hour"), nil)
+	s.Commit(b)
+	for deadline := time.Now().Add(10 * time.Second); disk.Calls().Syncs == before; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("got no sync within 10 s")
+		}
+	}
 }
 
 // brokenFiles is a disk whose syncs fail from some moment on.

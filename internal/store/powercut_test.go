@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -251,5 +252,52 @@ func TestPowerCutCheckCatchesMissingSync(t *testing.T) {
 		t.Error("got no error from a disk that ignores syncs")
 	} else {
 		t.Log(err)
+	}
+}
+
+// With slack, a power cut takes the end of what was acknowledged and nothing before it: what is left is whole up to some batch, and
+// holds every batch that was to be on stable storage first. [promise P1]
+func TestPowerCutTakesTheEndOfWhatHadSlack(t *testing.T) {
+	lost := 0
+	for seed := range uint64(40) {
+		rng := rand.New(rand.NewPCG(seed, 7))
+		disk := sim.NewDisk()
+		dir := t.TempDir()
+		s, err := Open(Config{Dir: dir, Faults: &Faults{Log: simFiles{disk}}})
+		must(t, err)
+		must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("begin"), nil) }))
+		database, err := os.ReadFile(filepath.Join(dir, dataFile))
+		must(t, err)
+		const batches = 30
+		kept := -1 // of what was acknowledged, the last that may not go
+		for i := range batches {
+			slack := []Slack{Unsynced, Unsynced, Slack(time.Hour), Unsynced, Synced}[rng.IntN(5)]
+			must(t, commit(t, s, func(b *Batch) { b.Put(Queues, fmt.Appendf(nil, "%02d", i), nil); b.SetSlack(slack) }))
+			if slack == Synced {
+				kept = i
+			}
+		}
+		disk.CutAt(1)
+		s.Close() // of a store without power: nothing more is kept
+		disk.Restart(rng)
+
+		after := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(after, dataFile), database, 0o600))
+		s = openTest(t, Config{Dir: after, Faults: &Faults{Log: simFiles{disk}}})
+		left := 0
+		must(t, s.Scan(Queues, nil, []byte("b"), func(k, _ []byte) bool {
+			if want := fmt.Sprintf("%02d", left); string(k) != want {
+				t.Errorf("seed %d: got batch %s where %s was to be", seed, k, want)
+			}
+			left++
+			return true
+		}))
+		if left <= kept {
+			t.Errorf("seed %d: got batches up to %d, want those up to %d", seed, left-1, kept)
+		}
+		lost += batches - left
+	}
+	if lost == 0 {
+		t.Error("no cut took anything: the test proves nothing")
 	}
 }

@@ -146,7 +146,7 @@ func BenchmarkRouterFanOut(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				r.publish(&mqtt.Message{Topic: e.topic}, rc, e.targets)
+				r.publish(&mqtt.Message{Topic: e.topic}, rc, e.targets, e.slack)
 			}
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sync"
 
+	"mangrove/internal/store"
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/topic"
 )
@@ -18,8 +19,9 @@ type matchCache struct{ topics map[string]*cached }
 
 // cached is what is known of one topic.
 type cached struct {
-	topic      string // checked
-	generation uint64 // of the tree when targets was found, plus 1; 0 = not yet
+	topic      string      // checked
+	slack      store.Slack // how stable its publishes are to be
+	generation uint64      // of the tree when targets was found, plus 1; 0 = not yet
 	targets    []target
 }
 
@@ -31,17 +33,17 @@ func (c *matchCache) get(r *Router, publisher string, name []byte, levels int) (
 		if err := topic.CheckName(checked, levels); err != nil {
 			return nil, invalidName(err)
 		}
-		e = c.add(checked)
+		e = c.add(r, checked)
 	}
 	e.refresh(r, publisher)
 	return e, nil
 }
 
-func (c *matchCache) add(topicName string) *cached {
+func (c *matchCache) add(r *Router, topicName string) *cached {
 	if c.topics == nil || len(c.topics) == maxCached {
 		c.topics = make(map[string]*cached)
 	}
-	e := &cached{topic: topicName}
+	e := &cached{topic: topicName, slack: r.cfg.Durability.of(topicName)}
 	c.topics[topicName] = e
 	return e
 }
@@ -60,16 +62,16 @@ type sharedCache struct {
 	cache matchCache
 }
 
-// targets returns the subscribers of a topic; the slice is not changed any more.
-func (s *sharedCache) targets(r *Router, topicName string) []target {
+// get returns a copy of the entry of a topic; its slice of subscribers is not changed any more.
+func (s *sharedCache) get(r *Router, topicName string) cached {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := s.cache.topics[topicName]
 	if e == nil {
-		e = s.cache.add(topicName)
+		e = s.cache.add(r, topicName)
 	}
 	e.refresh(r, "")
-	return e.targets
+	return *e
 }
 
 // invalidName is what topic.CheckName found, for DISCONNECT.

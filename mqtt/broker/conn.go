@@ -229,6 +229,7 @@ func (c *conn) commit(s *step) {
 	if !s.waited && s.batch.Empty() {
 		return
 	}
+	s.batch.SetSlack(min(s.slack, s.qos0.Slack()))
 	s.qos0.Close()
 	batch := s.batch
 	c.srv.steps.renew(s)

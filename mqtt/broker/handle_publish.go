@@ -35,7 +35,7 @@ func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 	}
 	if p.QoS == 0 {
 		if c.mayPublish(to.topic) == packet.Success {
-			c.srv.router.publish(c.message(p, to.topic), s.qos0, to.targets)
+			c.srv.router.publish(c.message(p, to.topic), s.qos0, to.targets, to.slack)
 		} else {
 			c.srv.metrics.denied.Inc()
 		}
@@ -60,11 +60,12 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 	}
 	r := &ack.receipt
 	r.Start(s.batch, ack)
+	r.SetSlack(to.slack) // for the packet identifier, too
 	if p.QoS == 2 && c.session.Take(p.PacketID, r) {
 		c.closeReceipt(s, r) // known already: only acknowledged again [MQTT-4.3.3-10]
 		return nil
 	}
-	c.srv.router.publish(c.message(p, to.topic), r, to.targets)
+	c.srv.router.publish(c.message(p, to.topic), r, to.targets, to.slack)
 	if r.Taken() == 0 {
 		c.srv.metrics.noOneListen.Inc()
 		ack.reason = packet.NoMatchingSubscribers
@@ -77,6 +78,7 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 // r is not to be touched after it.
 func (c *conn) closeReceipt(s *step, r *mqtt.Receipt) {
 	s.waited = s.waited || r.Waits()
+	s.slack = min(s.slack, r.Slack())
 	r.Close()
 }
 

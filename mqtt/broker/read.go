@@ -28,6 +28,7 @@ type step struct {
 	batch  *store.Batch  // shared by the publishes of the step
 	qos0   *mqtt.Receipt // shared by those of QoS 0: nobody waits for it
 	waited bool          // a receipt of QoS>=1 may wait for batch
+	slack  store.Slack   // the least of those receipts
 }
 
 // stepPool keeps steps for the connections of one Server, whose batches are of one store.
@@ -47,7 +48,7 @@ func (p *stepPool) get() *step {
 
 // renew gives s a batch that nothing was written to.
 func (p *stepPool) renew(s *step) {
-	s.batch, s.waited = p.newBatch(), false
+	s.batch, s.waited, s.slack = p.newBatch(), false, store.Unsynced
 	s.qos0 = mqtt.NewReceipt(s.batch, nil)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mangrove/internal/metrics"
+	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -15,6 +16,8 @@ type RouterConfig struct {
 	StoreID  uint64        // names this node in Message.Origin
 	NextID   func() uint64 // gives message numbers that rise and are never given twice
 	Retained mqtt.Retained // nil = nothing is retained
+
+	Durability Durability // how stable a publish is to be, by topic
 
 	Balance func() Balance // picks the members of shared subscriptions; nil = round-robin. See NewBalance.
 
@@ -81,15 +84,17 @@ func (r *Router) sharedGroups() int {
 // Publish implements mqtt.Router.
 func (r *Router) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
 	if m.Publisher != "" { // No Local may hold for it
-		r.publish(m, rc, r.match(m.Topic, m.Publisher))
+		r.publish(m, rc, r.match(m.Topic, m.Publisher), r.cfg.Durability.of(m.Topic))
 		return
 	}
-	r.publish(m, rc, r.cache.targets(r, m.Topic))
+	to := r.cache.get(r, m.Topic)
+	r.publish(m, rc, to.targets, to.slack)
 }
 
-// publish is Publish with the match result at hand. What has no RETAIN leaves retained messages alone.
+// publish is Publish with what is known of the topic at hand. What has no RETAIN leaves retained messages alone.
 // [MQTT-3.3.1-8] [MQTT311-3.3.1-12]
-func (r *Router) publish(m *mqtt.Message, rc *mqtt.Receipt, targets []target) {
+func (r *Router) publish(m *mqtt.Message, rc *mqtt.Receipt, targets []target, slack store.Slack) {
+	rc.SetSlack(slack)
 	r.stamp(m)
 	if m.Retain && r.cfg.Retained != nil {
 		r.cfg.Retained.Set(m, rc)

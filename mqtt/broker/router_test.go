@@ -141,7 +141,7 @@ func TestRouterAgainstModel(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.publish(m, mqtt.NewReceipt(new(store.Batch), nil), e.targets)
+				r.publish(m, mqtt.NewReceipt(new(store.Batch), nil), e.targets, e.slack)
 				for i, k := range subs {
 					want := mqtt.Delivery{}
 					n := 0

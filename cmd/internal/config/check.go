@@ -54,6 +54,16 @@ func filter(s string) error {
 	return nil
 }
 
+func durabilityClass(s string) error {
+	_, err := broker.ParseDurability(s)
+	return err
+}
+
+func durabilityRule(s string) error {
+	_, err := broker.ParseDurabilityRule(s)
+	return err
+}
+
 // Settings is what both roles are told, without what stands in other files, which need not be on the
 // machine where a configuration is checked.
 func (c *Config) Settings() (node.Config, error) {
@@ -61,6 +71,7 @@ func (c *Config) Settings() (node.Config, error) {
 	n := node.Config{
 		Name:              name,
 		Data:              c.Data,
+		Profile:           c.Profile,
 		Listen:            c.Listen,
 		TLS:               node.TLS(c.TLS),
 		AllowAnonymous:    c.AllowAnonymous,
@@ -76,7 +87,22 @@ func (c *Config) Settings() (node.Config, error) {
 			Profile: c.Gossip.Profile, Insecure: c.Gossip.Insecure || c.Gossip.KeyFile != "",
 		},
 	}
-	return n, err
+	return n, errors.Join(err, c.durabilityInto(&n))
+}
+
+// durabilityInto reads what the keys' own checks have let pass.
+func (c *Config) durabilityInto(n *node.Config) (err error) {
+	if n.Durability.Default, err = broker.ParseDurability(c.Durability.Default); err != nil {
+		return node.Fault("durability.default", "%w", err)
+	}
+	for _, text := range c.Durability.Rules {
+		r, err := broker.ParseDurabilityRule(text)
+		if err != nil {
+			return node.Fault("durability.rules", "%w", err)
+		}
+		n.Durability.Rules = append(n.Durability.Rules, r)
+	}
+	return nil
 }
 
 // Complete adds to Settings what stands in other files.

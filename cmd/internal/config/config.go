@@ -13,6 +13,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"mangrove/internal/node"
 )
 
 // Role is what a node is.
@@ -30,6 +32,8 @@ type Config struct {
 	Role Role
 	Node string
 	Data string
+
+	Profile string
 
 	Listen         []string
 	AllowAnonymous bool
@@ -64,6 +68,11 @@ type Config struct {
 		Profile   string
 	}
 
+	Durability struct {
+		Default string
+		Rules   []string
+	}
+
 	Limits struct {
 		Connections   int
 		PacketSize    int
@@ -71,6 +80,7 @@ type Config struct {
 		QueueBytes    int
 		LinkMessages  int
 		LinkBytes     int
+		WhenFull      string
 
 		TopicLevels    int
 		ReceiveMaximum int
@@ -104,6 +114,7 @@ func (p place) String() string {
 func New(role Role) *Config {
 	c := &Config{Role: role, places: map[string]place{}}
 	c.Data = "mangrove-data/" + string(role)
+	c.Profile = node.Standard
 	c.Listen = []string{"127.0.0.1:1883"}
 	c.HTTP.Address = "127.0.0.1:9883"
 	c.Link.Cores = []string{"127.0.0.1:1884"}
@@ -111,12 +122,14 @@ func New(role Role) *Config {
 	c.Link.Protocol = "auto"
 	c.Link.Up = []string{"#"}
 	c.Gossip.Profile = "auto"
+	c.Durability.Default, c.Durability.Rules = "commit", []string{}
 	c.Limits.Connections = 100_000
 	c.Limits.PacketSize = 1 << 20
 	c.Limits.QueueMessages = 100_000
 	c.Limits.QueueBytes = 256 << 20
 	c.Limits.LinkMessages = 1_000_000
 	c.Limits.LinkBytes = 1 << 30
+	c.Limits.WhenFull = "refuse"
 	c.Limits.TopicLevels = 128
 	c.Limits.ReceiveMaximum = 256
 	c.Log.Level, c.Log.Format = "info", "text"

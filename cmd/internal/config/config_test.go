@@ -9,9 +9,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
+
+	"mangrove/internal/node"
+	"mangrove/internal/store"
+	"mangrove/mqtt/broker"
+	"mangrove/session"
 )
 
 var roles = []Role{Edge, Core}
@@ -161,6 +167,13 @@ func TestFaultsNamePlaceKeyAndWhatIsAllowed(t *testing.T) {
 		{"not TOML", Edge, "node = \n", []string{"node.toml:1:", "not TOML"}},
 		{"twice the same", Edge, "node = \"a\"\nnode = \"b\"\n", []string{"not TOML"}},
 		{"several", Edge, "a1 = 1\nnode = 2\n", []string{"node.toml:1:1: unknown key a1", "node.toml:2:1: node"}},
+		{"bad class", Edge, "[durability]\ndefault = \"sometimes\"\n", []string{"node.toml:2:1: durability.default: found \"sometimes\": want commit, a time from 1ms to 1h such as 50ms, or none"}},
+		{"bad class in a rule", Core, "[durability]\nrules = [\n  \"a = none\", # fine\n  \"b = 2h\",\n]\n", []string{"node.toml:4:3: durability.rules: found \"b = 2h\": want commit, a time from 1ms to 1h"}},
+		{"bad filter in a rule", Core, "durability.rules = [\"a/#/b = none\"]\n", []string{"node.toml:1:12: durability.rules: found \"a/#/b = none\": "}},
+		{"no class in a rule", Core, "durability.rules = [\"a/b\"]\n", []string{"want \"FILTER = CLASS\", as in \"debug/# = none\""}},
+		{"number among rules", Core, "durability.rules = [\n\t7,\n]\n", []string{"node.toml:2:2: durability.rules: found the number 7, want rules"}},
+		{"not a disk", Edge, "profile = \"floppy\"\n", []string{"node.toml:1:1: profile: found \"floppy\": want one of standard, sd-card"}},
+		{"not a way out", Core, "limits.when_full = \"panic\"\n", []string{"limits.when_full: found \"panic\": want one of refuse, drop-oldest, drop-new"}},
 		{"open listener", Edge, "listen = [\"0.0.0.0:1883\"]\n", []string{"node.toml:1:1: listen: 0.0.0.0:1883 is reachable", "allow_anonymous = true"}},
 		{"open http", Edge, "[http]\naddress = \":80\"\n", []string{"node.toml:2:1: http.address: :80 is reachable", "http.insecure = true"}},
 		{"open gossip", Core, "[gossip]\naddress = \"10.0.0.1:7946\"\n", []string{"node.toml:2:1: gossip.address: 10.0.0.1:7946 is reachable", "gossip.key_file"}},
@@ -197,6 +210,30 @@ up = []
 	if c.Node != "gw-7" || c.Log.Level != "debug" || c.Limits.Connections != 12 || len(c.Link.Up) != 0 ||
 		!slices.Equal(c.Link.Cores, []string{"a:1", "b:2"}) || len(c.Listen) != 2 {
 		t.Errorf("got %+v", c)
+	}
+}
+
+// What the operator says of durability and bounds arrives at the node.
+func TestDurabilityIsRead(t *testing.T) {
+	c := New(Core)
+	err := c.Load(write(t, `
+node = "c"
+profile = "sd-card"
+limits.when_full = "drop-oldest"
+[durability]
+default = "250ms"
+rules = ["alarm/# = commit", "debug/# = none"]
+`))
+	n, err2 := c.Settings()
+	if err := errors.Join(err, err2, n.Check()); err != nil {
+		t.Fatal(err)
+	}
+	want := broker.Durability{
+		Default: store.Slack(250 * time.Millisecond),
+		Rules:   []broker.DurabilityRule{{Filter: "alarm/#", Slack: store.Synced}, {Filter: "debug/#", Slack: store.Unsynced}},
+	}
+	if !reflect.DeepEqual(n.Durability, want) || n.Profile != node.SDCard || n.Limits.WhenFull != session.DropOldest {
+		t.Errorf("got %+v, %q, %q", n.Durability, n.Profile, n.Limits.WhenFull)
 	}
 }
 

@@ -83,7 +83,17 @@ type file struct {
 type entry struct {
 	name  string // with its table
 	place place
-	value any // nil for a table header
+	items []place // of a list's elements
+	value any     // nil for a table header
+}
+
+// placeOf is where what err is about stands: a list's element, when it is on a line of its own.
+func (e *entry) placeOf(err error) place {
+	var item *itemError
+	if errors.As(err, &item) && item.index < len(e.items) && e.items[item.index].line != e.place.line {
+		return e.items[item.index]
+	}
+	return e.place
 }
 
 func (f *file) has(name string) bool {
@@ -127,6 +137,9 @@ func (f *file) walk(p *unstable.Parser, e *unstable.Node, b []byte, table []stri
 	name := append(slices.Clone(table), rel...)
 	if e.Value().Kind != unstable.InlineTable {
 		f.add(name, at, lookup(values, name))
+		if e.Value().Kind == unstable.Array {
+			f.addItems(e.Value(), b)
+		}
 		return
 	}
 	f.add(name, at, nil)
@@ -136,16 +149,28 @@ func (f *file) walk(p *unstable.Parser, e *unstable.Node, b []byte, table []stri
 }
 
 func (f *file) add(name []string, at unstable.Position, v any) {
-	f.entries = append(f.entries, entry{strings.Join(name, "."), place{file: f.path, line: at.Line, col: at.Column}, v})
+	f.entries = append(f.entries, entry{name: strings.Join(name, "."), place: place{file: f.path, line: at.Line, col: at.Column}, value: v})
+}
+
+// addItems notes where the elements of the last entry, a list, stand.
+func (f *file) addItems(list *unstable.Node, b []byte) {
+	last := &f.entries[len(f.entries)-1]
+	for it := list.Children(); it.Next(); {
+		at := positionOf(it.Node(), b)
+		last.items = append(last.items, place{file: f.path, line: at.Line, col: at.Column})
+	}
+}
+
+func positionOf(n *unstable.Node, b []byte) unstable.Position {
+	off := int(n.Raw.Offset)
+	return unstable.Position{Line: 1 + bytes.Count(b[:off], []byte("\n")), Column: off - bytes.LastIndexByte(b[:off], '\n')}
 }
 
 // keyOf is a dotted key and where its last part stands.
 func (f *file) keyOf(p *unstable.Parser, e *unstable.Node, b []byte) (parts []string, at unstable.Position) {
 	for it := e.Key(); it.Next(); {
 		parts = append(parts, string(it.Node().Data))
-		off := int(it.Node().Raw.Offset)
-		at.Line = 1 + bytes.Count(b[:off], []byte("\n"))
-		at.Column = off - bytes.LastIndexByte(b[:off], '\n')
+		at = positionOf(it.Node(), b)
 	}
 	return parts, at
 }
@@ -172,7 +197,7 @@ func (c *Config) apply(f *file) error {
 		switch {
 		case i >= 0 && e.value != nil:
 			if err := keys[i].value.fromTOML(e.value); err != nil {
-				faults = append(faults, fmt.Errorf("%s: %s: %w", e.place, e.name, err))
+				faults = append(faults, fmt.Errorf("%s: %s: %w", e.placeOf(err), e.name, err))
 			}
 			c.places[e.name] = e.place
 		case i >= 0:

@@ -5,7 +5,9 @@ import (
 	"strings"
 	"time"
 
+	"mangrove/internal/node"
 	"mangrove/mqtt/broker"
+	"mangrove/session"
 )
 
 // key is one thing an operator can say.
@@ -31,7 +33,7 @@ func (k key) leaf() string { return k.name[strings.LastIndexByte(k.name, '.')+1:
 // keys lists what c's role knows, in the order of the default file: keys without a table first.
 func (c *Config) keys() []key {
 	var mine []key
-	for _, group := range [][]key{c.nodeKeys(), c.securityKeys(), c.linkKeys(), c.gossipKeys(), c.limitKeys(), c.shutdownKeys()} {
+	for _, group := range [][]key{c.nodeKeys(), c.securityKeys(), c.linkKeys(), c.gossipKeys(), c.durabilityKeys(), c.limitKeys(), c.shutdownKeys()} {
 		for _, k := range group {
 			if k.only == "" || k.only == c.Role {
 				mine = append(mine, k)
@@ -49,6 +51,8 @@ func (c *Config) nodeKeys() []key {
 			value: text{p: &c.Node, word: "NAME", allowed: "a name", empty: true, check: checkName}},
 		{name: "data", flag: "data", help: "Folder for sessions, retained messages and queues. Made if missing; one node at a time.",
 			value: text{p: &c.Data, word: "DIR", allowed: "the path of a folder"}},
+		{name: "profile", flag: "profile", help: "What the disk under that folder is like: standard, or sd-card for one that is slow and wears out: fewer and fuller pages are written, for acknowledgements that come up to 50 ms later under load.",
+			value: choice(&c.Profile, node.Standard, node.SDCard)},
 		{name: "listen", flag: "listen", help: "Where clients and other nodes connect, several times if need be: HOST:PORT, tls://, ws://, wss:// or unix:///path. What clients there are granted may follow, as ADDR?max-qos=1&retain=off: " + broker.ListenerOptions + ". Port 0 picks a free one. Beyond loopback it needs auth.password_file or allow_anonymous.",
 			value: list{p: &c.Listen, word: "ADDR", allowed: "addresses such as \"127.0.0.1:1883\" or \"wss://0.0.0.0:443\"", check: listener}},
 		{name: "allow_anonymous", flag: "allow-anonymous", help: "Let everybody who reaches the listeners connect. Without a password file this is so on loopback anyway.",
@@ -118,20 +122,32 @@ func (c *Config) gossipKeys() []key {
 	}
 }
 
+func (c *Config) durabilityKeys() []key {
+	const class = "commit, a time from 1ms to 1h such as 50ms, or none"
+	return []key{
+		{name: "durability.default", help: "When a QoS 1 or 2 publish is acknowledged: commit (it is on stable storage), a time such as \"50ms\" (it is written, and on stable storage within that time) or none (it is written). What is written is there after the process was killed; a power cut loses what is not on stable storage.",
+			value: text{p: &c.Durability.Default, word: "CLASS", allowed: class, check: durabilityClass}},
+		{name: "durability.rules", help: "The same for some topics, as \"sensors/+/fast = 50ms\" or \"debug/# = none\"; the first whose filter matches counts.",
+			value: list{p: &c.Durability.Rules, word: "RULE", allowed: "rules such as \"debug/# = none\"", check: durabilityRule}},
+	}
+}
+
 func (c *Config) limitKeys() []key {
 	return []key{
 		{name: "limits.connections", help: "Most connections at one time; more are closed at once.",
 			value: number{&c.Limits.Connections, 1, 10_000_000}},
 		{name: "limits.packet_size", help: "Largest MQTT packet in bytes; a client that sends a larger one is disconnected (0x95).",
 			value: number{&c.Limits.PacketSize, 1024, 256 << 20}},
-		{name: "limits.queue_messages", help: "Most messages waiting for one client; at the bound QoS 1 and 2 publishers are refused (0x97).",
+		{name: "limits.queue_messages", help: "Most messages waiting for one client; see limits.when_full.",
 			value: number{&c.Limits.QueueMessages, 1, math.MaxInt32}},
-		{name: "limits.queue_bytes", help: "Most bytes waiting for one client, with the same effect.",
+		{name: "limits.queue_bytes", help: "Most bytes waiting for one client, likewise.",
 			value: number{&c.Limits.QueueBytes, 4096, math.MaxInt32}},
-		{name: "limits.link_messages", help: "Most messages waiting for one neighbour node, with the same effect.",
+		{name: "limits.link_messages", help: "Most messages waiting for one neighbour node, likewise.",
 			value: number{&c.Limits.LinkMessages, 1, math.MaxInt32}},
-		{name: "limits.link_bytes", help: "Most bytes waiting for one neighbour node, with the same effect.",
+		{name: "limits.link_bytes", help: "Most bytes waiting for one neighbour node, likewise.",
 			value: number{&c.Limits.LinkBytes, 4096, math.MaxInt32}},
+		{name: "limits.when_full", help: "What happens at these four bounds to a QoS 1 or 2 message: refuse (its publisher is told so, 0x97, and comes again), drop-oldest (room is made in the full queue) or drop-new (the full queue goes without it). With the last two a message may be acknowledged and dropped; that is counted.",
+			value: choice(&c.Limits.WhenFull, session.Refuse, session.DropOldest, session.DropNew)},
 		{name: "limits.topic_levels", help: "Most levels of a topic name or filter; deeper ones are refused (0x90, 0x8F).",
 			value: number{&c.Limits.TopicLevels, 1, 65535}},
 		{name: "limits.receive_maximum", help: "Most unacknowledged QoS 1 and 2 messages from one client; above it a 5.0 client is disconnected (0x93), others wait.",

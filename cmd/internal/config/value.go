@@ -101,10 +101,21 @@ type list struct {
 	check   func(string) error
 }
 
+// itemError is what is wrong with one element of a list.
+type itemError struct {
+	index int
+	err   error
+}
+
+func (e *itemError) Error() string { return e.err.Error() }
+
+// Unwrap returns the reason.
+func (e *itemError) Unwrap() error { return e.err }
+
 func (l list) set(all []string) error {
-	for _, s := range all {
+	for i, s := range all {
 		if err := l.check(s); err != nil {
-			return fmt.Errorf("found %q: %w", s, err)
+			return &itemError{i, fmt.Errorf("found %q: %w", s, err)}
 		}
 	}
 	*l.p = all
@@ -117,10 +128,10 @@ func (l list) fromTOML(v any) error {
 		return wrong(v, fmt.Sprintf("a list of %s, as [\"…\", \"…\"]", l.allowed))
 	}
 	all := make([]string, 0, len(items))
-	for _, item := range items {
+	for i, item := range items {
 		s, ok := item.(string)
 		if !ok {
-			return wrong(item, l.allowed+", in quotes")
+			return &itemError{i, wrong(item, l.allowed+", in quotes")}
 		}
 		all = append(all, s)
 	}
