@@ -28,12 +28,12 @@ test: vet clients ## go vet and every test
 
 # As root it uses mounts and network namespaces of its own; what a machine does not let it do is skipped and says so.
 # MANGROVE_RACE=1 builds the nodes under the race detector.
-test-faults: ## the fault tests in their long forms, with what they did: kill -9, full disks, bad networks, crowds
+test-faults: ## the fault tests in their long forms, with what they did: kill -9, power cuts, full disks, bad networks, crowds
 	@if ! command -v nft >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install nftables \
 			|| echo "nftables: could not be installed; the tests that use it are skipped"; \
 	fi
-	MANGROVE_FAULTS=long go test -count=1 -timeout 30m -v -run Fault ./internal/e2e
+	MANGROVE_FAULTS=long go test -count=1 -timeout 30m -v -run 'Fault|PowerCut' ./internal/e2e ./internal/powercut ./internal/store ./internal/wal
 
 vet:
 	go vet ./...

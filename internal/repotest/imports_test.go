@@ -38,6 +38,7 @@ var rows = map[string]int{
 	"cmd":                  6,
 	"internal/conformance": 7,
 	"internal/e2e":         7,
+	"internal/powercut":    7,
 	"internal/repotest":    7,
 }
 
