@@ -126,6 +126,8 @@ func (r *testRouter) Unsubscribe(s mqtt.Subscriber, filter string) bool {
 	return r.tree.Delete(filter, s)
 }
 
+func (r *testRouter) HandOver(string, *mqtt.Message, *mqtt.Receipt) {}
+
 func (r *testRouter) Interest(scopes mqtt.Scope, fn func(string, byte, bool)) func() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

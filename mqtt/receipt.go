@@ -141,7 +141,7 @@ func (r *Receipt) Err() error {
 }
 
 // Count says that one more subscriber was found. Taken tells how many there were: 0 becomes
-// reason code 0x10.
+// reason code 0x10. A shared subscription knows by it whether the member it asked was one.
 func (r *Receipt) Count() { r.taken++ }
 
 // Taken is the number of subscribers found so far.

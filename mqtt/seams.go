@@ -35,6 +35,9 @@ type Router interface {
 	Subscribe(s Subscriber, sub Subscription) (existed bool)
 	// Unsubscribe takes the full filter.
 	Unsubscribe(s Subscriber, filter string) (existed bool)
+	// HandOver gives m, which a member of the shared subscription with that full filter was to get and will not, to
+	// another member. m has been published before: nothing is stamped or retained. r.Taken tells whether there was one.
+	HandOver(filter string, m *Message, r *Receipt)
 	// Interest calls fn for each filter (without $share) that subscribers of these scopes hold,
 	// with the highest QoS wanted, then for each change; wanted is false when the last holder went.
 	// Calls are serialised and in order; fn must not block or call the Router. stop ends them.

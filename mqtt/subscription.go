@@ -15,4 +15,9 @@ type Delivery struct {
 	QoS    byte     // min(message, highest subscription)
 	Retain bool     // the RETAIN flag to show [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT311-3.3.1-8] [MQTT311-3.3.1-9]
 	IDs    []uint32 // subscription identifiers; shared, read only
+	Group  string   // the full filter of the shared subscription it comes through; "" = none
+
+	// Offered says that somebody else can have the message as well: a taker without room declines. Then it does not call
+	// Receipt.Count, and neither drops nor refuses.
+	Offered bool
 }

@@ -68,6 +68,23 @@ func (f *fakeRouter) Unsubscribe(s mqtt.Subscriber, filter string) bool {
 	return existed
 }
 
+// HandOver asks the members of a group until one has taken m.
+func (f *fakeRouter) HandOver(filter string, m *mqtt.Message, r *mqtt.Receipt) {
+	f.mu.Lock()
+	var members []fakeKey
+	for k := range f.subs {
+		if k.filter == filter {
+			members = append(members, k)
+		}
+	}
+	f.mu.Unlock()
+	for _, k := range members {
+		if r.Taken() == 0 {
+			k.s.Deliver(m, mqtt.Delivery{QoS: m.QoS, Group: filter}, r)
+		}
+	}
+}
+
 func (f *fakeRouter) Interest(mqtt.Scope, func(string, byte, bool)) func() { return func() {} }
 
 func (f *fakeRouter) count() int {

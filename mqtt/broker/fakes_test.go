@@ -232,12 +232,17 @@ type keeper struct {
 	got   []*mqtt.Message
 	ds    []mqtt.Delivery
 	off   bool
+	gone  bool // its session has ended: takes nothing
+	full  bool // declines what is offered
 }
 
 func (k *keeper) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
-	r.Count()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.gone || k.full && d.Offered {
+		return
+	}
+	r.Count()
 	k.got, k.ds = append(k.got, m), append(k.ds, d)
 	if k.fail != nil {
 		r.Refuse(k.fail)

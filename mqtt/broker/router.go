@@ -159,6 +159,17 @@ func (r *Router) Unsubscribe(s mqtt.Subscriber, full string) (existed bool) {
 	return true
 }
 
+// HandOver implements mqtt.Router.
+func (r *Router) HandOver(full string, m *mqtt.Message, rc *mqtt.Receipt) {
+	name, filter := topic.Split(full)
+	r.mu.Lock()
+	g := r.groups[groupKey{name, filter}]
+	r.mu.Unlock()
+	if g != nil {
+		g.Deliver(m, mqtt.Delivery{Retain: m.Retain}, rc)
+	}
+}
+
 // Interest implements mqtt.Router.
 func (r *Router) Interest(scopes mqtt.Scope, fn func(filter string, qos byte, wanted bool)) (stop func()) {
 	r.mu.Lock()

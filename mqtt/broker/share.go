@@ -11,8 +11,7 @@ import (
 type groupKey struct{ name, filter string }
 
 // group is one shared subscription. To the tree it is one Subscriber; it hands each message to one
-// of its members (section 4.8.2). What a member was given is its session's and goes to nobody else, also when it
-// never ends well. [MQTT-4.8.2-4] [MQTT-4.8.2-5] [MQTT-4.8.2-6]
+// of its members (section 4.8.2). What a member was given is its session's, which hands over what it may when it ends.
 type group struct {
 	balance Balance
 
@@ -73,33 +72,57 @@ func indexOf(members []Member, s mqtt.Subscriber) int {
 	return slices.IndexFunc(members, func(m Member) bool { return m.Subscriber == s })
 }
 
-// Deliver implements mqtt.Subscriber: one member gets the message, with the QoS it was granted. [MQTT-4.8.2-3]
+// Deliver implements mqtt.Subscriber: one member gets the message, with the QoS it was granted. [MQTT-4.8.2-3] The one that
+// was picked is asked first. Who has no room, or has ended since the match was made, takes nothing, and the next is asked; when none has
+// room, the first does what its queue does when it is full.
 func (g *group) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	if m.Replay {
 		return // retained messages are not sent to shared subscriptions (section 4.8.2)
 	}
-	to, ok := g.pick(m)
-	if !ok {
-		return // the last member left after the match was made
+	all, some, first := g.pick(m)
+	switch {
+	case len(some) > 1 && ask(some, first, m, d, r, true):
+	case ask(some, first, m, d, r, false):
+	default: // all of those have ended
+		ask(all, 0, m, d, r, false)
 	}
-	sub := to.Subscription
-	d = mqtt.Delivery{QoS: min(m.QoS, sub.QoS), Retain: d.Retain && sub.RetainAsPublished}
+}
+
+// ask asks members in turn, and reports whether one took the message.
+func ask(members []Member, first int, m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt, offered bool) bool {
+	for i := range members {
+		to := &members[(first+i)%len(members)]
+		mine := to.delivery(m, d)
+		mine.Offered = offered
+		before := r.Taken()
+		to.Subscriber.Deliver(m, mine, r)
+		if r.Taken() > before {
+			return true
+		}
+	}
+	return false
+}
+
+// delivery is what d, which is the group's, becomes for one member.
+func (to *Member) delivery(m *mqtt.Message, d mqtt.Delivery) mqtt.Delivery {
+	sub := &to.Subscription
+	d = mqtt.Delivery{QoS: min(m.QoS, sub.QoS), Retain: d.Retain && sub.RetainAsPublished, Group: sub.Filter}
 	if sub.ID != 0 {
 		d.IDs = []uint32{sub.ID}
 	}
-	to.Subscriber.Deliver(m, d, r)
+	return d
 }
 
 // pick chooses among the members that are online, or, when none is, among all: those left keep the
 // message for later.
-func (g *group) pick(m *mqtt.Message) (Member, bool) {
+func (g *group) pick(m *mqtt.Message) (all, some []Member, first int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.members) == 0 {
-		return Member{}, false
+		return nil, nil, 0 // the last one left after the match was made
 	}
-	candidates := online(g.members)
-	return candidates[g.balance.Pick(m, candidates)], true
+	some = online(g.members)
+	return g.members, some, g.balance.Pick(m, some)
 }
 
 // online returns the members that are online; all when none or every one is.

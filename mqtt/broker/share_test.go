@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
 
@@ -144,6 +145,71 @@ func TestShareUsesTheMembersOwnSubscription(t *testing.T) {
 	}
 	if len(r.groups) != 0 || r.Subscriptions() != 0 {
 		t.Errorf("got %d groups, %d entries left", len(r.groups), r.Subscriptions())
+	}
+}
+
+// A member that ended after it was picked takes nothing, so another one gets the message, also one that is not online.
+func TestShareGoesOnWithoutTheEnded(t *testing.T) {
+	for _, name := range BalanceNames {
+		r, members := shared(t, name, nil, 4)
+		members[1].gone, members[2].gone, members[3].off = true, true, true
+		send(r, 10, "t", "p")
+		if got := counts(members); got[0] != 10 {
+			t.Errorf("%s: got %v, want all at the one that is online", name, got)
+		}
+		members[0].gone = true
+		send(r, 10, "t", "p")
+		if got := counts(members); got[3] != 10 {
+			t.Errorf("%s: got %v, want all at the last one", name, got)
+		}
+		members[3].gone = true
+		rc := publish(r, &mqtt.Message{Topic: "t"})
+		if rc.Taken() != 0 {
+			t.Errorf("%s: got %d takers, want none: all have ended", name, rc.Taken())
+		}
+	}
+}
+
+// Who has no room is passed over while another one that is online has some; when none has, the one picked decides.
+func TestShareGoesOnWithoutTheFull(t *testing.T) {
+	for _, name := range BalanceNames {
+		r, members := shared(t, name, nil, 4)
+		members[1].full, members[2].full, members[3].off = true, true, true
+		send(r, 10, "t", "p")
+		if got := counts(members); got[0] != 10 {
+			t.Errorf("%s: got %v, want all at the one with room", name, got)
+		}
+		members[0].full = true
+		for _, k := range members {
+			k.fail = mqtt.ErrQuota
+		}
+		rc := publish(r, &mqtt.Message{Topic: "t"})
+		if got := counts(members); got[3] != 0 || rc.Taken() != 1 || rc.Err() != mqtt.ErrQuota {
+			t.Errorf("%s: got %v, %d takers, %v; want a refusal by one that is online", name, got, rc.Taken(), rc.Err())
+		}
+	}
+}
+
+// What a member leaves goes to the group and to nobody else.
+func TestHandOver(t *testing.T) {
+	r, members := shared(t, "", nil, 2)
+	r.Subscribe(members[0], mqtt.Subscription{Filter: "$share/g/#", QoS: 1, ID: 5})
+	plain, other := &keeper{}, &keeper{}
+	r.Subscribe(plain, mqtt.Subscription{Filter: "#"})
+	r.Subscribe(other, mqtt.Subscription{Filter: "$share/other/#"})
+	members[1].gone = true
+	m := &mqtt.Message{Topic: "t", QoS: 2, Retain: true, ID: 99}
+	rc := mqtt.NewReceipt(new(store.Batch), nil)
+	r.HandOver("$share/g/#", m, rc)
+	if rc.Taken() != 1 || len(plain.got)+len(other.got) != 0 || m.ID != 99 {
+		t.Fatalf("got %d takers, %d and %d messages elsewhere, id %d; want one member's", rc.Taken(), len(plain.got), len(other.got), m.ID)
+	}
+	if d := members[0].ds[0]; d.QoS != 1 || d.Retain || d.Group != "$share/g/#" || len(d.IDs) != 1 {
+		t.Errorf("got %+v, want that member's own subscription", d)
+	}
+	r.HandOver("$share/nobody/#", m, rc)
+	if rc.Taken() != 1 {
+		t.Errorf("got %d takers, want none more: there is no such group", rc.Taken())
 	}
 }
 
