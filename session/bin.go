@@ -45,6 +45,21 @@ func (b *bin) put(p place) {
 	}
 }
 
+// of returns the messages of one session whose records may still be there, though they are done.
+func (b *bin) of(number uint64) map[uint64]bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	done := map[uint64]bool{}
+	for _, list := range [][]place{b.records, b.busy} {
+		for _, p := range list {
+			if p.number == number {
+				done[p.seq] = true
+			}
+		}
+	}
+	return done
+}
+
 // tick empties the bin when it is time, and tells how long that will be.
 func (b *bin) tick(now time.Duration) time.Duration {
 	b.mu.Lock()

@@ -10,8 +10,12 @@ import (
 	"mangrove/mqtt"
 )
 
-// recordVersion begins each value. A record of a newer version is refused, not guessed at.
-const recordVersion = 1
+// recordVersion begins each value. A record of a newer version is refused, not guessed at. Messages that came through a
+// shared subscription have groupVersion, so that the others can be read by versions that know of none.
+const (
+	recordVersion = 1
+	groupVersion  = 2
+)
 
 var errRecord = errors.New("bytes end early or are not of this record")
 
@@ -20,7 +24,7 @@ var errRecord = errors.New("bytes end early or are not of this record")
 //	Sessions       client id
 //	Subscriptions  session number 8, filter
 //	Queues         session number 8, seq 8
-//	Received       session number 8, packet id 2
+//	Received       session number 8, packet id 2; id 0 is no packet's: see appendSent
 func numberKey(number uint64, more int) []byte {
 	return binary.BigEndian.AppendUint64(make([]byte, 0, 8+more), number)
 }
@@ -116,11 +120,12 @@ func decodeRecord(b []byte) (r record, err error) {
 // queued is a message in the Queues table:
 //
 //	body     8  id in the body store, put there by store.PutRef; 0 once released
-//	version  1
-//	flags    1  bit 0-1 QoS, bit 2 retain, bit 3 released, bit 4 expires, bit 5 identifiers
+//	version  1  2 with a group, else 1
+//	flags    1  bit 0-1 QoS, bit 2 retain, bit 3 released, bit 4 expires, bit 5 identifiers, bit 6 group
 //	size     uvarint  bytes it counts
 //	[expires varint   Unix milliseconds]
 //	[identifiers  uvarint count, uvarint each]
+//	[group   uvarint length, full filter of the shared subscription]
 type queued struct {
 	qos      byte
 	retain   bool
@@ -129,6 +134,7 @@ type queued struct {
 	size     int32
 	expires  int64 // 0 = never
 	ids      []uint32
+	group    string
 }
 
 const (
@@ -136,6 +142,7 @@ const (
 	queuedReleased = 1 << 3
 	queuedExpires  = 1 << 4
 	queuedIDs      = 1 << 5
+	queuedGroup    = 1 << 6
 )
 
 // maxSubscriptionIDs bounds what decodeQueued allocates for; a message has one for each matching
@@ -157,7 +164,11 @@ func (q *queued) append(b []byte) []byte {
 	if len(q.ids) > 0 {
 		flags |= queuedIDs
 	}
-	b = append(b, recordVersion, flags)
+	version := byte(recordVersion)
+	if q.group != "" {
+		version, flags = groupVersion, flags|queuedGroup
+	}
+	b = append(b, version, flags)
 	b = binary.AppendUvarint(b, uint64(q.size))
 	if q.expires != 0 {
 		b = binary.AppendVarint(b, q.expires)
@@ -168,6 +179,9 @@ func (q *queued) append(b []byte) []byte {
 	for _, id := range q.ids {
 		b = binary.AppendUvarint(b, uint64(id))
 	}
+	if q.group != "" {
+		b = append(binary.AppendUvarint(b, uint64(len(q.group))), q.group...)
+	}
 	return b
 }
 
@@ -176,7 +190,7 @@ func decodeQueued(b []byte) (q queued, err error) {
 	if !ok {
 		return q, fmt.Errorf("decode queued message: %w", errRecord)
 	}
-	c, flags := openRecord(b)
+	c, flags := openVersion(b, groupVersion)
 	q.body = body
 	q.qos = flags & 3
 	q.retain = flags&queuedRetain != 0
@@ -188,7 +202,21 @@ func decodeQueued(b []byte) (q queued, err error) {
 	if flags&queuedIDs != 0 {
 		q.ids = c.ids()
 	}
+	if flags&queuedGroup != 0 {
+		q.group = c.text()
+	}
 	return q, c.end("queued message")
+}
+
+// appendSent is what stays known of an ended session until its messages have been dealt with: outbound.sent.
+func appendSent(b []byte, sent uint64) []byte {
+	return binary.AppendUvarint(append(b, recordVersion, 0), sent)
+}
+
+func decodeSent(b []byte) (sent uint64, err error) {
+	c, _ := openRecord(b)
+	sent = c.uvarint()
+	return sent, c.end("ended session")
 }
 
 // appendSubscription: version, options as in SUBSCRIBE (bit 0-1 QoS, 2 No Local, 3 Retain As Published,
@@ -232,12 +260,15 @@ type cursor struct {
 }
 
 // openRecord checks the version and returns the flags.
-func openRecord(b []byte) (c *cursor, flags byte) {
+func openRecord(b []byte) (c *cursor, flags byte) { return openVersion(b, recordVersion) }
+
+// openVersion is openRecord for a kind of record that has had several versions.
+func openVersion(b []byte, newest byte) (c *cursor, flags byte) {
 	switch {
 	case len(b) < 2:
 		return &cursor{err: errRecord}, 0
-	case b[0] != recordVersion:
-		return &cursor{err: fmt.Errorf("version %d, known is %d", b[0], recordVersion)}, 0
+	case b[0] == 0 || b[0] > newest:
+		return &cursor{err: fmt.Errorf("version %d, known are 1 to %d", b[0], newest)}, 0
 	}
 	return &cursor{b: b[2:]}, b[1]
 }
@@ -275,6 +306,17 @@ func (c *cursor) ids() []uint32 {
 		ids[i] = uint32(c.uvarint())
 	}
 	return ids
+}
+
+func (c *cursor) text() string {
+	n := c.uvarint()
+	if n > uint64(len(c.b)) {
+		c.took(0, 0)
+		return ""
+	}
+	s := string(c.b[:n])
+	c.b = c.b[n:]
+	return s
 }
 
 func (c *cursor) end(what string) error {

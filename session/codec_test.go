@@ -30,6 +30,7 @@ func TestQueuedRoundTrip(t *testing.T) {
 		"plain":    {qos: 1, body: 9, size: 200},
 		"released": {qos: 2, released: true, size: 1 << 20},
 		"full":     {qos: 2, retain: true, body: 1 << 63, size: 5, expires: 1700000000000, ids: []uint32{1, 268435455}},
+		"group":    {qos: 1, body: 9, size: 200, ids: []uint32{7}, group: "$share/g/a/#"},
 	} {
 		b := q.append(binary.BigEndian.AppendUint64(nil, q.body))
 		got, err := decodeQueued(b)
@@ -68,7 +69,7 @@ func cutEverywhere(t *testing.T, name string, b []byte, decode func([]byte) erro
 
 func FuzzRecords(f *testing.F) {
 	f.Add([]byte{1, 3, 1, 2, 3, 4, 5, 6, 7, 8, 9})
-	f.Add((&queued{qos: 1, size: 3, ids: []uint32{1, 2}}).append(make([]byte, 8)))
+	f.Add((&queued{qos: 1, size: 3, ids: []uint32{1, 2}, group: "$share/g/a"}).append(make([]byte, 8)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if r, err := decodeRecord(b); err == nil && r.will == nil {
 			if again, err := decodeRecord(r.append(nil)); err != nil || !reflect.DeepEqual(again, r) {
@@ -76,7 +77,7 @@ func FuzzRecords(f *testing.F) {
 			}
 		}
 		if q, err := decodeQueued(b); err == nil {
-			if again, err := decodeQueued(q.append(b[:8:8])); err != nil || len(again.ids) != len(q.ids) {
+			if again, err := decodeQueued(q.append(b[:8:8])); err != nil || len(again.ids) != len(q.ids) || again.group != q.group {
 				t.Errorf("got %+v, %v, want %+v", again, err, q)
 			}
 		}

@@ -20,29 +20,39 @@ func (s *Session) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	if s.ended {
 		return
 	}
+	why, now := delivered, d.QoS == 0 && !s.queuesQoS0()
+	switch {
+	case now:
+		why = s.deliverNow(m, d)
+	case s.full(m.Size()):
+		why = dropQueueFull
+	}
+	if d.Offered && (why == dropOffline || why == dropBuffer || why == dropQueueFull) {
+		return // somebody else is asked
+	}
 	r.Count()
 	switch {
-	case d.QoS == 0 && !s.queuesQoS0():
-		s.deliverNow(m, d)
-	case s.full(m.Size()):
+	case why == dropQueueFull:
 		s.deliverFull(m, d, r)
-	default:
+	case why != delivered:
+		s.drop(why, 1)
+	case !now:
 		s.enqueue(m, d, r)
 	}
 }
 
-// deliverNow is QoS 0: at once or not at all.
-func (s *Session) deliverNow(m *mqtt.Message, d mqtt.Delivery) {
+// deliverNow is QoS 0: at once or not at all, and then why not.
+func (s *Session) deliverNow(m *mqtt.Message, d mqtt.Delivery) drop {
 	if !s.out.running {
-		s.drop(dropOffline, 1)
-		return
+		return dropOffline
 	}
 	switch s.outlet.Publish(m, d, 0, false) { // [MQTT-3.3.1-2]
 	case mqtt.Full:
-		s.drop(dropBuffer, 1)
+		return dropBuffer
 	case mqtt.TooLarge:
-		s.drop(dropTooLarge, 1)
+		return dropTooLarge
 	}
+	return delivered
 }
 
 // queuesQoS0 reports whether a QoS 0 message goes through the queue: nothing may overtake what waits there.
@@ -91,8 +101,9 @@ func (s *Session) deliverFull(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt)
 }
 
 func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
-	e := entry{seq: s.out.id(), body: m.ID, msg: m, ids: d.IDs, size: int32(m.Size()), qos: d.QoS, retain: d.Retain,
-		state: ready}
+	e := entry{seq: s.out.id(), body: m.ID, msg: m, ids: d.IDs, group: d.Group, size: int32(m.Size()), qos: d.QoS,
+		retain: d.Retain, state: ready}
+	s.shares = s.shares || d.Group != ""
 	if s.durable {
 		e.state = writing
 		s.keep(&e, r)
@@ -107,12 +118,12 @@ func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 
 // keep writes e's record into the publish's batch.
 func (s *Session) keep(e *entry, r *mqtt.Receipt) {
-	q := queued{qos: e.qos, retain: e.retain, size: e.size, ids: e.ids}
+	q := queued{qos: e.qos, retain: e.retain, size: e.size, ids: e.ids, group: e.group}
 	if !e.msg.Expires.IsZero() {
 		q.expires = e.msg.Expires.UnixMilli()
 	}
 	var key [16]byte
-	var rec [64]byte
+	var rec [128]byte
 	m := e.msg
 	b := r.Batch()
 	b.PutRef(store.Queues, appendQueueKey(key[:0], s.number, e.seq), e.body, q.append(rec[:0]),

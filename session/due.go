@@ -1,10 +1,6 @@
 package session
 
-import (
-	"time"
-
-	"mangrove/internal/store"
-)
+import "mangrove/internal/store"
 
 // due does what a session's alarm was set for: its end, its will, a sweep. Runs on a worker.
 func (m *Manager) due(s *Session) {
@@ -20,6 +16,7 @@ func (m *Manager) due(s *Session) {
 		switch {
 		case s.durable && over:
 			b.Delete(store.Sessions, []byte(s.clientID))
+			s.keepSentLocked(b)
 		case s.durable:
 			s.recordLocked(b)
 		}
@@ -59,55 +56,4 @@ func (s *Session) whatIsDue() (w *will, over, ok bool) {
 		w, s.will = s.will, nil
 	}
 	return w, over, true
-}
-
-// discardStep is how many records one step removes.
-const discardStep = 1000
-
-// discardRetry is how long discard waits after the store refused.
-const discardRetry = time.Second
-
-// discard removes one step of what an ended session left in the store; Committed asks for the next. Runs on a worker.
-func (m *Manager) discard(s *Session) {
-	s.mu.Lock()
-	number := s.number
-	s.unlock()
-	from, to := queueKey(number, 0), queueKey(number+1, 0)
-	n := 0
-	next := to
-	err := m.cfg.Store.Scan(store.Queues, from, to, func(k, _ []byte) bool {
-		n++
-		if n > discardStep {
-			next = append([]byte(nil), k...)
-		}
-		return n <= discardStep
-	})
-	b := m.cfg.Store.NewBatch()
-	switch {
-	case err != nil:
-	case n > 0:
-		b.DeleteRange(store.Queues, from, next)
-	default:
-		b.DeleteRange(store.Subscriptions, numberKey(number, 0), numberKey(number+1, 0))
-		b.DeleteRange(store.Received, numberKey(number, 0), numberKey(number+1, 0))
-	}
-	s.mu.Lock()
-	s.lastStep = n == 0 && err == nil
-	if err != nil {
-		s.discardedLocked(err)
-	} else {
-		b.Notify(s, kindDiscard)
-		s.batch = b
-	}
-	s.unlock()
-}
-
-func (s *Session) discardedLocked(err error) {
-	switch {
-	case err != nil:
-		s.m.log.Error("remove what an ended session left", "client", s.clientID, "error", err)
-		s.m.timers.set(s, s.m.clock()+discardRetry)
-	case !s.lastStep:
-		s.need(jobDiscard)
-	}
 }

@@ -98,8 +98,12 @@ func (l *loader) subscription(k, v []byte) error {
 
 func (l *loader) queued(k, v []byte) error {
 	s, rest, err := l.owner(k)
-	if err != nil || s.ended {
+	if err != nil {
 		return err
+	}
+	if s.ended {
+		l.left(s, v)
+		return nil
 	}
 	seq, _, err := splitKey(rest)
 	if err != nil {
@@ -110,20 +114,39 @@ func (l *loader) queued(k, v []byte) error {
 		return fmt.Errorf("client %q, message %d: %w", s.clientID, seq, err)
 	}
 	s.out.found(seq, q.size)
+	s.shares = s.shares || q.group != ""
 	s.soonest = earlier(s.soonest, q.expires)
 	return nil
 }
 
+// left looks at a record of an ended session: whether it is for others. One that cannot be read is removed with the rest.
+func (l *loader) left(s *Session, v []byte) {
+	if q, err := decodeQueued(v); err == nil && q.group != "" {
+		s.shares = true
+	}
+}
+
 func (l *loader) received(k, v []byte) error {
 	s, rest, err := l.owner(k)
-	if err != nil || s.ended {
+	if err != nil {
 		return err
+	}
+	if s.ended {
+		return l.sent(s, rest, v)
 	}
 	if len(rest) != 2 || len(v) == 0 || v[0] != recordVersion {
 		return fmt.Errorf("client %q, received packet id: %w", s.clientID, errRecord)
 	}
 	s.in.set(uint16(rest[0])<<8|uint16(rest[1]), receipts{step: taken})
 	return nil
+}
+
+// sent reads what is known of an ended session.
+func (l *loader) sent(s *Session, id, v []byte) (err error) {
+	if len(id) == 2 && id[0] == 0 && id[1] == 0 {
+		s.out.sent, err = decodeSent(v)
+	}
+	return err
 }
 
 // finish sets the alarms, and has leftovers removed.

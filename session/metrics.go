@@ -25,6 +25,7 @@ type counters struct {
 	refused *metrics.Counter
 	wills   *metrics.Counter
 	expired *metrics.Counter
+	handed  *metrics.Counter
 }
 
 func newCounters(r *metrics.Registry) *counters {
@@ -32,6 +33,7 @@ func newCounters(r *metrics.Registry) *counters {
 		refused: r.Counter("mangrove_session_refused_total"),
 		wills:   r.Counter("mangrove_session_wills_total"),
 		expired: r.Counter("mangrove_session_expired_total"),
+		handed:  r.Counter("mangrove_session_handed_over_total"),
 	}
 	for why := delivered + 1; why < dropKinds; why++ {
 		c.dropped[why] = r.Dropped(dropNames[why])

@@ -99,6 +99,9 @@ func (s *Session) restore(w *will) {
 func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) error {
 	b := m.newBatch()
 	m.announce(b, w)
+	if s != old {
+		old.keepSent(b)
+	}
 	switch {
 	case s.durable:
 		rec := record{number: s.number, connected: true, expiry: m.cfg.clamp(req.Expiry), will: newWill(req, req.ClientID)}
@@ -126,6 +129,7 @@ func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
 	switch {
 	case s.durable && over:
 		b.Delete(store.Sessions, []byte(s.clientID))
+		s.keepSentLocked(b)
 	case s.durable:
 		s.recordLocked(b)
 	}
@@ -173,8 +177,8 @@ func (s *Session) recordLocked(b *store.Batch) {
 // end takes a session that has no connection out of the node. Its record is gone or another's already; the gate is held.
 func (m *Manager) end(s *Session) {
 	s.mu.Lock()
-	s.ended = true
-	s.drop(dropEnded, s.out.clear())
+	s.ended, s.detached = true, m.clock()
+	left := s.leaveLocked()
 	gone := s.filters
 	s.filters, s.in = filters{}, inbound{}
 	m.timers.clear(s)
@@ -182,6 +186,7 @@ func (m *Manager) end(s *Session) {
 	s.unlock()
 	m.leave(s)
 	gone.each(func(f string) { m.cfg.Router.Unsubscribe(s, f) })
+	m.handOverAll(left)
 }
 
 // armLocked sets the time at which something is due. A connected session does not end. [MQTT-4.1.0-1]

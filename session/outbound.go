@@ -255,11 +255,14 @@ func (o *outbound) send(e *entry, again bool, w world) bool {
 	}
 	e.state = sent
 	o.live++
-	if !o.keep {
+	if !o.keep && !o.bequeaths(e) {
 		o.forget(e)
 	}
 	return true
 }
+
+// bequeaths reports whether only memory has a message that another member of its group may get.
+func (o *outbound) bequeaths(e *entry) bool { return o.memory && e.group != "" && e.qos == 1 }
 
 // forget lets go of a message in memory.
 func (o *outbound) forget(e *entry) {

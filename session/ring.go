@@ -12,11 +12,20 @@ type entry struct {
 	body   uint64        // id in the body store; 0 once released
 	msg    *mqtt.Message // nil when only the store has it, or it is not needed any more
 	ids    []uint32      // subscription identifiers; shared, read only
+	group  string        // the shared subscription it came through; "" = none
 	size   int32         // bytes it counts in the queue
 	qos    byte
 	retain bool
 	state  state
 	guess  bool // whether it was sent before the last restart is not known
+}
+
+// inherited reports whether a message of an ended session may go to another member of the group it came through, given
+// which ones may have been sent: QoS 1 always, the others only before that; QoS 2 that has begun is completed with its
+// session or ends with it. What was acknowledged, with an error too, is not there any more. [MQTT-4.8.2-4]
+// [MQTT-4.8.2-5] [MQTT-4.8.2-6]
+func (e *entry) inherited(sent uint64) bool {
+	return e.group != "" && e.state != released && (e.qos == 1 || e.seq >= sent)
 }
 
 // state of an entry:

@@ -18,6 +18,7 @@ import (
 // it are all that follows from it, in order. # begins a comment. What can happen:
 //
 //	session in memory | session kept in memory    instead of a durable one; before anything else
+//	messages come through a group                 those that follow
 //	client connects with window N                 attach and resume
 //	client connects with window N, not yet ready  attach; "client is ready" resumes
 //	client leaves | node restarts | node dies     dies: while the client is connected
@@ -28,6 +29,7 @@ import (
 //	buffer is full | buffer drains
 //	NAME expires | NAME is too large | NAME is lost
 //	disk is read                                  answers fetch
+//	session ends                                  what becomes of its messages, in order
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {
@@ -79,6 +81,7 @@ type stage struct {
 	disk    map[uint64]entry // stable records
 	names   map[string]uint64
 	flags   map[string]string // message name → "expired", "too large", "lost"
+	group   string
 	fetches bool
 	full    bool
 }
@@ -172,6 +175,10 @@ func (w *stage) do(event string) {
 		w.out.memory = true
 	case event == "session kept in memory":
 		w.out.memory, w.out.keep = true, true
+	case event == "messages come through a group":
+		w.group = "$share/g/t"
+	case event == "session ends":
+		w.end()
 	case has("client connects"):
 		w.fetches = false
 		w.out.attach(num(4))
@@ -217,7 +224,8 @@ func (w *stage) do(event string) {
 }
 
 func (w *stage) message(name string, qos byte) {
-	e := entry{seq: w.out.id(), body: 1, msg: &mqtt.Message{Payload: []byte(name)}, size: 10, qos: qos, state: writing}
+	e := entry{seq: w.out.id(), body: 1, msg: &mqtt.Message{Payload: []byte(name)}, group: w.group, size: 10, qos: qos,
+		state: writing}
 	if w.out.memory {
 		e.state = ready
 	}
@@ -276,6 +284,28 @@ func (w *stage) restart(dies bool) {
 		w.out.found(seq, w.disk[seq].size)
 	}
 	w.out.restart(dies)
+}
+
+// end tells what is for others: of memory, or of the disk, where what was done is gone.
+func (w *stage) end() {
+	heirs := map[uint64]bool{}
+	for _, e := range w.out.inheritance() {
+		if w.out.memory && e.msg == nil {
+			w.t.Fatalf("message %s is for others, but it was forgotten", w.name(e.seq))
+		}
+		heirs[e.seq] = true
+	}
+	for _, seq := range w.onDisk() {
+		if e := w.disk[seq]; !w.out.memory {
+			heirs[seq] = e.inherited(w.out.sent)
+		}
+		if heirs[seq] {
+			w.say("hand over %s", w.name(seq))
+		} else {
+			w.say("end %s", w.name(seq))
+		}
+	}
+	w.out.clear()
 }
 
 func (w *stage) onDisk() (list []uint64) {

@@ -39,8 +39,9 @@ type Session struct {
 	sweeping *cut          // where a sweep goes on
 	batch    *store.Batch  // to be committed by unlock
 
-	discarding bool // leftovers are being removed
-	lastStep   bool // the step that is not stable yet is the last
+	shares     bool     // messages came through shared subscriptions
+	discarding bool     // leftovers are being removed
+	portion    *portion // the one of discard that is not stable yet
 }
 
 func (m *Manager) newSession(clientID string, durable bool) *Session {
@@ -154,7 +155,7 @@ func (s *Session) Committed(arg uint64, err error) {
 
 // leftoversLocked has an ended session's records removed, when no more of them can come.
 func (s *Session) leftoversLocked() {
-	if s.ended && s.durable && s.writing == 0 && !s.discarding {
+	if s.ended && s.durable && s.writing == 0 && s.cut == nil && !s.discarding {
 		s.discarding = true
 		s.need(jobDiscard)
 	}

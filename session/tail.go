@@ -102,11 +102,21 @@ func (o *outbound) cut(n int, bytes int64) {
 	o.bytes -= bytes
 }
 
-// clear forgets everything; it returns how many messages there were.
+// clear forgets everything but what may have been sent; it returns how many messages there were.
 func (o *outbound) clear() int {
 	n := o.count
-	*o = outbound{next: o.next, lim: o.lim, memory: o.memory}
+	*o = outbound{next: o.next, sent: o.sent, lim: o.lim, memory: o.memory}
 	return n
+}
+
+// inheritance lists the messages in memory that other members may get, in order.
+func (o *outbound) inheritance() (list []entry) {
+	for i := range o.win.len() {
+		if e := o.win.at(i); e.inherited(o.sent) {
+			list = append(list, *e)
+		}
+	}
+	return list
 }
 
 // found counts a message that the store has, on loading.

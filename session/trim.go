@@ -111,6 +111,9 @@ func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) (ok boo
 	})
 	s.mu.Lock()
 	defer s.unlock()
+	if s.ended {
+		return true // discard sees to all of it
+	}
 	s.cut = c
 	if err != nil || c.n == 0 {
 		s.cutLocked(err)
@@ -125,16 +128,25 @@ func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) (ok boo
 func (s *Session) cutLocked(err error) {
 	c := s.cut
 	s.cut, s.out.cutting = nil, false
-	if s.ended {
-		return
+	switch {
+	case s.ended && s.shares && err == nil: // else they are counted with the others
+		s.drop(c.why, c.n)
+	case s.ended:
+	case err != nil:
+		s.cutFailedLocked(c, err)
+	default:
+		s.cutDoneLocked(c)
 	}
-	if err != nil {
-		s.m.log.Error("drop queued messages", "client", s.clientID, "reason", dropNames[c.why], "error", err)
-		if c.why == dropExpired {
-			s.sweepAgainLocked(s.m.cfg.Now().UnixMilli())
-		}
-		return
+}
+
+func (s *Session) cutFailedLocked(c *cut, err error) {
+	s.m.log.Error("drop queued messages", "client", s.clientID, "reason", dropNames[c.why], "error", err)
+	if c.why == dropExpired {
+		s.sweepAgainLocked(s.m.cfg.Now().UnixMilli())
 	}
+}
+
+func (s *Session) cutDoneLocked(c *cut) {
 	s.out.cut(c.n, c.bytes)
 	s.drop(c.why, c.n)
 	if n, bytes := s.excess(); c.why == dropQueueFull && c.n > 0 && (n > 0 || bytes > 0) {

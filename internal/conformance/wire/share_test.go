@@ -117,3 +117,72 @@ func TestShareSyntax(t *testing.T) {
 		p.WantGone("no local", packet.ProtocolError)
 	})
 }
+
+// What a member leaves when its session ends goes to another one: QoS 1 without an acknowledgement, and what was not
+// sent. QoS 2 that had begun goes to nobody. The session ends by a clean start, by its expiry, or with its connection;
+// a restart in between changes nothing. [MQTT-4.8.2-5]
+func TestShareHandOver(t *testing.T) {
+	for name, end := range map[string]func(s *server, a *peer){
+		"with its connection": func(_ *server, a *peer) { a.Leave() },
+		"clean start": func(s *server, a *peer) {
+			a.Leave()
+			s.client(a.v, "a").Leave()
+		},
+		"expiry": func(_ *server, a *peer) {
+			a.Leave()
+			time.Sleep(2 * time.Hour)
+		},
+		"disconnect with expiry 0": func(_ *server, a *peer) {
+			p := &packet.Disconnect{Props: &packet.Properties{SessionExpiry: 0}}
+			p.Props.Mark(packet.PropSessionExpiry)
+			a.Write(p)
+			a.WantClosed("after DISCONNECT")
+		},
+		"restart, clean start": func(s *server, a *peer) {
+			a.Leave()
+			s.restart()
+			s.client(a.v, "a").Leave()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			script(t, func(s *server) {
+				lasts := keep
+				if name == "with its connection" {
+					lasts = expiry(0)
+				}
+				a := s.client(packet.V5, "a", lasts, window(2))
+				a.Subscribe("$share/g/t", 2)
+				fillWindow(s, a)
+				b := s.client(packet.V5, "b", keep, expiry(1e6))
+				b.Subscribe("$share/g/t", 2)
+				b.Leave() // it comes back for what there is
+				end(s, a)
+				b = s.client(packet.V5, "b", keep, expiry(1e6))
+				b.Want("in flight", pubQ(1, 2, "t", "1"))
+				b.Want("never sent", pubQ(2, 3, "t", "3"))
+				b.Want("never sent", pubQ(1, 4, "t", "4"))
+				time.Sleep(time.Hour)
+				b.WantIdle("QoS 2 that had begun, and what was acknowledged, go to nobody")
+			})
+		})
+	}
+}
+
+// fillWindow sends a client with a window of 2 what it acknowledges, 0, then 1 with QoS 1 and 2 with QoS 2, which it does
+// not, and 3 and 4, which wait.
+func fillWindow(s *server, a *peer) {
+	s.t.Helper()
+	p := s.client(packet.V5, "p")
+	for i, qos := range []byte{1, 1, 2, 2, 1} {
+		payload := string(rune('0' + i))
+		p.Write(pubQ(qos, uint16(i+1), "t", payload))
+		p.Want("accepted", received(qos, uint16(i+1)))
+		if i < 3 {
+			a.Want("sent", pubQ(qos, uint16(i+2), "t", payload))
+		}
+		if i == 0 {
+			a.Write(ack(packet.PUBACK, 2, packet.Success))
+		}
+	}
+	a.WantIdle("its window is full")
+}
