@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,14 @@ var benchExamples = map[string]string{
 	"fanin": `  mangrove bench fanin -n 1000 --window 4`,
 	"wild": `  mangrove bench wild -n 50000
   mangrove bench wild -n 1000000 --publishers 100`,
-	"conns":    `  mangrove bench conns -n 15000 --pid $(pidof mangrove)`,
+	"match": `  mangrove bench match -n 100000
+  mangrove bench match -n 10                         # only those that match`,
+	"churn": `  mangrove bench churn -n 1000000 --pid $(pidof mangrove)`,
+	"conns": `  mangrove bench conns -n 15000 --pid $(pidof mangrove)
+  mangrove bench conns -n 5000 --tls -b 127.0.0.1:8883`,
+	"sleep":    `  mangrove bench sleep -n 100000 --pid $(pidof mangrove)`,
+	"storm":    `  mangrove bench storm -n 15000 --pid $(pidof mangrove)`,
+	"wills":    `  mangrove bench wills -n 1000 -q 1`,
 	"retained": `  mangrove bench retained -n 50000 --pid $(pidof mangrove)`,
 	"offline": `  mangrove bench offline -n 100000 -q 1
   mangrove bench offline -n 1000 --sessions 1000 -q 1   # fan-out to sessions that are away`,
@@ -104,7 +112,9 @@ func (f *benchFlags) bind(set *pflag.FlagSet, s bench.Scenario) {
 	set.StringVarP(&f.Password, "password", "P", "", "password of every client")
 	set.BoolVar(&f.json, "json", false, "print the result as JSON")
 	set.BoolVar(&f.quiet, "quiet", false, "no progress on standard error")
-	if s.Name == "conns" {
+	one := func(names ...string) bool { return slices.Contains(names, s.Name) }
+	if one("conns") {
+		set.BoolVar(&f.TLS, "tls", false, "connect with TLS and take any certificate")
 		set.IntVar(&f.perProcess, "per-process", 0, "connections of one process; above, several are started (default what the open-files limit allows)")
 		set.IntVar(&f.First, "first", 0, "where the source addresses begin")
 		set.BoolVar(&f.hold, "hold", false, "say \"connected\", and close when standard input ends")
@@ -112,22 +122,35 @@ func (f *benchFlags) bind(set *pflag.FlagSet, s bench.Scenario) {
 		return
 	}
 	qos := uint8(0)
-	if s.Name == "offline" || s.Name == "durable" {
+	if one("offline", "durable") {
 		qos = 1
 		set.IntVar(&f.Sessions, "sessions", bench.DefaultSessions, "sessions that are away")
 	}
-	if s.Name == "offline" || s.Name == "wild" {
+	if one("offline", "wild") {
 		set.IntVar(&f.Publishers, "publishers", bench.DefaultPublishers, "publishers")
 	}
-	set.Uint8VarP(&f.QoS, "qos", "q", qos, "QoS of publishing and subscribing")
-	set.IntVar(&f.Payload, "payload", bench.DefaultPayload, "bytes of a message")
+	if one("offline", "sleep") {
+		set.BoolVar(&f.Keep, "keep", false, "leave sessions and messages at the broker")
+	}
+	if one("p2p") {
+		set.IntVar(&f.Deaf, "deaf", 0, "subscribers to everything that never read")
+	}
+	if !one("churn") {
+		set.Uint8VarP(&f.QoS, "qos", "q", qos, "QoS of publishing and subscribing")
+	}
+	if !one("churn", "sleep", "storm") {
+		set.IntVar(&f.Payload, "payload", bench.DefaultPayload, "bytes of a message")
+		set.DurationVar(&f.Settle, "settle", bench.DefaultSettle, "how long without progress until what is missing is lost")
+	}
+	if one("sleep", "storm", "wills") {
+		return
+	}
 	set.IntVarP(&f.Window, "window", "w", 0, fmt.Sprintf("messages a publisher may have under way (default %d, with --rate %d)", bench.DefaultWindow, bench.DefaultOpenWindow))
-	set.DurationVar(&f.Settle, "settle", bench.DefaultSettle, "how long without progress until what is missing is lost")
-	if s.Name != "offline" {
+	if !one("offline") {
 		set.DurationVarP(&f.Duration, "duration", "d", bench.DefaultDuration, "how long to measure")
 		set.DurationVar(&f.WarmUp, "warm-up", bench.DefaultWarmUp, "how long to run before")
 	}
-	if s.Name != "offline" && s.Name != "retained" {
+	if !one("offline", "retained", "churn") {
 		set.Float64Var(&f.Rate, "rate", 0, "messages a second of all publishers, at fixed times (default as fast as it goes)")
 	}
 }

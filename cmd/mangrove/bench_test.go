@@ -14,8 +14,37 @@ import (
 	"mangrove/internal/bench"
 )
 
-// TestBenchMeasuresAnEdge runs every scenario against a whole edge.
+// TestBenchMeasuresAnEdge and TestBenchMeasuresSessions run every scenario against a whole edge.
 func TestBenchMeasuresAnEdge(t *testing.T) {
+	measureEdge(t,
+		"p2p -n 3 -q 0 -d 100ms --warm-up 0",
+		"p2p -n 3 -q 2 -d 100ms --warm-up 0 --mqtt 5",
+		"p2p -n 2 -q 1 -d 100ms --warm-up 0 --rate 500",
+		"p2p -n 2 -q 1 -d 100ms --warm-up 0 --deaf 1",
+		"fanout -n 20 -d 100ms --warm-up 0",
+		"fanin -n 20 -q 1 -d 100ms --warm-up 0",
+		"wild -n 500 -d 100ms --warm-up 0",
+		"match -n 500 -d 100ms --warm-up 0",
+		"retained -n 300 -d 100ms --warm-up 0",
+		"wills -n 100 -q 1",
+		"conns -n 50",
+		"conns -n 50 --per-process 20 --mqtt 5",
+	)
+}
+
+func TestBenchMeasuresSessions(t *testing.T) {
+	measureEdge(t,
+		"churn -n 1000 -d 100ms --warm-up 0",
+		"offline -n 300 --sessions 2 --publishers 3",
+		"offline -n 300 --sessions 2 --publishers 3 -q 2 --mqtt 5",
+		"offline -n 300 --keep",
+		"durable -n 3 -d 100ms --warm-up 0",
+		"sleep -n 50",
+		"storm -n 50 --mqtt 5",
+	)
+}
+
+func measureEdge(t *testing.T, cases ...string) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the load generator runs on Linux only")
 	}
@@ -25,20 +54,6 @@ func TestBenchMeasuresAnEdge(t *testing.T) {
 	}
 	edge := run(t, "edge", "-c", config, "--node", "n", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0", "--http", "", "--log-format", "json")
 	addr := strings.TrimPrefix(edge.ready().Listen[0], "tcp://")
-	cases := []string{
-		"p2p -n 3 -q 0 -d 100ms --warm-up 0",
-		"p2p -n 3 -q 2 -d 100ms --warm-up 0 --mqtt 5",
-		"p2p -n 2 -q 1 -d 100ms --warm-up 0 --rate 500",
-		"fanout -n 20 -d 100ms --warm-up 0",
-		"fanin -n 20 -q 1 -d 100ms --warm-up 0",
-		"wild -n 500 -d 100ms --warm-up 0",
-		"retained -n 300 -d 100ms --warm-up 0",
-		"offline -n 300 --sessions 2 --publishers 3",
-		"offline -n 300 --sessions 2 --publishers 3 -q 2 --mqtt 5",
-		"durable -n 3 -d 100ms --warm-up 0",
-		"conns -n 50",
-		"conns -n 50 --per-process 20 --mqtt 5",
-	}
 	for _, c := range cases {
 		args := append([]string{"bench"}, strings.Fields(c)...)
 		args = append(args, "--broker", addr, "--pid", strconv.Itoa(edge.Process.Pid), "--json", "--quiet")
@@ -47,7 +62,7 @@ func TestBenchMeasuresAnEdge(t *testing.T) {
 		if r.ConnectsPerSecond > 0 {
 			r.Messages, what = 1, "connections"
 		}
-		if r.Messages == 0 || r.Lost+r.Duplicated+r.Reordered+r.Unacknowledged > 0 || !r.Measured || r.PeakRSS == 0 {
+		if r.Messages == 0 || r.Lost+r.Duplicated+r.Reordered+r.Unacknowledged+r.Refused > 0 || !r.Measured || r.PeakRSS == 0 {
 			t.Errorf("%s: got %+v, want %s and nothing wrong, with the broker measured", c, r, what)
 		}
 	}

@@ -23,18 +23,25 @@ func (f *flow) runDurable(r *Result) error {
 
 // runOffline measures how fast a backlog drains.
 func (f *flow) runOffline(r *Result) error {
-	var store Result
+	store := new(Result)
+	if f.cfg.Keep {
+		store = r // and nothing comes after it
+	}
 	if err := f.makeBacklog(f.cfg.Publishers, func() error {
 		f.show.phase = "storing"
 		f.start()
-		return f.measure(&store, func() uint64 { return f.confirmed }, f.settle)
+		return f.measure(store, func() uint64 { return f.confirmed }, f.settle)
 	}); err != nil {
 		return err
+	}
+	if f.cfg.Keep {
+		r.Unacknowledged = f.unacknowledged()
+		return nil
 	}
 	if err := f.drain(r); err != nil {
 		return err
 	}
-	r.StoreRate, r.AckLatency = store.Rate, store.AckLatency
+	r.StoreRate, r.StoreWritten, r.AckLatency = store.Rate, store.Written, store.AckLatency
 	f.verdict(r)
 	return f.forget()
 }

@@ -47,6 +47,10 @@ type Config struct {
 	Payload    int  // bytes, at least 24
 	Window     int  // messages of one publisher that are not delivered and acknowledged
 
+	TLS  bool // of conns: connect with TLS; any certificate will do
+	Deaf int  // subscribers to everything that never read, beside the others of p2p
+	Keep bool // of sleep and offline: leave sessions and messages at the broker
+
 	Rate     float64       // messages per second of all publishers, at fixed times; 0 = closed loop
 	Duration time.Duration // measured
 	WarmUp   time.Duration // before; negative = none
@@ -77,7 +81,12 @@ func Scenarios() []Scenario {
 		{"fanout", "one publisher to N subscribers", "subscribers", 1000},
 		{"fanin", "N publishers to one subscriber", "publishers", 1000},
 		{"wild", "N filters with + and #, and random topics of a five-level tree", "filters", 50_000},
+		{"match", "N filters, of which ten match each message", "filters", 100_000},
+		{"churn", "subscribing and unsubscribing at a broker that holds N subscriptions", "subscriptions", 1_000_000},
 		{"conns", "N idle connections: memory for each, and how fast they come", "connections", 10_000},
+		{"sleep", "N sessions that are kept while their clients are away: memory for each", "sessions", 10_000},
+		{"storm", "N clients that come back to their sessions, all at once", "clients", 10_000},
+		{"wills", "N clients that vanish, and whether their wills arrive", "clients", 100},
 		{"retained", "N retained messages, fetched again and again with a wildcard", "retained messages", 50_000},
 		{"offline", "a backlog of N messages for sessions that are away, and draining it", "messages", 100_000},
 		{"durable", "N publishers to a durable session that is away: acknowledged messages", "publishers", 10},
@@ -119,7 +128,7 @@ func (c *Config) checkBounds() error {
 		return fmt.Errorf("window is %d, want 1 to %d", c.Window, maxWindow)
 	case c.Count < 1 || c.Publishers < 1 || c.Sessions < 1:
 		return errors.New("counts must be at least 1")
-	case c.Scenario == "wild" && c.Count > maxFilters:
+	case slices.Contains([]string{"wild", "match", "churn"}, c.Scenario) && c.Count > maxFilters:
 		return fmt.Errorf("filters are %d, want at most %d", c.Count, maxFilters)
 	case c.Rate < 0 || math.IsNaN(c.Rate) || math.IsInf(c.Rate, 0):
 		return fmt.Errorf("rate is %v, want 0 or more messages a second", c.Rate)
@@ -135,7 +144,7 @@ func (c *Config) checkSockets() error {
 	if err != nil {
 		return err
 	}
-	need := map[string]int{"p2p": 2 * c.Count, "fanout": c.Count + 1, "fanin": c.Count + 1, "conns": c.Count, "durable": c.Count + c.Sessions}[c.Scenario]
+	need := map[string]int{"p2p": 2*c.Count + c.Deaf, "fanout": c.Count + 1, "fanin": c.Count + 1, "conns": c.Count, "storm": c.Count, "durable": c.Count + c.Sessions}[c.Scenario]
 	if need > most {
 		return fmt.Errorf("%d connections are more than the %d that this process may open (ulimit -n)", need, most)
 	}

@@ -28,6 +28,7 @@ type conn struct {
 	receiveMax uint16
 	present    bool // the broker had a session
 	keepAlive  uint16
+	will       *packet.Will
 	local      netip.Addr // to connect from; invalid = the kernel chooses
 	subacks    int        // awaited
 	granted    byte       // the QoS every SUBACK must grant

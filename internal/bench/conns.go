@@ -15,15 +15,15 @@ const (
 
 // runConns opens idle connections, looks at the broker's memory, and asks each whether it is still there.
 func (f *flow) runConns(r *Result) error {
+	if f.cfg.TLS {
+		return f.runSecret(r)
+	}
 	f.show.phase = "connecting"
 	all := make([]*conn, f.cfg.Count)
 	for i := range all {
 		all[i] = f.client(fmt.Sprintf("c%d", i))
 		all[i].keepAlive = connsKeepAlive
-		if f.to.Addr().Is4() && f.to.Addr().IsLoopback() {
-			n := (f.cfg.First+i)/connsPerAddress + 2
-			all[i].local = netip.AddrFrom4([4]byte{127, 0, byte(n >> 8), byte(n)})
-		}
+		all[i].local = f.address(f.cfg.First + i)
 	}
 	before, err := f.broker()
 	if err != nil {
@@ -84,4 +84,13 @@ func (f *flow) pingAll(all []*conn) error {
 		f.leave()
 	}
 	return err
+}
+
+// address is the source address of client i where many ports are needed; invalid = the kernel chooses.
+func (f *flow) address(i int) (a netip.Addr) {
+	if f.to.Addr().Is4() && f.to.Addr().IsLoopback() {
+		n := i/connsPerAddress + 2
+		a = netip.AddrFrom4([4]byte{127, 0, byte(n >> 8), byte(n)})
+	}
+	return a
 }

@@ -80,7 +80,7 @@ func (f *flow) topic(name string) string { return fmt.Sprintf("bench/%08x/%s", f
 
 // greeting is the CONNECT of c.
 func (f *flow) greeting(c *conn, clean bool) []byte {
-	p := packet.Connect{Version: f.cfg.Version, CleanStart: clean, ClientID: c.id, KeepAlive: c.keepAlive}
+	p := packet.Connect{Version: f.cfg.Version, CleanStart: clean, ClientID: c.id, KeepAlive: c.keepAlive, Will: c.will}
 	if f.cfg.Username != "" {
 		p.HasUser, p.Username = true, f.cfg.Username
 		p.HasPass, p.Password = f.cfg.Password != "", []byte(f.cfg.Password)

@@ -33,6 +33,8 @@ type loop struct {
 	after func() (at int64)
 	wake  int64
 	err   error // the first fault; ends the run
+
+	refused func(c *conn, err error) // called instead for connections that are not open yet; nil = they are faults too
 }
 
 func newLoop(ctx context.Context, maxPacket int) (*loop, error) {
@@ -126,7 +128,10 @@ func (l *loop) flush() {
 
 // fail ends the run with the first fault.
 func (l *loop) fail(c *conn, err error) {
-	if l.err == nil {
+	switch {
+	case l.refused != nil && (c.state == dialling || c.state == greeting):
+		l.refused(c, err)
+	case l.err == nil:
 		l.err = fmt.Errorf("client %s: %w", c.id, err)
 	}
 	c.drop()

@@ -41,11 +41,15 @@ type Result struct {
 	RSS           int64   `json:"broker_rss_bytes,omitempty"`
 	Written       float64 `json:"device_bytes_per_message,omitempty"`
 
-	ConnectsPerSecond  float64 `json:"connects_per_second,omitempty"`
-	IdleRSS            int64   `json:"broker_idle_rss_bytes,omitempty"` // before the first of the connections
-	BytesPerConnection float64 `json:"broker_bytes_per_connection,omitempty"`
-	DrainRate          float64 `json:"drain_messages_per_second,omitempty"` // of durable
-	StoreRate          float64 `json:"store_messages_per_second,omitempty"` // of offline: acknowledged while the backlog grew
+	ConnectsPerSecond    float64 `json:"connects_per_second,omitempty"`
+	IdleRSS              int64   `json:"broker_idle_rss_bytes,omitempty"` // before the first of the connections
+	BytesPerConnection   float64 `json:"broker_bytes_per_connection,omitempty"`
+	Refused              uint64  `json:"refused,omitempty"` // clients of storm
+	BytesPerSession      float64 `json:"broker_bytes_per_session,omitempty"`
+	BytesPerSubscription float64 `json:"broker_bytes_per_subscription,omitempty"`
+	DrainRate            float64 `json:"drain_messages_per_second,omitempty"`      // of durable
+	StoreRate            float64 `json:"store_messages_per_second,omitempty"`      // of offline: acknowledged while the backlog grew
+	StoreWritten         float64 `json:"store_device_bytes_per_message,omitempty"` // likewise
 }
 
 // Percentiles are microseconds.
@@ -89,7 +93,7 @@ func (r *Result) WriteText(w io.Writer) error {
 	row := func(name, format string, args ...any) { fmt.Fprintf(t, name+"\t"+format+"\n", args...) }
 	if r.ConnectsPerSecond > 0 {
 		row("scenario", "%s %d, MQTT %s", r.Scenario, r.Count, r.Version)
-		row("connects", "%.0f a second", r.ConnectsPerSecond)
+		row("connects", "%.0f a second, %d refused", r.ConnectsPerSecond, r.Refused)
 	} else {
 		row("scenario", "%s %d, MQTT %s, QoS %d, %d bytes, window %d%s", r.Scenario, r.Count, r.Version, r.QoS, r.Payload, r.Window, r.loop())
 		row("messages", "%d in %.2f s: %.0f a second", r.Messages, r.Seconds, r.Rate)
@@ -143,8 +147,13 @@ func (r *Result) spent(row rowFunc) {
 	if r.CPUPerMillion > 0 {
 		row("broker CPU", "%.2f s for a million messages (µs a message)", r.CPUPerMillion)
 	}
-	if r.BytesPerConnection > 0 {
-		row("broker memory", "%.2f KiB a connection", r.BytesPerConnection/1024)
+	for _, m := range []struct {
+		of    string
+		bytes float64
+	}{{"connection", r.BytesPerConnection}, {"session", r.BytesPerSession}, {"subscription", r.BytesPerSubscription}} {
+		if m.bytes > 0 {
+			row("broker memory", "%.0f bytes a %s", m.bytes, m.of)
+		}
 	}
 	row("broker peak RSS", "%.1f MiB", float64(r.PeakRSS)/(1<<20))
 	if r.Written > 0 {

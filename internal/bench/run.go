@@ -36,8 +36,18 @@ func (f *flow) scenario() func(*Result) error {
 		return f.online(f.setUpFanIn)
 	case "wild":
 		return f.online(f.setUpWild)
+	case "match":
+		return f.online(f.setUpMatch)
+	case "churn":
+		return f.runChurn
 	case "conns":
 		return f.runConns
+	case "sleep":
+		return f.runSleep
+	case "storm":
+		return f.runStorm
+	case "wills":
+		return f.runWills
 	case "retained":
 		return f.runRetained
 	case "offline":
@@ -53,7 +63,7 @@ func (f *flow) online(setUp func()) func(*Result) error {
 	return func(r *Result) error {
 		setUp()
 		f.show.phase = "connecting"
-		if err := errors.Join(f.connect(true, f.subConns()...), f.subscribeAll(), f.connect(true, f.pubConns()...)); err != nil {
+		if err := errors.Join(f.connect(true, f.subConns()...), f.subscribeAll(), f.addDeaf(), f.connect(true, f.pubConns()...)); err != nil {
 			return err
 		}
 		if err := f.steady(r, func() uint64 { return f.delivered }); err != nil {

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // short is a run of less than half a second.
 func short(r *relay, scenario string, qos byte) Config {
 	return Config{Scenario: scenario, Broker: r.addr(), Count: 1, QoS: qos, Window: 8,
-		Duration: 60 * time.Millisecond, WarmUp: -1, Settle: 200 * time.Millisecond}
+		Duration: 60 * time.Millisecond, WarmUp: -1, Settle: time.Second}
 }
 
 func TestHonestBrokerIsFoundSo(t *testing.T) {

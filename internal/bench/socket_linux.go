@@ -52,6 +52,14 @@ func (p *poller) change(fd int, tag int32, write bool) error {
 	return p.control(unix.EPOLL_CTL_MOD, fd, tag, write)
 }
 
+// forget stops watching a socket that stays open.
+func (p *poller) forget(fd int) error {
+	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, fd, nil); err != nil {
+		return fmt.Errorf("stop watching socket: %w", err)
+	}
+	return nil
+}
+
 func (p *poller) control(op, fd int, tag int32, write bool) error {
 	ev := unix.EpollEvent{Events: unix.EPOLLIN, Fd: tag}
 	if write {

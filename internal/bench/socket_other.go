@@ -22,6 +22,7 @@ func newPoller() (*poller, error)                                { return nil, e
 func (*poller) close()                                           {}
 func (*poller) add(int, int32, bool) error                       { return errLinux }
 func (*poller) change(int, int32, bool) error                    { return errLinux }
+func (*poller) forget(int) error                                 { return errLinux }
 func (*poller) wait(e []event, _ time.Duration) ([]event, error) { return e, errLinux }
 func dial(netip.AddrPort, netip.Addr) (int, error)               { return -1, errLinux }
 func connectError(int) error                                     { return errLinux }

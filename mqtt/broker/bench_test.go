@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime"
 	"testing"
 	"time"
 
@@ -221,4 +222,36 @@ func tcpPair(b *testing.B) (publisher, subscriber net.Conn) {
 		return nc
 	}
 	return open("p"), open("s", sub(1, "a/b"))
+}
+
+// BenchmarkSubscribe is one Subscribe and one Unsubscribe at a router that holds a million subscriptions of a
+// hundred clients. What they take of the memory is reported too.
+func BenchmarkSubscribe(b *testing.B) {
+	const held, clients = 1_000_000, 100
+	r, before := testRouter(), heap()
+	for i := range clients {
+		s := &sink{fmt.Sprint(i)}
+		for j := range held / clients {
+			r.Subscribe(s, mqtt.Subscription{Filter: fmt.Sprintf("bench/site/%d/+/%d", j%1000, j/1000*clients+i)})
+		}
+	}
+	each := float64(heap()-before) / held
+	own, filters := &sink{"own"}, make([]string, 1000)
+	for i := range filters {
+		filters[i] = fmt.Sprintf("bench/site/%d/+/own", i)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r.Subscribe(own, mqtt.Subscription{Filter: filters[i%1000]})
+		r.Unsubscribe(own, filters[i%1000])
+	}
+	b.ReportMetric(each, "B/held")
+}
+
+// heap is the bytes in use after a collection.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
