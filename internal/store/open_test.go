@@ -11,6 +11,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -251,6 +252,33 @@ func TestHealthOnWriteErrors(t *testing.T) {
 	if got := reg.Counter(`mangrove_store_errors_total{kind="full"}`).Get(); got != 1 {
 		t.Errorf("got %d errors counted, want 1", got)
 	}
+}
+
+// While a full store is emptied message by message it stays full, until there is room for more than the next few.
+func TestFullIsSteady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const bound = 1 << 20
+		s := openTest(t, Config{MaxFileBytes: bound})
+		n := 0
+		put := func() error {
+			return commit(t, s, func(b *Batch) { n++; b.Put(Queues, fmt.Append(nil, n), make([]byte, 4000)) })
+		}
+		for put() == nil {
+		}
+		for removed := 0; removed < bound/16-8000; removed += 4000 {
+			must(t, commit(t, s, func(b *Batch) { b.Delete(Queues, fmt.Append(nil, removed/4000+1)) }))
+			checkpointNow(t, s)
+			time.Sleep(2 * maxPause)
+			if synctest.Wait(); !errors.Is(s.Healthy(), ErrFull) {
+				t.Fatalf("after %d bytes were removed the store is healthy: %v", removed, s.Healthy())
+			}
+		}
+		must(t, commit(t, s, func(b *Batch) { b.DeleteRange(Queues, nil, nil) }))
+		time.Sleep(2 * maxPause)
+		if synctest.Wait(); s.Healthy() != nil {
+			t.Errorf("empty again, and got %v", s.Healthy())
+		}
+	})
 }
 
 // What there is no room for is refused by itself: what only removes, or is small, goes on.

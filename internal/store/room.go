@@ -1,9 +1,12 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"time"
+
+	"mangrove/internal/wal"
 )
 
 // smallBatch is what may still be added when only the last sixteenth of MaxFileBytes is left: settled messages and records of
@@ -96,25 +99,29 @@ func (s *Store) admit() {
 	}
 }
 
-// crowd notes that something was refused for want of room. When there is some again the store is healthy.
+// crowd notes that something was refused for want of room. The store is not healthy until there is roomAgain.
 func (s *Store) crowd(err error) {
 	w := &s.writer
 	if w.crowded == 0 {
 		s.cfg.Log.Error("store is full", "folder", s.cfg.Dir, "error", err)
 		s.count.errors[full].Inc()
 		w.crowded = minPause
-		w.lookAgain = time.Now().Add(minPause)
 	}
+	w.lookAgain = time.Now().Add(w.crowded)
 	s.health.Store(&err)
 }
+
+// roomAgain is how much room there has to be until a full store is healthy. Less would be gone with the next few messages, and the health
+// would go to and fro with each one that is removed. Small batches are accepted before.
+const roomAgain = 1 << 20
 
 // uncrowd looks whether there is room again. What was removed may make some only with a checkpoint.
 func (s *Store) uncrowd(now time.Time) {
 	w := &s.writer
-	if w.crowded == 0 || now.Before(w.lookAgain) {
+	if w.crowded == 0 || w.dead != nil || now.Before(w.lookAgain) {
 		return
 	}
-	if err := s.room(smallBatch+1, 0); err != nil {
+	if err := s.ample(); err != nil {
 		s.health.Store(&err)
 		s.ckpt.asked.Store(true)
 		w.crowded = min(2*w.crowded, maxPause)
@@ -126,6 +133,21 @@ func (s *Store) uncrowd(now time.Time) {
 		s.health.Store(nil)
 		s.cfg.Log.Info("store has room again", "folder", s.cfg.Dir)
 	}
+}
+
+// ample tells whether database and log have roomAgain.
+func (s *Store) ample() error {
+	want := roomAgain
+	if bound := s.cfg.MaxFileBytes; bound > 0 {
+		want = min(want, bound/16)
+	}
+	if err := s.room(max(want, smallBatch+1), 0); err != nil {
+		return err
+	}
+	if err := s.log.Stock(); err != nil && !errors.Is(err, wal.ErrClosed) {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return nil
 }
 
 // refuseAdding refuses the batches of the group that add something, because the disk has no room; left tells whether there are others.

@@ -255,8 +255,8 @@ func (s *Store) writeGroup() {
 		s.writer.pause = 0
 		if s.writer.crowded == 0 {
 			s.health.Store(nil)
+			s.cfg.Log.Info("store takes writes again", "folder", s.cfg.Dir)
 		}
-		s.cfg.Log.Info("store takes writes again")
 	}
 	s.count.batches.Add(len(s.writer.group.batches))
 	s.count.groupSize.Update(float64(len(s.writer.group.batches)))
@@ -269,9 +269,14 @@ func (s *Store) failed(how severity, err error) {
 	if !errors.Is(err, how.sentinel()) {
 		err = fmt.Errorf("%w: %w", how.sentinel(), err)
 	}
-	s.count.errors[how].Inc()
-	if s.writer.pause == 0 || how == fatal {
+	switch {
+	case how == full:
+		s.crowd(err)
+	case s.writer.pause == 0 || how == fatal:
 		s.cfg.Log.Error("store cannot write", "folder", s.cfg.Dir, "error", err)
+		fallthrough
+	default:
+		s.count.errors[how].Inc()
 	}
 	s.health.Store(&err)
 	if how == fatal {

@@ -48,6 +48,13 @@ func (l *Log) Sync() error {
 	return l.syncLocked()
 }
 
+// Stock sees to it that there are spare segments for Append. An error tells that there is no room for them.
+func (l *Log) Stock() error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.spares.stock()
+}
+
 func (l *Log) appendLocked(payloads [][]byte, last bool) (first uint64, err error) {
 	if l.broken != nil {
 		return 0, l.broken

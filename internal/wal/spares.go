@@ -62,17 +62,23 @@ func (p *spares) adopt(name string) error {
 }
 
 // reserve sees to it that there is a spare segment.
-func (p *spares) reserve() error {
+func (p *spares) reserve() error { return p.prepare(1) }
+
+// stock sees to it that there are as many as are prepared ahead.
+func (p *spares) stock() error { return p.prepare(readySpares) }
+
+// prepare sees to it that there are n spare segments.
+func (p *spares) prepare(n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.ready) > 0 {
-		return nil
-	}
-	s, err := p.prepareLocked(p.cfg.SegmentBytes)
-	if err == nil {
+	for !p.closed && len(p.ready) < n {
+		s, err := p.prepareLocked(p.cfg.SegmentBytes)
+		if err != nil {
+			return err
+		}
 		p.ready = append(p.ready, s)
 	}
-	return err
+	return nil
 }
 
 // take turns a spare of at least size bytes into the segment that begins with index first, and has others prepared. Unless last is set it
