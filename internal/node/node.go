@@ -1,16 +1,16 @@
 // Package node puts together what both roles are made of. An edge and a core differ in whom they
 // link to and how they find them; packages edge and core say so through Role.
 //
-//	dashboard (answers "not ready") → store → retained → router → links → sessions → server listens
+//	dashboard (answers "not ready") → store → control socket → retained → router → links → sessions → server listens
 //	  → Role.Meet (gossip or dialling, with the addresses listened on) → ready
 //
 // Close does the same backwards: goodbye to the others, no more clients, sessions and links flushed, the
 // store last but for the dashboard. Each part owns its goroutines and ends them in its Close; this package has none
 // but the closing of a store that failed.
 //
-// A data folder holds what package store keeps there and nothing else: lock (the process that uses
-// it) and state.db (sessions, subscriptions, queues, retained messages, link queues, the cores
-// last heard of, and the random store id that names the node to its neighbours). Copying a folder
+// A data folder holds what package store keeps there: lock (the process that uses it), state.db and log (sessions, subscriptions,
+// queues, retained messages, link queues, the cores last heard of, and the random store id that names the node to its
+// neighbours); and control.sock while the node runs. Copying a folder
 // while a node runs on it, or running two nodes on copies of one folder, breaks promises.
 package node
 
@@ -99,6 +99,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}{
 		{"dashboard", n.serveHTTP},
 		{"store", n.openStore},
+		{"control", n.openControl},
 		{"state", n.loadState},
 		{"links", n.openLinks},
 		{"sessions", n.openSessions},

@@ -7,6 +7,7 @@ import (
 
 	"mangrove/bridge"
 	"mangrove/internal/auth"
+	"mangrove/internal/control"
 	"mangrove/internal/store"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/transport"
@@ -22,6 +23,18 @@ func (n *Node) openStore() (err error) {
 		n.OnClose("store", func(context.Context) error { return n.store.Close() })
 	}
 	return err
+}
+
+// openControl makes the operator's way to this node. A node without one still does its work: a full disk, or one whose file system
+// knows no sockets, does not keep it from starting.
+func (n *Node) openControl() error {
+	c, err := control.Serve(control.Config{Dir: n.cfg.Data, Backup: n.store.Backup, Log: n.part("control")})
+	if err != nil {
+		n.log.Warn("no control socket: the data folder can be backed up only while the node is stopped", "err", err)
+		return nil
+	}
+	n.OnClose("control", func(context.Context) error { return c.Close() })
+	return nil
 }
 
 // loadState makes what lives in the store and needs no neighbour: retained messages and routes.

@@ -29,6 +29,7 @@ var rows = map[string]int{
 	"retain":               3,
 	"bridge":               3,
 	"internal/auth":        3,
+	"internal/control":     3,
 	"internal/bench":       3,
 	"internal/dashboard":   3,
 	"firmware-sim":         3,
