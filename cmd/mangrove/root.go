@@ -29,7 +29,7 @@ disk and carry messages up to cores, which find each other by gossip and route a
 		newSimCommand(),
 		newBenchCommand(),
 		newPasswdCommand(),
-		newDataCommand(),
+		cli.NewData("mangrove"),
 		cli.NewConfig("mangrove", cli.Checks{config.Edge: cli.CheckEdge, config.Core: checkCore}),
 		cli.NewVersion("mangrove"),
 	)
