@@ -42,6 +42,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 type testRouter struct {
 	st       *store.Store
 	retained *testRetained
+	slack    map[string]store.Slack // by topic
 	tree     topic.Tree[mqtt.Subscriber, mqtt.Subscription]
 
 	mu       sync.Mutex
@@ -60,6 +61,7 @@ func newTestRouter(st *store.Store) *testRouter {
 }
 
 func (r *testRouter) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
+	rc.SetSlack(r.slack[m.Topic])
 	m.ID = r.st.NextID()
 	if m.From.Scope == 0 {
 		m.From.Scope = mqtt.ScopeClient
@@ -293,14 +295,14 @@ func newNode(t testing.TB, role Role, name string, tweak func(*Config)) *node {
 func (n *node) start() {
 	n.t.Helper()
 	var err error
-	open := store.Config{Dir: n.dir}
+	n.reg = metrics.New()
+	open := store.Config{Dir: n.dir, Metrics: n.reg}
 	if n.storage != nil {
 		n.storage(&open)
 	}
 	if n.st, err = store.Open(open); err != nil {
 		n.t.Fatal(err)
 	}
-	n.reg = metrics.New()
 	n.router = newTestRouter(n.st)
 	if n.retained != nil {
 		n.router.retained = n.retained

@@ -3,9 +3,11 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
 
@@ -19,6 +21,23 @@ func TestEdgeToCore(t *testing.T) {
 	a.drained("x")
 	if got := sub.messages()[0]; got.QoS != 1 || got.From.Name != "a" || got.Origin.Store != a.st.ID() {
 		t.Errorf("got %+v, want QoS 1, from a, with a's store as origin", got)
+	}
+}
+
+// A core keeps what comes over a link as its topic asks.
+func TestDurabilityOfWhatCrosses(t *testing.T) {
+	x := newCore(t, "x")
+	x.router.slack = map[string]store.Slack{"debug": store.Unsynced}
+	x.subscribe("all", "#", 1)
+	a := newEdge(t, "a", x)
+	for _, c := range []struct{ topic, unsynced string }{{"alarm", " 0\n"}, {"debug", " 1\n"}, {"alarm", " 0\n"}} {
+		a.mustPublish(c.topic, 1, "m")
+		a.drained("x")
+		var all strings.Builder
+		x.reg.Write(&all)
+		if want := "mangrove_store_unsynced_batches" + c.unsynced; !strings.Contains(all.String(), want) {
+			t.Errorf("%s: the metrics lack %q", c.topic, want)
+		}
 	}
 }
 

@@ -68,6 +68,7 @@ type Config struct {
 	NeighbourExpiry time.Duration // a neighbour not seen for so long is forgotten with its queue; default 7 days
 	RefuseRetry     time.Duration // when to come again after a refused message; default 5 s
 	Handshake       time.Duration // bound on dialling, and on the wait for HELLO; default 10 s
+	EarlyPatience   time.Duration // how long an edge waits for the core to acknowledge a message before it writes it; 0 = it is written first
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company; default 1 s
 
 	// Dialling.

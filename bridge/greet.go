@@ -91,6 +91,7 @@ func (n *Neighbour) opened(l *link) {
 		return
 	}
 	n.queue.attach(l)
+	n.queue.hurry(l)
 	n.ring.setOpen(true)
 	n.since, n.addr, n.lastError = n.b.cfg.Now(), l.addr, ""
 	n.mu.Unlock()

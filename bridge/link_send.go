@@ -260,7 +260,5 @@ func (l *link) trim() {
 	if n == nil {
 		return
 	}
-	if batch := n.queue.trim(); batch != nil {
-		l.b.cfg.Store.Commit(batch)
-	}
+	n.queue.trim()
 }

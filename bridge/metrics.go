@@ -23,6 +23,7 @@ type bridgeMetrics struct {
 	bytesOut, bytesIn       *metrics.Counter // of DATA frames
 	dials, dialErrors       *metrics.Counter
 	handedOver              *metrics.Counter
+	early, earlyWritten     *metrics.Counter // messages sent before they were written, and written after all
 }
 
 func newMetrics(r *metrics.Registry) bridgeMetrics {
@@ -39,6 +40,8 @@ func newMetrics(r *metrics.Registry) bridgeMetrics {
 		dials:        r.Counter("mangrove_link_dials_total"),
 		dialErrors:   r.Counter("mangrove_link_dial_errors_total"),
 		handedOver:   r.Counter("mangrove_link_messages_handed_over_total"),
+		early:        r.Counter("mangrove_link_messages_early_total"),
+		earlyWritten: r.Counter("mangrove_link_messages_early_written_total"),
 	}
 }
 

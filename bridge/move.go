@@ -219,8 +219,4 @@ func (b *Bridge) takeFor(edge string, it item, batch *store.Batch) {
 }
 
 // trim removes from the disk what left the queue.
-func (n *Neighbour) trim() {
-	if batch := n.queue.trim(); batch != nil {
-		n.b.cfg.Store.Commit(batch)
-	}
-}
+func (n *Neighbour) trim() { n.queue.trim() }

@@ -55,6 +55,10 @@ func (b *Bridge) newNeighbour(name string, rec record) *Neighbour {
 		st: b.cfg.Store, num: rec.num, changed: n.wake, dropped: b.metrics.dropped,
 		limits: queueLimits{messages: b.cfg.MaxQueueMessages, bytes: b.cfg.MaxQueueBytes, whenFull: b.cfg.WhenFull},
 	}
+	if n.scope == mqtt.ScopeUplink {
+		n.queue.early.patience = b.cfg.EarlyPatience
+	}
+	n.queue.early.sent, n.queue.early.late = b.metrics.early, b.metrics.earlyWritten
 	n.ring = ring{maxMessages: b.cfg.MaxVolatileMessages, maxBytes: b.cfg.MaxVolatileBytes, dropped: b.metrics.dropped}
 	return n
 }
@@ -88,7 +92,9 @@ func crosses(topic string) bool { return topic != "" && topic[0] != '$' }
 // take queues m. Retained messages are kept at any QoS: the state of all nodes is to be the same in the end.
 func (n *Neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
 	if qos > 0 || m.Retain {
-		n.queue.add(m, min(qos, m.QoS), kind, r)
+		if n.queue.add(m, min(qos, m.QoS), kind, r) {
+			n.wake()
+		}
 		return
 	}
 	if n.ring.add(m) {

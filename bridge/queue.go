@@ -16,6 +16,7 @@ import (
 //	add ──▶ pending ── batch stable ──▶ ready ── next ──▶ on the way ── ack ──▶ gone
 //	            └───── batch refused ─▶ dead                  │
 //	                                            attach: all over again
+//	(to the cores: what may go before it is on disk, see queue_early.go)
 //
 // In memory is the front of it:
 //
@@ -38,6 +39,8 @@ type queue struct {
 	changed func()                     // something became sendable; called without mu
 	dropped func(reason string, n int) // counts; called with mu
 
+	commits sync.Mutex // from taking writes out of the queue to their Commit, so that records are removed after they were put; before mu
+
 	mu       sync.Mutex
 	closed   bool
 	owner    any // who sends from it; others' calls of next and ack do nothing
@@ -54,6 +57,7 @@ type queue struct {
 	trimFrom uint64 // positions from here to trimTo are gone, but not from the disk yet; 0 = none
 	trimTo   uint64
 	trims    int // how many
+	early    early
 }
 
 type queueLimits struct {
@@ -78,6 +82,7 @@ type entry struct {
 	qos     byte
 	kind    byte
 	state   entryState
+	early   bool          // may be sent before it is stable
 	edge    string        // the edge it is for, in a peer's queue
 	control []byte        // a control record
 	msg     *mqtt.Message // nil = read the body
@@ -95,7 +100,8 @@ type entryState byte
 const (
 	pending entryState = iota // in a batch that is not stable yet
 	ready
-	dead // its batch was refused, or it expired, or it was dropped: to be skipped
+	unwritten // in no batch yet
+	dead      // its batch was refused, or it expired, or it was dropped: to be skipped
 )
 
 type uncertain struct {
@@ -130,7 +136,7 @@ func (q *queue) load() error {
 // pendingLocked tells whether something is still on its way to the disk.
 func (q *queue) pendingLocked() bool {
 	for i := range q.mem {
-		if q.mem[i].state == pending {
+		if s := q.mem[i].state; s == pending || s == unwritten {
 			return true
 		}
 	}
@@ -188,30 +194,35 @@ func (q *queue) put(b *store.Batch, e *entry, encode func([]byte) []byte) {
 	b.PutRef(store.LinkQueues, q.key(e.pos), e.id, rest, encode)
 }
 
-// add queues m at qos in r's batch; at the bound it refuses or drops.
-func (q *queue) add(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
+// add queues m at qos in r's batch; at the bound it refuses or drops. now = it can be sent before that is stable.
+func (q *queue) add(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) (now bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.addLocked(m, qos, kind, r)
+	return q.addLocked(m, qos, kind, r)
 }
 
-func (q *queue) addLocked(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
+func (q *queue) addLocked(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) (now bool) {
 	e := entry{id: m.ID, size: m.Size(), expires: expiryOf(m), qos: qos, kind: kind, msg: m}
 	if q.closed {
 		q.dropped(dropNeighbourGone, 1)
-		return
+		return false
 	}
 	if q.fullLocked(e.size) {
 		switch {
 		case q.limits.whenFull == Refuse:
 			r.Refuse(mqtt.ErrQuota)
-			return
+			return false
 		case q.limits.whenFull == DropNew || !q.dropOldestLocked(e.size, r.Batch()):
 			q.dropped(dropQueueFull, 1)
-			return
+			return false
 		}
 	}
+	if q.goesEarlyLocked(m, &e, r) {
+		q.appendEarlyLocked(e, r)
+		return true
+	}
 	q.appendLocked(e, r.Batch(), func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })
+	return false
 }
 
 // append queues e without regard to the bounds: what is moved from another queue of the fleet, and
@@ -226,13 +237,18 @@ func (q *queue) append(e entry, b *store.Batch, encode func([]byte) []byte) {
 	q.appendLocked(e, b, encode)
 }
 
-func (q *queue) appendLocked(e entry, b *store.Batch, encode func([]byte) []byte) {
+// placeLocked gives e its position and counts it.
+func (q *queue) placeLocked(e *entry, s entryState) {
 	q.last++
-	e.pos, e.state = q.last, pending
-	q.put(b, &e, encode)
-	b.Notify(q, e.pos)
+	e.pos, e.state = q.last, s
 	q.messages++
 	q.bytes += e.size
+}
+
+func (q *queue) appendLocked(e entry, b *store.Batch, encode func([]byte) []byte) {
+	q.placeLocked(&e, pending)
+	q.put(b, &e, encode)
+	b.Notify(q, e.pos)
 	if q.diskOnly || len(q.mem) >= q.roomLocked() {
 		q.diskOnly = true
 		q.behind = append(q.behind, uncertain{pos: e.pos, size: e.size})
@@ -293,15 +309,22 @@ func (q *queue) addFresh(find func() *mqtt.Message, qos, kind byte, r *mqtt.Rece
 // Committed implements store.Waiter: arg is a position.
 func (q *queue) Committed(arg uint64, err error) {
 	q.mu.Lock()
-	if e := q.findLocked(arg); e != nil {
-		if e.state = ready; err != nil {
-			q.killLocked(e)
-			q.trimFrontLocked()
-		}
-	} else {
+	switch e := q.findLocked(arg); {
+	case e == nil:
 		q.settleBehindLocked(arg, err)
+	case e.state == dead: // discarded
+	case err == nil:
+		e.state = ready
+	default:
+		q.lessSentLocked(e)
+		q.killLocked(e)
+		q.trimFrontLocked()
 	}
+	promised := q.settleLocked(arg)
 	q.mu.Unlock()
+	if promised != nil {
+		promised.Release(err)
+	}
 	q.changed()
 }
 
@@ -338,6 +361,13 @@ func compare(a, b uint64) int {
 		return 1
 	}
 	return 0
+}
+
+// commit commits b, if there is one. The caller holds commits.
+func (q *queue) commit(b *store.Batch) {
+	if b != nil {
+		q.st.Commit(b)
+	}
 }
 
 func (q *queue) isClosed() bool {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mangrove/internal/store"
+	"mangrove/mqtt"
 )
 
 // credit is how much may be on the way, unacknowledged.
@@ -13,23 +14,36 @@ type credit struct{ messages, bytes int }
 
 // attach makes owner the one who sends, from the front again.
 func (q *queue) attach(owner any) {
+	q.commits.Lock()
+	defer q.commits.Unlock()
 	q.mu.Lock()
+	late := q.endEarlyLocked()
 	q.owner, q.sent, q.sentSize = owner, 0, 0
 	q.mu.Unlock()
+	q.commit(late)
 }
 
 // detach ends that, when it is still owner. Messages held on to are let go: nobody will send them soon.
 func (q *queue) detach(owner any) {
+	q.commits.Lock()
+	defer q.commits.Unlock()
+	q.commit(q.dropOwner(owner))
+}
+
+// dropOwner returns what is to be written then.
+func (q *queue) dropOwner(owner any) (late *store.Batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.owner != owner {
-		return
+		return nil
 	}
+	late = q.endEarlyLocked()
 	q.owner, q.sent, q.sentSize = nil, 0, 0
 	for i := range q.mem {
 		q.letGoLocked(&q.mem[i])
 	}
 	q.shrinkLocked()
+	return late
 }
 
 // adopt is attach when nobody else sends.
@@ -83,11 +97,11 @@ func (q *queue) next(owner any, dst []entry, c credit, maxBytes int, now time.Ti
 			q.killLocked(e)
 			q.dropped(dropExpired, 1)
 		}
-		if e.state == pending || e.state == ready && !q.fitsLocked(e, dst, size, c, maxBytes) {
+		if e.state == pending && !e.early || e.state != dead && !q.fitsLocked(e, dst, size, c, maxBytes) {
 			break
 		}
 		q.sent++
-		if e.state == ready {
+		if e.state != dead {
 			dst = append(dst, *e)
 			size += e.size
 			q.sentSize += e.size
@@ -166,31 +180,54 @@ func (q *queue) takePage(from, to uint64, page []entry, damaged int) (progress b
 
 // ack removes what is on the way up to a position.
 func (q *queue) ack(owner any, pos uint64) {
+	release(q.takeAcked(owner, pos), nil)
+}
+
+func (q *queue) takeAcked(owner any, pos uint64) (promised []promise) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.owner != owner {
-		return
+		return nil
 	}
 	n := 0
 	for n < q.sent && q.mem[n].pos <= pos {
 		n++
 	}
+	if n > 0 {
+		promised = q.fulfilLocked(q.mem[n-1].pos)
+	}
 	q.popLocked(n)
 	q.trimFrontLocked()
+	return promised
 }
 
 // discard drops an entry that is on the way but cannot be sent.
 func (q *queue) discard(owner any, pos uint64, reason string) {
+	if promised := q.takeDiscarded(owner, pos, reason); promised != nil {
+		promised.Release(nil) // as if it had been written before
+	}
+}
+
+func (q *queue) takeDiscarded(owner any, pos uint64, reason string) (promised *mqtt.Receipt) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e := q.findLocked(pos)
-	if q.owner != owner || e == nil || e.state != ready {
-		return
+	if q.owner != owner || e == nil || e.state == dead || e.state == pending && !e.early {
+		return nil
 	}
-	q.sentSize -= e.size
+	q.lessSentLocked(e)
 	q.killLocked(e)
 	q.dropped(reason, 1)
+	promised = q.settleLocked(pos)
 	q.trimFrontLocked()
+	return promised
+}
+
+// lessSentLocked takes an entry out of the count of what is on the way, if it is.
+func (q *queue) lessSentLocked(e *entry) {
+	if q.sent > 0 && e.pos <= q.mem[q.sent-1].pos {
+		q.sentSize -= e.size
+	}
 }
 
 // trimFrontLocked removes dead entries from the front.
@@ -208,33 +245,44 @@ func (q *queue) popLocked(n int) {
 	}
 	for i := range q.mem[:n] {
 		e := &q.mem[i]
-		if e.state == ready {
+		if e.state != unwritten {
+			q.toTrimLocked(e.pos)
+		}
+		if e.state != dead {
+			q.lessSentLocked(e)
 			q.killLocked(e)
-			if i < q.sent {
-				q.sentSize -= e.size
-			}
 		}
 	}
-	if q.trimFrom == 0 {
-		q.trimFrom = q.mem[0].pos
-	}
-	q.trimTo = q.mem[n-1].pos
-	q.trims += n
 	kept := copy(q.mem, q.mem[n:])
 	clear(q.mem[kept:])
 	q.mem = q.mem[:kept]
 	q.sent = max(q.sent-n, 0)
 }
 
-// trim writes the removal of what ack and expiry took out into a batch; nil when there is nothing. The
-// caller commits it when it likes: what comes back after a crash is recognised as a repeat.
-func (q *queue) trim() *store.Batch {
+func (q *queue) toTrimLocked(pos uint64) {
+	if q.trimFrom == 0 {
+		q.trimFrom = pos
+	}
+	q.trimTo = pos
+	q.trims++
+}
+
+// trim removes from the disk what ack and expiry took out. That becomes stable when something else does: what
+// comes back after a power cut is recognised as a repeat.
+func (q *queue) trim() {
+	q.commits.Lock()
+	defer q.commits.Unlock()
+	q.commit(q.takeTrim())
+}
+
+func (q *queue) takeTrim() *store.Batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.trimFrom == 0 {
 		return nil
 	}
 	b := new(store.Batch)
+	b.SetSlack(store.Unsynced)
 	b.DeleteRange(store.LinkQueues, q.key(q.trimFrom), q.key(q.trimTo+1))
 	q.trimFrom, q.trimTo, q.trims = 0, 0, 0
 	return b

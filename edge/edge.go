@@ -11,6 +11,7 @@ package edge
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"mangrove/bridge"
 	"mangrove/internal/node"
@@ -32,6 +33,7 @@ type Config struct {
 	Discovery Discovery       // "" = Seeds
 	Protocol  bridge.Protocol // what to speak to them; "" = bridge.ProtocolAuto
 	Up        []string        // filters of what always goes up; nil = "#", which is all but $ topics
+	Early     time.Duration   // how long a message that only goes up waits for a core to acknowledge it before it is written; 0 = it is written first
 }
 
 // Check tells everything that is wrong with c, each a *node.ConfigError, joined.
@@ -66,9 +68,11 @@ func New(cfg Config) (*Node, error) {
 		cfg.Discovery = Seeds
 	}
 	n, err := node.New(cfg.Node, node.Role{
-		Name:   bridge.RoleEdge,
-		Bridge: func(b *bridge.Config) { b.UplinkFilters, b.Protocol = cfg.upward(), cfg.Protocol },
-		Meet:   func(n *node.Node) error { return meet(n, &cfg) },
+		Name: bridge.RoleEdge,
+		Bridge: func(b *bridge.Config) {
+			b.UplinkFilters, b.Protocol, b.EarlyPatience = cfg.upward(), cfg.Protocol, cfg.Early
+		},
+		Meet: func(n *node.Node) error { return meet(n, &cfg) },
 	})
 	if err != nil {
 		return nil, err

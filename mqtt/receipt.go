@@ -78,6 +78,10 @@ func (r *Receipt) Slack() store.Slack {
 	return r.needs
 }
 
+// Unwritten reports that no taker has written so far of a publish that is to be on stable storage first: one who can have it kept
+// elsewhere may Hold instead. Neighbours upward are asked last.
+func (r *Receipt) Unwritten() bool { return !r.used && r.slack == store.Synced }
+
 // Waits reports whether somebody called Batch, so that the batch has to be committed. Before Close.
 func (r *Receipt) Waits() bool { return r.used }
 

@@ -23,7 +23,17 @@ func (r *Router) match(topicName, publisher string) []target {
 		rap := sub.RetainAsPublished || scope&linkScopes != 0
 		m.add(target{to: s, scope: scope, qos: sub.QoS, rap: rap}, sub.ID)
 	})
-	return m.found
+	return uplinkLast(m.found)
+}
+
+// uplinkLast has the cores asked when it is known whether anybody here has written: see Receipt.Unwritten.
+func uplinkLast(found []target) []target {
+	for i := range found {
+		if last := len(found) - 1; found[i].scope == mqtt.ScopeUplink {
+			found[i], found[last] = found[last], found[i]
+		}
+	}
+	return found
 }
 
 // merger sums several subscriptions of one subscriber into one target with the highest QoS and every

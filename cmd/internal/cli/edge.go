@@ -57,7 +57,7 @@ func CheckEdge(c *config.Config) error {
 
 func edgeConfig(c *config.Config, shared node.Config) edge.Config {
 	return edge.Config{
-		Node: shared, Cores: c.Link.Cores, Discovery: edge.Discovery(c.Link.Discovery),
+		Node: shared, Cores: c.Link.Cores, Discovery: edge.Discovery(c.Link.Discovery), Early: c.Early(),
 		Protocol: bridge.Protocol(c.Link.Protocol), Up: c.Link.Up,
 	}
 }

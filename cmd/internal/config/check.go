@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"mangrove/internal/node"
 	"mangrove/mqtt/broker"
@@ -62,6 +63,31 @@ func durabilityClass(s string) error {
 func durabilityRule(s string) error {
 	_, err := broker.ParseDurabilityRule(s)
 	return err
+}
+
+func earlyTime(s string) error {
+	if s == "auto" || s == "off" {
+		return nil
+	}
+	if d, err := time.ParseDuration(s); err != nil || d < time.Millisecond || d > 10*time.Second {
+		return errors.New("want auto, off, or a time from 1ms to 10s")
+	}
+	return nil
+}
+
+// Early is what link.early comes to.
+func (c *Config) Early() time.Duration {
+	switch {
+	case c.Link.Early == "auto" && c.Profile == node.SDCard:
+		return 200 * time.Millisecond
+	case c.Link.Early == "auto" || c.Link.Early == "off":
+		return 0
+	}
+	d, err := time.ParseDuration(c.Link.Early)
+	if err != nil {
+		panic("BUG: link.early was not checked: " + err.Error())
+	}
+	return d
 }
 
 // Settings is what both roles are told, without what stands in other files, which need not be on the

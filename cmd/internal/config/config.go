@@ -53,6 +53,7 @@ type Config struct {
 		Discovery    string   // edge
 		Protocol     string   // edge
 		Up           []string // edge
+		Early        string   // edge
 		Advertise    string   // core
 		Username     string
 		PasswordFile string
@@ -121,6 +122,7 @@ func New(role Role) *Config {
 	c.Link.Discovery = "seeds"
 	c.Link.Protocol = "auto"
 	c.Link.Up = []string{"#"}
+	c.Link.Early = "auto"
 	c.Gossip.Profile = "auto"
 	c.Durability.Default, c.Durability.Rules = "commit", []string{}
 	c.Limits.Connections = 100_000
@@ -137,7 +139,7 @@ func New(role Role) *Config {
 		c.Listen = []string{"127.0.0.1:1884"}
 		c.HTTP.Address = "127.0.0.1:9884"
 		c.Gossip.Address = "127.0.0.1:7946"
-		c.Link.Cores, c.Link.Discovery, c.Link.Protocol, c.Link.Up = nil, "", "", nil
+		c.Link.Cores, c.Link.Discovery, c.Link.Protocol, c.Link.Up, c.Link.Early = nil, "", "", nil, ""
 	}
 	return c
 }

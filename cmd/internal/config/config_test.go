@@ -173,6 +173,7 @@ func TestFaultsNamePlaceKeyAndWhatIsAllowed(t *testing.T) {
 		{"no class in a rule", Core, "durability.rules = [\"a/b\"]\n", []string{"want \"FILTER = CLASS\", as in \"debug/# = none\""}},
 		{"number among rules", Core, "durability.rules = [\n\t7,\n]\n", []string{"node.toml:2:2: durability.rules: found the number 7, want rules"}},
 		{"not a disk", Edge, "profile = \"floppy\"\n", []string{"node.toml:1:1: profile: found \"floppy\": want one of standard, sd-card"}},
+		{"too patient", Edge, "link.early = \"11s\"\n", []string{"node.toml:1:6: link.early: found \"11s\": want auto, off, or a time from 1ms to 10s"}},
 		{"not a way out", Core, "limits.when_full = \"panic\"\n", []string{"limits.when_full: found \"panic\": want one of refuse, drop-oldest, drop-new"}},
 		{"open listener", Edge, "listen = [\"0.0.0.0:1883\"]\n", []string{"node.toml:1:1: listen: 0.0.0.0:1883 is reachable", "allow_anonymous = true"}},
 		{"open http", Edge, "[http]\naddress = \":80\"\n", []string{"node.toml:2:1: http.address: :80 is reachable", "http.insecure = true"}},
@@ -234,6 +235,21 @@ rules = ["alarm/# = commit", "debug/# = none"]
 	}
 	if !reflect.DeepEqual(n.Durability, want) || n.Profile != node.SDCard || n.Limits.WhenFull != session.DropOldest {
 		t.Errorf("got %+v, %q, %q", n.Durability, n.Profile, n.Limits.WhenFull)
+	}
+}
+
+func TestEarlyFollowsTheProfile(t *testing.T) {
+	for _, c := range []struct {
+		early, profile string
+		want           time.Duration
+	}{
+		{"auto", node.Standard, 0}, {"auto", node.SDCard, 200 * time.Millisecond}, {"off", node.SDCard, 0}, {"20ms", node.Standard, 20 * time.Millisecond},
+	} {
+		cfg := New(Edge)
+		cfg.Link.Early, cfg.Profile = c.early, c.profile
+		if got := cfg.Early(); got != c.want {
+			t.Errorf("%s, %s: got %v, want %v", c.early, c.profile, got, c.want)
+		}
 	}
 }
 

@@ -94,6 +94,8 @@ func (c *Config) linkKeys() []key {
 			value: choice(&c.Link.Protocol, "auto", "mangrove", "mqtt")},
 		{name: "link.up", flag: "up", only: Edge, help: "Topic filters whose messages always go up to the cores. Topics that begin with $ never do.",
 			value: list{p: &c.Link.Up, word: "FILTER", allowed: "topic filters such as \"site/7/#\"", check: filter}},
+		{name: "link.early", only: Edge, help: "Send QoS 1 messages that nobody keeps here but the queue for the cores before they are written, and write only those that a core does not acknowledge within this time, such as \"200ms\". Spares the disk. off = write first; auto = 200ms with profile sd-card, else off.",
+			value: text{p: &c.Link.Early, word: "TIME", allowed: "auto, off, or a time from 1ms to 10s", check: earlyTime}},
 		{name: "link.advertise", flag: "advertise", only: Core, unset: true, help: "Where other nodes reach this core's listener. Default: the first listener's address.",
 			value: text{p: &c.Link.Advertise, word: "ADDR", allowed: "an address such as core-1.example:1883", empty: true, check: neighbour}},
 		{name: "link.username", flag: "link-username", unset: true, help: "User name to show to other nodes' listeners.",
