@@ -17,7 +17,7 @@ import (
 )
 
 const matrixLong = `Measure a fixed list of cases against this Mangrove and, taking turns within each case, against the other brokers
-that this machine has (Debian's mosquitto), and write a report of ratios.
+that this machine has (Debian's mosquitto; nats-server and mochi-mqtt, where make bench built them), and write a report of ratios.
 
 Every broker is started afresh for every case, on the first core, with the load generator on the second. A broker
 that is missing is named in the report. Figures that look bad for Mangrove stay in.
@@ -29,12 +29,13 @@ Exit codes:
   130  interrupted; no report`
 
 func newMatrixCommand() *cobra.Command {
-	var form, out, only, data string
+	var form, out string
+	var cfg matrix.Config
 	cmd := &cobra.Command{
 		Use:   "matrix",
 		Short: "Measure this machine's brokers side by side and write a report",
 		Long:  matrixLong,
-		Example: `  mangrove bench matrix                                  # about 2 minutes, to standard output
+		Example: `  mangrove bench matrix                                  # about 3 minutes, to standard output
   mangrove bench matrix --form full --out docs/benchmarks.md
   mangrove bench matrix --only 'QoS 2'                   # only cases with these words in their name`,
 		Args: cobra.NoArgs,
@@ -42,15 +43,17 @@ func newMatrixCommand() *cobra.Command {
 			if form != "quick" && form != "full" {
 				return cli.WithCode(cli.ExitUsage, fmt.Errorf("--form: found %q, want quick or full", form))
 			}
-			cfg := matrix.Config{Full: form == "full", Only: only, Data: data, Command: "mangrove bench matrix --form " + form}
+			cfg.Full, cfg.Command = form == "full", "mangrove bench matrix --form "+form
 			return runMatrix(cmd, cfg, out)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&form, "form", "quick", "quick: each case once, for a second; full: three times, for five seconds")
+	f.StringVar(&form, "form", "quick", "quick: each case once, for a second; full: three times, for two seconds, and what takes long")
 	f.StringVarP(&out, "out", "o", "", "file to write (default standard output)")
-	f.StringVar(&only, "only", "", "words in the names of the cases to run (default all)")
-	f.StringVar(&data, "data", "", "folder for the brokers' data, on the disk to be measured (default the system's temporary folder)")
+	f.StringVar(&cfg.Only, "only", "", "words in the names of the cases to run (default all)")
+	f.StringVar(&cfg.Data, "data", "", "folder for the brokers' data, on the disk to be measured (default the system's temporary folder)")
+	f.StringVar(&cfg.Peers, "peers", "bin/peers", "folder with nats-server and mochi, beside what PATH has")
+	f.StringVar(&cfg.Gateway, "gateway", "", "mangrove-edge for linux/arm64, to tell its size (default not told)")
 	return cmd
 }
 

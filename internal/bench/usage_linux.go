@@ -20,11 +20,12 @@ func UsageOf(pid int) (u Usage, err error) {
 		return u, err
 	}
 	folder := fmt.Sprintf("/proc/%d/", pid)
-	status, err := procFields(folder+"status", "VmRSS", "VmHWM")
+	status, err := procFields(folder+"status", "VmRSS", "VmHWM", "RssAnon", "RssFile")
 	if err != nil {
 		return u, err
 	}
 	u.RSS, u.PeakRSS = status["VmRSS"]<<10, status["VmHWM"]<<10
+	u.Anon, u.File = status["RssAnon"]<<10, status["RssFile"]<<10
 	io, err := procFields(folder+"io", "write_bytes")
 	if err != nil {
 		return u, err

@@ -3,64 +3,76 @@ package matrix
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"mangrove/mqtt/packet"
 )
 
 const (
-	startTime = 10 * time.Second // of a broker, until it accepts
-	stopTime  = 10 * time.Second // after SIGTERM; then it is killed
+	startTime = time.Minute // of a broker, until it accepts
+	stopTime  = time.Minute // after SIGTERM; then it is killed
 )
 
 // broker is a running process with a folder of its own.
 type broker struct {
 	cmd    *exec.Cmd
+	peer   *found
+	core   int
+	set    setting
 	addr   string
 	folder string
 	log    bytes.Buffer
 	ended  chan struct{} // closed when the process has ended
 }
 
-// startBroker starts p afresh on a core and waits until it accepts.
-func startBroker(ctx context.Context, p *found, under string, core int, durable bool) (*broker, error) {
+// startBroker starts p afresh on a core, as a case wants it, and waits until it accepts.
+func startBroker(ctx context.Context, p *found, under string, core int, c *Case) (*broker, error) {
 	folder, err := os.MkdirTemp(under, "bench-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for %s: %w", p.Name, err)
 	}
-	b := &broker{folder: folder, ended: make(chan struct{})}
-	if err := b.start(p, core, durable); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(folder))
+	b := &broker{peer: p, core: core, folder: folder, set: setting{folder: folder, durable: c.Durable, tls: c.TLS, usual: c.Usual}}
+	if c.TLS {
+		err = writeCert(folder)
 	}
-	if err := b.accepting(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("start %s: %w", p.Name, err), b.stop())
+	if err := errors.Join(err, b.start(ctx)); err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", p.Name, err), b.remove())
 	}
 	return b, nil
 }
 
-func (b *broker) start(p *found, core int, durable bool) error {
+// start starts the process in its folder, where it may have been before.
+func (b *broker) start(ctx context.Context) error {
 	port, err := freePort()
 	if err != nil {
 		return err
 	}
-	b.addr = fmt.Sprintf("127.0.0.1:%d", port)
-	args, err := p.Config(b.folder, port, durable)
+	b.addr, b.set.port = fmt.Sprintf("127.0.0.1:%d", port), port
+	args, err := b.peer.Config(b.set)
 	if err != nil {
 		return err
 	}
-	b.cmd = exec.Command(p.binary, args...)
+	b.cmd, b.ended = exec.Command(b.peer.binary, args...), make(chan struct{})
+	b.log.Reset()
 	b.cmd.Stdout, b.cmd.Stderr = &b.log, &b.log
-	if err := startOn(core, b.cmd); err != nil {
-		return fmt.Errorf("start %s: %w", p.Name, err)
+	if err := startOn(b.core, b.cmd); err != nil {
+		return err
 	}
-	go func() { // ends with the process; stop waits for it
-		defer close(b.ended)
-		b.cmd.Wait() // how it ended shows in what the generator says
-	}()
+	go func(cmd *exec.Cmd, ended chan struct{}) { // ends with the process; stop waits for it
+		defer close(ended)
+		cmd.Wait() // how it ended shows in what the generator says
+	}(b.cmd, b.ended)
+	if err := b.accepting(ctx); err != nil {
+		return errors.Join(err, b.stop())
+	}
 	return nil
 }
 
@@ -73,16 +85,16 @@ func freePort() (int, error) {
 	return ln.Addr().(*net.TCPAddr).Port, nil
 }
 
-// accepting waits until the broker accepts connections.
+// accepting waits until the broker accepts an MQTT connection.
 func (b *broker) accepting(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTime)
 	defer cancel()
 	try := time.NewTicker(5 * time.Millisecond)
 	defer try.Stop()
 	for {
-		conn, err := net.Dial("tcp", b.addr)
+		err := b.greet(ctx)
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		select {
 		case <-try.C:
@@ -94,7 +106,34 @@ func (b *broker) accepting(ctx context.Context) error {
 	}
 }
 
-// stop ends the process and removes its folder.
+// greet connects once, as a client without a session.
+func (b *broker) greet(ctx context.Context) error {
+	var nc net.Conn
+	var err error
+	if b.set.tls {
+		nc, err = (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(ctx, "tcp", b.addr)
+	} else {
+		nc, err = new(net.Dialer).DialContext(ctx, "tcp", b.addr)
+	}
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	end, _ := ctx.Deadline() // there is one
+	nc.SetDeadline(end)
+	hello := packet.Connect{Version: packet.V311, CleanStart: true, ClientID: "bench-first"}
+	if _, err := nc.Write(hello.Append(nil, packet.V311)); err != nil {
+		return err
+	}
+	var connack [4]byte
+	if _, err := io.ReadFull(nc, connack[:]); err != nil {
+		return err
+	}
+	_, err = nc.Write(new(packet.Disconnect).Append(nil, packet.V311))
+	return err
+}
+
+// stop ends the process.
 func (b *broker) stop() error {
 	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("stop broker: %w", err)
@@ -109,5 +148,8 @@ func (b *broker) stop() error {
 		}
 		<-b.ended
 	}
-	return os.RemoveAll(b.folder)
+	return nil
 }
+
+// remove removes the folder of a broker that has ended.
+func (b *broker) remove() error { return os.RemoveAll(b.folder) }

@@ -4,7 +4,8 @@
 //	for each case, for each round, for each broker:
 //	    start it afresh, on the first core → mangrove bench, on the second → stop it
 //
-// Brokers take turns within a case, so what else the machine does meets all of them alike; ratios of
+// A case that restarts has its broker stopped and started again with what it holds, to see how long that takes
+// and what it costs. Brokers take turns within a case, so what else the machine does meets all of them alike; ratios of
 // one run say more than figures of two.
 //
 // It owns the processes it starts: each ends before Run returns, and with the thread that started it if that

@@ -9,5 +9,6 @@ import (
 
 var errLinux = errors.New("the benchmark matrix runs on Linux only")
 
-func startOn(int, *exec.Cmd) error { return errLinux }
-func cores() ([]int, error)        { return nil, errLinux }
+func startOn(int, *exec.Cmd) error  { return errLinux }
+func cores() ([]int, error)         { return nil, errLinux }
+func diskUse(string) (int64, error) { return 0, errLinux }

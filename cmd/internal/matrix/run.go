@@ -19,6 +19,8 @@ type Config struct {
 	Self    string // the mangrove binary
 	Version string
 	Command string // that was typed, for the report
+	Peers   string // folder with the brokers that were built to be compared with
+	Gateway string // mangrove-edge stripped for linux/arm64, to tell its size; "" = not told
 	Data    string // folder for the brokers' data; "" = the system's temporary folder
 	Full    bool   // every case, longer, several rounds
 	Only    string // a word in the names of the cases to run; "" = all
@@ -32,9 +34,12 @@ type form struct {
 	measure, warmUp time.Duration
 }
 
+// others is how many rounds brokers besides the reference get.
+const others = 1
+
 func (c *Config) form() form {
 	if c.Full {
-		return form{3, 5 * time.Second, time.Second}
+		return form{3, 2 * time.Second, 500 * time.Millisecond}
 	}
 	return form{1, time.Second, 300 * time.Millisecond}
 }
@@ -54,7 +59,8 @@ type Row struct {
 
 // Cell is one broker in one case.
 type Cell struct {
-	Rounds []*bench.Result
+	Rounds []*Round
+	Lacks  string // why there is nothing
 	Faults []string
 }
 
@@ -80,7 +86,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	r := &Report{cfg: cfg, cores: all}
-	for _, p := range peers(cfg.Self, cfg.Version) {
+	for _, p := range peers(cfg.Self, cfg.Version, cfg.Peers) {
 		f := found{Peer: p}
 		f.binary, f.version, f.missing = p.Find()
 		r.peers = append(r.peers, f)
@@ -104,19 +110,27 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 func (r *Report) row(ctx context.Context, c Case) (Row, error) {
 	row := Row{Case: c, Results: map[string]*Cell{}}
-	for round := range r.cfg.form().rounds {
-		order := slices.Clone(r.peers)
+	rounds := r.cfg.form().rounds
+	if c.Once {
+		rounds = 1
+	}
+	for round := range rounds {
+		order := r.takers(&c, round)
 		if round%2 == 1 {
 			slices.Reverse(order) // nobody is always first
 		}
 		for _, p := range order {
-			if p.missing != nil {
-				continue
-			}
 			if row.Results[p.Name] == nil {
 				row.Results[p.Name] = &Cell{}
 			}
-			if err := r.measure(ctx, &p, &c, row.Results[p.Name]); err != nil {
+			cell := row.Results[p.Name]
+			if p.Lacks != nil {
+				cell.Lacks = p.Lacks(&c)
+			}
+			if cell.Lacks != "" {
+				continue
+			}
+			if err := r.measure(ctx, &p, &c, cell); err != nil {
 				return row, err
 			}
 		}
@@ -124,25 +138,67 @@ func (r *Report) row(ctx context.Context, c Case) (Row, error) {
 	return row, nil
 }
 
+// takers are the brokers that are measured in one round of a case: ours, the reference, and in fewer rounds the others.
+func (r *Report) takers(c *Case, round int) (all []found) {
+	for i, p := range r.peers {
+		other := i > 1 && (round >= others || !r.cfg.Full && !c.Wide)
+		if p.missing == nil && (i == 0 || !c.Alone && !other) {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 // measure runs one case against one broker. Only ctx and what this program does wrong are errors.
 func (r *Report) measure(ctx context.Context, p *found, c *Case, cell *Cell) error {
 	brokerCore, generatorCore := r.place(c)
-	b, err := startBroker(ctx, p, r.cfg.Data, brokerCore, c.Durable)
+	b, err := startBroker(ctx, p, r.cfg.Data, brokerCore, c)
 	if err != nil {
 		return err
 	}
-	result, fault := r.generate(ctx, b, c, generatorCore)
+	empty, err := bench.UsageOf(b.cmd.Process.Pid)
+	if err != nil {
+		return errors.Join(err, b.stop(), b.remove())
+	}
+	round, fault := r.generate(ctx, b, c, generatorCore)
 	if err := errors.Join(ctx.Err(), b.stop()); err != nil {
+		return errors.Join(err, b.remove())
+	}
+	if c.Restart && round != nil {
+		round.Restarted.Empty = empty
+		if err := round.Restarted.again(ctx, b); err != nil {
+			fault = err.Error()
+		}
+	}
+	if err := b.remove(); err != nil {
 		return err
 	}
-	if result != nil {
-		cell.Rounds = append(cell.Rounds, result)
+	if round != nil {
+		cell.Rounds = append(cell.Rounds, round)
 	}
 	if fault != "" {
 		cell.Faults = append(cell.Faults, fault)
 	}
-	r.say(p, c, result, fault)
+	r.say(p, c, round, fault)
 	return nil
+}
+
+// again starts a broker with what it has, looks at it, and stops it.
+func (s *Restarted) again(ctx context.Context, b *broker) (err error) {
+	if s.Disk, err = diskUse(b.folder); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := b.start(ctx); err != nil {
+		return fmt.Errorf("start it again: %w", err)
+	}
+	s.Seconds = time.Since(began).Seconds()
+	select {
+	case <-time.After(bench.ConnsRest):
+	case <-ctx.Done():
+	}
+	s.Full, err = bench.UsageOf(b.cmd.Process.Pid)
+	return errors.Join(err, ctx.Err(), b.stop())
 }
 
 // place gives the broker the first core and the generator the second, where there are two.
@@ -154,12 +210,12 @@ func (r *Report) place(c *Case) (broker, generator int) {
 }
 
 // generate runs the load generator. A fault is why there is no result, or what is wrong with it.
-func (r *Report) generate(ctx context.Context, b *broker, c *Case, core int) (*bench.Result, string) {
+func (r *Report) generate(ctx context.Context, b *broker, c *Case, core int) (*Round, string) {
 	f := r.cfg.form()
 	args := append([]string{"bench"}, c.Args...)
 	args = append(args, "--broker", b.addr, "--pid", strconv.Itoa(b.cmd.Process.Pid), "--json", "--quiet")
-	if s := c.Args[0]; s != "conns" && s != "offline" {
-		args = append(args, "--duration", f.measure.String(), "--warm-up", f.warmUp.String())
+	if timed(c.Args[0]) {
+		args = append(args, "--duration", max(f.measure, c.Least).String(), "--warm-up", f.warmUp.String())
 	}
 	cmd := exec.CommandContext(ctx, r.cfg.Self, args...)
 	var stdout, stderr bytes.Buffer
@@ -175,11 +231,16 @@ func (r *Report) generate(ctx context.Context, b *broker, c *Case, core int) (*b
 	if stdout.Len() == 0 {
 		return nil, fault
 	}
-	result := new(bench.Result)
-	if err := json.Unmarshal(stdout.Bytes(), result); err != nil {
+	round := new(Round)
+	if err := json.Unmarshal(stdout.Bytes(), &round.Result); err != nil {
 		return nil, fmt.Sprintf("read the generator's result: %v", err)
 	}
-	return result, fault
+	return round, fault
+}
+
+// timed tells whether a scenario measures for a time, instead of until it is done.
+func timed(scenario string) bool {
+	return !slices.Contains([]string{"conns", "offline", "sleep", "storm", "wills"}, scenario)
 }
 
 func firstLine(stderr []byte, err error) string {
@@ -190,15 +251,15 @@ func firstLine(stderr []byte, err error) string {
 	return string(bytes.TrimPrefix(line, []byte("mangrove: ")))
 }
 
-func (r *Report) say(p *found, c *Case, result *bench.Result, fault string) {
+func (r *Report) say(p *found, c *Case, round *Round, fault string) {
 	if r.cfg.Say == nil {
 		return
 	}
-	if result == nil {
-		result = new(bench.Result)
+	if round == nil {
+		round = new(Round)
 	}
-	late := max(p99.Value(result), ackP99.Value(result))
-	r.cfg.Say("%-38s %-10s %10.0f/s %8.2f µs  p99 %9.2f ms  %s", c.Name, p.Name, result.Rate, result.CPUPerMillion, late, fault)
+	late := max(p99.Value(round), ackP99.Value(round))
+	r.cfg.Say("%-38s %-12s %10.0f/s %8.2f µs  p99 %9.2f ms  %s", c.Name, p.Name, round.Rate, round.CPUPerMillion, late, fault)
 }
 
 // Broken tells what Mangrove did wrong in any case; nil when nothing.
@@ -206,8 +267,10 @@ func (r *Report) Broken() error {
 	var faults []error
 	for _, t := range r.Tables {
 		for _, row := range t.Rows {
-			for _, f := range row.Results[r.peers[0].Name].Faults {
-				faults = append(faults, fmt.Errorf("%s: %s", row.Name, f))
+			if cell := row.Results[r.peers[0].Name]; cell != nil {
+				for _, f := range cell.Faults {
+					faults = append(faults, fmt.Errorf("%s: %s", row.Name, f))
+				}
 			}
 		}
 	}
