@@ -149,8 +149,7 @@ func (c *Config) Complete() (node.Config, error) {
 
 // Place writes before each fault (*node.ConfigError) in err where its key was set.
 func (c *Config) Place(err error) error {
-	var many interface{ Unwrap() []error }
-	if errors.As(err, &many) {
+	if many, ok := err.(interface{ Unwrap() []error }); ok && err.Error() == errors.Join(many.Unwrap()...).Error() { // says nothing of its own
 		var all []error
 		for _, e := range many.Unwrap() {
 			all = append(all, c.Place(e))
