@@ -22,6 +22,7 @@ const asCommand = "MANGROVE_TEST_COMMAND"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asCommand) != "" {
+		failSyncs()
 		os.Exit(cli.Execute(newRoot(), os.Args[1:], os.Stderr))
 	}
 	os.Exit(m.Run())

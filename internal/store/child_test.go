@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"mangrove/internal/sim"
 )
 
 // The test binary starts itself to have a process that can be killed, or whose system calls can fail.
@@ -250,7 +252,7 @@ func childFaults(dir string) error {
 	if err := put("before"); err != nil {
 		return err
 	}
-	if err := failCalls(call, errno); err != nil {
+	if err := sim.FailCalls(call, errno); err != nil {
 		return fmt.Errorf("seccomp: %w", err)
 	}
 	fmt.Println("first:", put("first"))

@@ -1,4 +1,4 @@
-package store
+package sim
 
 import (
 	"runtime"
@@ -6,8 +6,8 @@ import (
 	"unsafe"
 )
 
-// failCalls makes a system call fail with errno in every thread of this process, for ever, by a seccomp filter.
-func failCalls(call, errno int) error {
+// FailCalls makes a system call fail with errno in every thread of this process, for ever, by a seccomp filter.
+func FailCalls(call, errno int) error {
 	const (
 		prSetNoNewPrivs = 38
 		setModeFilter   = 1
