@@ -16,7 +16,7 @@ type entry struct {
 	topic   string
 	id      uint64 // of the body in the store
 	origin  mqtt.Origin
-	expires int64 // Unix milliseconds; 0 = never
+	expires int64 // in stored time, see Store.stamp; 0 = never
 	size    int64
 	gone    bool
 
@@ -30,16 +30,34 @@ type entry struct {
 }
 
 // newEntry makes the entry of m, which is shared and may live in a buffer: own is a message of our own.
-func newEntry(own *mqtt.Message) *entry {
+func (s *Store) newEntry(m, own *mqtt.Message) *entry {
 	e := &entry{topic: own.Topic, id: own.ID, origin: own.Origin, size: int64(own.Size())}
-	if !own.Expires.IsZero() {
-		e.expires = max(1, own.Expires.UnixMilli())
+	if !m.Expires.IsZero() {
+		e.expires = max(1, s.stamp(m.Expires))
 	}
 	e.msg.Store(own)
 	return e
 }
 
-func (e *entry) expired(now time.Time) bool { return e.expires != 0 && now.UnixMilli() >= e.expires }
+func (e *entry) expired(now int64) bool { return e.expires != 0 && now >= e.expires }
+
+// stamp is t as it is stored: a deadline that does not jump with the wall clock, see store.Store.Stamp.
+func (s *Store) stamp(t time.Time) int64 {
+	if s.cfg.Store == nil {
+		return t.UnixMilli()
+	}
+	return s.cfg.Store.Stamp(t)
+}
+
+// dated is m, which is e's, with the deadline as seen from now; what m says jumps with the wall clock.
+func (s *Store) dated(m *mqtt.Message, e *entry) *mqtt.Message {
+	if m == nil || e.expires == 0 || s.cfg.Store == nil {
+		return m
+	}
+	mine := *m
+	mine.Expires = s.cfg.Store.Time(e.expires)
+	return &mine
+}
 
 // own copies m into memory of its own, by way of its bytes at rest.
 func own(m *mqtt.Message) (copied *mqtt.Message, body []byte, err error) {

@@ -1,9 +1,6 @@
 package retain
 
-import (
-	"container/heap"
-	"time"
-)
+import "container/heap"
 
 // expiry orders the visible entries that expire, the next one first. Under Store.mu.
 type expiry struct{ h entryHeap }
@@ -21,7 +18,7 @@ func (x *expiry) remove(e *entry) {
 }
 
 // due returns up to limit entries that have expired. They stay until they are no longer visible.
-func (x *expiry) due(now time.Time, limit int) []*entry {
+func (x *expiry) due(now int64, limit int) []*entry {
 	var found []*entry
 	todo := []int{0}
 	for len(todo) > 0 && len(found) < limit {

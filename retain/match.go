@@ -16,14 +16,15 @@ const matchStep = 128
 // visit may call the Store. A message replaced meanwhile may be left out: whoever subscribed before asking gets the new
 // one anyway.
 func (s *Store) Match(filter string, now time.Time, visit func(*mqtt.Message) bool) {
+	at := s.stamp(now)
 	s.mu.RLock()
 	found := s.root.match(filter, nil)
 	s.mu.RUnlock()
 	for len(found) > 0 {
 		piece := found[:min(matchStep, len(found))]
 		found = found[len(piece):]
-		for _, m := range s.messagesOf(piece, now) {
-			if m != nil && !visit(m) {
+		for i, m := range s.messagesOf(piece, at) {
+			if m != nil && !visit(s.dated(m, piece[i])) {
 				return
 			}
 		}
@@ -31,7 +32,7 @@ func (s *Store) Match(filter string, now time.Time, visit func(*mqtt.Message) bo
 }
 
 // messagesOf returns the messages of entries; nil for those that have expired or were removed meanwhile.
-func (s *Store) messagesOf(entries []*entry, now time.Time) []*mqtt.Message {
+func (s *Store) messagesOf(entries []*entry, now int64) []*mqtt.Message {
 	got := make([]*mqtt.Message, len(entries))
 	var ids []uint64
 	var places []int

@@ -3,7 +3,6 @@ package retain
 import (
 	"fmt"
 	"sync"
-	"time"
 
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -67,7 +66,7 @@ func (s *Store) load() error {
 // once, and stable with r's batch; when that is refused, what was there before comes back. A message that is
 // retained already (same Origin) changes nothing. Above a bound r is refused with mqtt.ErrQuota.
 func (s *Store) Set(m *mqtt.Message, r *mqtt.Receipt) {
-	e, body, err := proposal(m, s.cfg.Now())
+	e, body, err := s.proposal(m)
 	if err != nil {
 		r.Refuse(err)
 		return
@@ -93,15 +92,15 @@ func (s *Store) Set(m *mqtt.Message, r *mqtt.Receipt) {
 
 // proposal is what m asks for. A message without payload, or past its expiry, is the wish for none
 // [MQTT-3.3.1-6] [MQTT-3.3.1-7] [MQTT311-3.3.1-10] [MQTT311-3.3.1-11].
-func proposal(m *mqtt.Message, now time.Time) (e *entry, body []byte, err error) {
-	if len(m.Payload) == 0 || m.Expired(now) {
+func (s *Store) proposal(m *mqtt.Message) (e *entry, body []byte, err error) {
+	if len(m.Payload) == 0 || m.Expired(s.cfg.Now()) {
 		return &entry{topic: m.Topic, gone: true}, nil, nil
 	}
 	mine, body, err := own(m)
 	if err != nil {
 		return nil, nil, err
 	}
-	return newEntry(mine), body, nil
+	return s.newEntry(m, mine), body, nil
 }
 
 // changesLocked reports whether e changes anything. A repeat of what is not stable yet is written again, since its

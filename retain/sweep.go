@@ -33,8 +33,9 @@ func (s *Store) stopped() bool {
 // Sweep removes up to sweepStep messages that have expired [MQTT-3.3.2-5] and returns how many. The Store
 // calls it by itself.
 func (s *Store) Sweep(now time.Time) int {
+	at := s.stamp(now)
 	s.mu.Lock()
-	due := s.expiry.due(now, sweepStep)
+	due := s.expiry.due(at, sweepStep)
 	s.count.expired.Add(len(due))
 	if s.cfg.Store == nil {
 		for _, e := range due {

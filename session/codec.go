@@ -57,7 +57,7 @@ func splitKey(k []byte) (number uint64, rest []byte, err error) {
 //	flags     1  bit 0 connected, bit 1 will
 //	number    uvarint
 //	expiry    varint   milliseconds; < 0 = never
-//	detached  varint   Unix milliseconds; 0 while connected
+//	detached  varint   in stored time, see Manager.stamp; 0 while connected
 //	sent      uvarint  messages below it may have been sent
 //	guess     uvarint  messages below it may not, see outbound.guess
 //	[will     varint delay, varint expiry (milliseconds), message as mqtt.AppendMessage]
@@ -123,7 +123,7 @@ func decodeRecord(b []byte) (r record, err error) {
 //	version  1  2 with a group, else 1
 //	flags    1  bit 0-1 QoS, bit 2 retain, bit 3 released, bit 4 expires, bit 5 identifiers, bit 6 group
 //	size     uvarint  bytes it counts
-//	[expires varint   Unix milliseconds]
+//	[expires varint   in stored time]
 //	[identifiers  uvarint count, uvarint each]
 //	[group   uvarint length, full filter of the shared subscription]
 type queued struct {

@@ -1,8 +1,6 @@
 package session
 
 import (
-	"time"
-
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -103,6 +101,9 @@ func (s *Session) deliverFull(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt)
 func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	e := entry{seq: s.out.id(), body: m.ID, msg: m, ids: d.IDs, group: d.Group, size: int32(m.Size()), qos: d.QoS,
 		retain: d.Retain, state: ready}
+	if !m.Expires.IsZero() {
+		e.until = s.m.stamp(m.Expires)
+	}
 	s.shares = s.shares || d.Group != ""
 	if s.durable {
 		e.state = writing
@@ -110,7 +111,7 @@ func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	}
 	s.out.add(e)
 	if s.durable {
-		s.expiresLocked(m.Expires)
+		s.expiresLocked(e.until)
 	} else {
 		s.out.pump(s)
 	}
@@ -118,10 +119,7 @@ func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 
 // keep writes e's record into the publish's batch.
 func (s *Session) keep(e *entry, r *mqtt.Receipt) {
-	q := queued{qos: e.qos, retain: e.retain, size: e.size, ids: e.ids, group: e.group}
-	if !e.msg.Expires.IsZero() {
-		q.expires = e.msg.Expires.UnixMilli()
-	}
+	q := queued{qos: e.qos, retain: e.retain, size: e.size, expires: e.until, ids: e.ids, group: e.group}
 	var key [16]byte
 	var rec [128]byte
 	m := e.msg
@@ -133,11 +131,11 @@ func (s *Session) keep(e *entry, r *mqtt.Receipt) {
 }
 
 // expiresLocked has the tail looked through when a message in it may have expired.
-func (s *Session) expiresLocked(at time.Time) {
-	if at.IsZero() || s.out.tail == 0 {
+func (s *Session) expiresLocked(until int64) {
+	if until == 0 || s.out.tail == 0 {
 		return
 	}
-	if first := earlier(s.soonest, at.UnixMilli()); first != s.soonest {
+	if first := earlier(s.soonest, until); first != s.soonest {
 		s.soonest = first
 		s.armLocked()
 	}

@@ -54,7 +54,7 @@ func (m *Manager) read(number uint64, g span) (entries []entry, to uint64, err e
 }
 
 func (q *queued) entry(seq uint64) entry {
-	e := entry{seq: seq, body: q.body, ids: q.ids, group: q.group, size: q.size, qos: q.qos, retain: q.retain, state: ready}
+	e := entry{seq: seq, body: q.body, ids: q.ids, until: q.expires, group: q.group, size: q.size, qos: q.qos, retain: q.retain, state: ready}
 	if q.released {
 		e.state = released
 	}
@@ -134,6 +134,9 @@ func (m *Manager) readBodies(entries []entry) error {
 		}
 		msg.ID = ids[i]
 		msg.From.Scope = mqtt.ScopeClient
+		if until := entries[at[i]].until; until != 0 { // what the body says jumps with the wall clock
+			msg.Expires = m.time(until)
+		}
 		entries[at[i]].msg = msg
 		return true
 	})

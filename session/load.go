@@ -3,7 +3,6 @@ package session
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"mangrove/internal/store"
 )
@@ -55,7 +54,7 @@ func (l *loader) session(k, v []byte) error {
 	if rec.connected {
 		l.cut = append(l.cut, s)
 	} else {
-		s.detached = -max(0, m.start.Sub(time.UnixMilli(rec.detached)))
+		s.detached = -max(0, m.start.Sub(m.time(rec.detached)))
 	}
 	if w := rec.will; w != nil {
 		s.will = ownWill(w.msg, w.delay, w.expiry, s.clientID)

@@ -64,6 +64,22 @@ func New(cfg Config) (*Manager, error) {
 // clock is the time since the manager began; it does not jump with the wall clock.
 func (m *Manager) clock() time.Duration { return m.cfg.Now().Sub(m.start) }
 
+// stamp is t as it is stored, and time what was stored as seen from now: deadlines do not jump with the wall clock either, see
+// store.Store.Stamp.
+func (m *Manager) stamp(t time.Time) int64 {
+	if m.cfg.Store == nil {
+		return t.UnixMilli()
+	}
+	return m.cfg.Store.Stamp(t)
+}
+
+func (m *Manager) time(stamp int64) time.Time {
+	if m.cfg.Store == nil {
+		return time.UnixMilli(stamp)
+	}
+	return m.cfg.Store.Time(stamp)
+}
+
 // lookup returns the session of a client, or nil. [MQTT-3.1.3-2] [MQTT311-3.1.3-2]
 func (m *Manager) lookup(clientID string) *Session {
 	m.mu.Lock()

@@ -17,7 +17,8 @@ type node struct {
 	router *fakeRouter
 	*Manager
 	tempDir func() string
-	most    int // of the store's file, in bytes; 0 = no bound
+	most    int              // of the store's file, in bytes; 0 = no bound
+	wall    func() time.Time // the wall clock; nil = time.Now
 }
 
 // tester is what testing.T and rapid.T both have.
@@ -48,7 +49,7 @@ func (n *node) start() {
 	n.t.Helper()
 	n.router = newFakeRouter()
 	if n.dir != "" {
-		st, err := store.Open(store.Config{Dir: n.dir, MaxFileBytes: n.most})
+		st, err := store.Open(store.Config{Dir: n.dir, MaxFileBytes: n.most, Now: n.cfg.Now, Wall: n.wall})
 		if err != nil {
 			n.t.Fatal(err)
 		}

@@ -170,7 +170,7 @@ func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, 
 // recordLocked writes the record of a detached session.
 func (s *Session) recordLocked(b *store.Batch) {
 	rec := record{number: s.number, expiry: s.expiry, sent: s.out.sent, guess: s.out.guess, will: s.will}
-	rec.detached = s.m.cfg.Now().Add(s.detached - s.m.clock()).UnixMilli()
+	rec.detached = s.m.stamp(s.m.cfg.Now().Add(s.detached - s.m.clock()))
 	b.Put(store.Sessions, []byte(s.clientID), rec.append(nil))
 }
 
@@ -205,7 +205,7 @@ func (s *Session) armLocked() {
 		sooner(max(s.willAtLocked(), s.will.grace))
 	}
 	if s.soonest != 0 {
-		sooner(max(s.m.clock()+time.UnixMilli(s.soonest).Sub(s.m.cfg.Now()), s.swept+s.m.cfg.SweepEvery))
+		sooner(max(s.m.clock()+s.m.time(s.soonest).Sub(s.m.cfg.Now()), s.swept+s.m.cfg.SweepEvery))
 	}
 	if at < 0 {
 		s.m.timers.clear(s)

@@ -12,6 +12,7 @@ type entry struct {
 	body   uint64        // id in the body store; 0 once released
 	msg    *mqtt.Message // nil when only the store has it, or it is not needed any more
 	ids    []uint32      // subscription identifiers; shared, read only
+	until  int64         // when it expires, in stored time; 0 = never
 	group  string        // the shared subscription it came through; "" = none
 	size   int32         // bytes it counts in the queue
 	qos    byte

@@ -33,7 +33,7 @@ type Session struct {
 	in       inbound
 	out      outbound
 	writing  int           // batches of others that will still bring records of this session
-	soonest  int64         // the first expiry in the tail, Unix milliseconds; 0 = none known
+	soonest  int64         // the first expiry in the tail, in stored time; 0 = none known
 	swept    time.Duration // when the tail was looked through last
 	cut      *cut          // the step that is not stable yet
 	sweeping *cut          // where a sweep goes on

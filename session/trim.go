@@ -9,7 +9,7 @@ type cut struct {
 	n     int
 	bytes int64
 	next  uint64 // where the tail was not looked at yet; 0 = it was to its end
-	least int64  // the first expiry among those left, Unix milliseconds; 0 = none
+	least int64  // the first expiry among those left, in stored time; 0 = none
 }
 
 // cutStep is how many records one step reads.
@@ -37,7 +37,7 @@ func (s *Session) excess() (n int, bytes int64) {
 // sweep drops expired messages of the tail, and goes on where the step before it stopped. Runs on a
 // worker. [MQTT-3.3.2-5]
 func (s *Session) sweep() {
-	now := s.m.cfg.Now().UnixMilli()
+	now := s.m.stamp(s.m.cfg.Now())
 	s.mu.Lock()
 	c := &cut{why: dropExpired}
 	from := uint64(0)
@@ -67,7 +67,7 @@ func (s *Session) sweepAgainLocked(at int64) {
 	s.armLocked()
 }
 
-// earlier is the smaller of two times in Unix milliseconds; 0 = none.
+// earlier is the smaller of two times in stored time; 0 = none.
 func earlier(a, b int64) int64 {
 	if a == 0 || b != 0 && b < a {
 		return b
@@ -142,7 +142,7 @@ func (s *Session) cutLocked(err error) {
 func (s *Session) cutFailedLocked(c *cut, err error) {
 	s.m.log.Error("drop queued messages", "client", s.clientID, "reason", dropNames[c.why], "error", err)
 	if c.why == dropExpired {
-		s.sweepAgainLocked(s.m.cfg.Now().UnixMilli())
+		s.sweepAgainLocked(s.m.stamp(s.m.cfg.Now()))
 	}
 }
 

@@ -8,9 +8,9 @@
 // store last but for the dashboard. Each part owns its goroutines and ends them in its Close; this package has none
 // but the closing of a store that failed.
 //
-// A data folder holds what package store keeps there: lock (the process that uses it), state.db and log (sessions, subscriptions,
-// queues, retained messages, link queues, the cores last heard of, and the random store id that names the node to its
-// neighbours); and control.sock while the node runs. Copying a folder
+// A data folder holds what package store keeps there: lock (the process that uses it), clock (see store.Store.Stamp), state.db and
+// log (sessions, subscriptions, queues, retained messages, link queues, the cores last heard of, and the random store id that names the
+// node to its neighbours); and control.sock while the node runs. Copying a folder
 // while a node runs on it, or running two nodes on copies of one folder, breaks promises.
 package node
 

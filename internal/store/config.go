@@ -53,6 +53,10 @@ type Config struct {
 	// any more because a sync failed. It may call Close. nil = only logged.
 	OnFatal func(error)
 
+	// Now is a clock that goes on steadily, default time.Now; Wall the one that people set, default the wall clock of Now.
+	Now  func() time.Time
+	Wall func() time.Time
+
 	Log     *slog.Logger
 	Metrics *metrics.Registry
 
@@ -112,6 +116,9 @@ func (c *Config) check() error {
 	}
 	if c.GroupWindow == 0 {
 		c.GroupWindow = defaultGroupWindow
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -16,8 +16,8 @@
 // A Batch is a plain list of writes in bytes (ops.go) and applying it depends on nothing but the
 // state before it: no clock, no randomness, no order of a map. It is written to the log in the same form.
 //
-// Open starts two goroutines. The writer owns the log's writes and tells the waiters; the checkpointer owns the write
-// transactions of bbolt. Both end with Close, which waits for them.
+// Open starts three goroutines. The writer owns the log's writes and tells the waiters; the checkpointer owns the write
+// transactions of bbolt; the third writes down now and then what the clock shows (clock.go). All end with Close, which waits for them.
 //
 // What a batch means belongs to its package: session, retain and bridge encode their own keys and
 // values. DESIGN.md says what is guaranteed and why it is built so.

@@ -17,6 +17,8 @@ const (
 	dataFile = "state.db"  // bbolt
 	newFile  = "state.new" // a database being made; renamed to dataFile when it is whole
 	logDir   = "log"       // segments of the operation log
+
+	clockFile = "clock" // the stored time and the wall clock's at one moment, see clock.go
 )
 
 func logPath(dir string) string { return filepath.Join(dir, logDir) }

@@ -26,6 +26,7 @@ type Store struct {
 	deltas deltas
 	id     uint64
 	ids    ids
+	clock  clock
 	pool   sync.Pool // of *Batch
 	count  counters
 
@@ -69,6 +70,7 @@ func open(cfg Config, block uint64) (*Store, error) {
 	s.ckpt.commit = cfg.Faults.commit()
 	s.writer.window.max = cfg.GroupWindow
 	s.count = newCounters(cfg.Metrics)
+	s.startClock()
 	if err := s.load(block); err != nil {
 		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", cfg.Dir, err), s.closeFiles())
 	}
@@ -76,6 +78,7 @@ func open(cfg Config, block uint64) (*Store, error) {
 	s.count.watch(s, cfg.Metrics)
 	go s.write()          // ends with Close, which waits for done
 	go s.runCheckpoints() // ends with Close, which waits for ckpt.done
+	go s.clock.run(s)     // ends with Close, which waits for clock.done
 	return s, nil
 }
 
@@ -259,6 +262,8 @@ func (s *Store) Close() error {
 		s.ids.stop()
 		close(s.ckpt.stop)
 		<-s.ckpt.done
+		close(s.clock.stop)
+		<-s.clock.done
 		s.closed = errors.Join(s.lastCheckpoint(), s.closeFiles())
 	})
 	return s.closed
