@@ -5,12 +5,14 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS := -s -w -X mangrove/cmd/internal/cli.version=$(VERSION)
 BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
-# How long `make fuzz` runs each target, how often `make microbench` runs each benchmark, and which form of `make bench`.
+# How long `make fuzz` runs each target, how often `make microbench` runs each benchmark, which form of
+# `make bench`, and how long `make soak`.
 FUZZTIME ?= 1m
 COUNT    ?= 1
 BENCH    ?= quick
+SOAK     ?= 10m
 
-.PHONY: help build demo test test-faults clients vet race fuzz bench microbench check conformance cross clean
+.PHONY: help build demo test test-faults clients vet race fuzz bench soak microbench check conformance cross clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -71,6 +73,9 @@ bench: build ## docs/benchmarks.md: Mangrove beside other brokers; BENCH=quick t
 		|| echo "nats-server, mochi-mqtt: could not be built; the report says that they are not installed"
 	GOOS=linux GOARCH=arm64 $(BUILD) -o dist/linux-arm64/ ./cmd/mangrove-edge
 	bin/mangrove bench matrix --form $(BENCH) --gateway dist/linux-arm64/mangrove-edge --out docs/benchmarks.md
+
+soak: build ## everything at once at a fixed rate on one edge, for SOAK; fails when memory, goroutines, files or disk grow
+	bin/mangrove bench soak --duration $(SOAK)
 
 microbench: ## every Go benchmark, COUNT times, with allocations
 	go test -run '^$$' -bench . -benchmem -count $(COUNT) ./...

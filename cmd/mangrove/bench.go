@@ -79,12 +79,13 @@ func newBenchCommand() *cobra.Command {
   mangrove bench p2p -n 100 -q 1 --rate 20000 --pid 4711    # latency and CPU at a fixed rate
   mangrove bench conns -n 10000 --pid 4711                  # memory of an idle connection
   mangrove bench durable -n 100 -q 1 --json                 # acknowledged messages to a session that is away
-  mangrove bench matrix --form quick                        # this machine's brokers side by side`,
+  mangrove bench matrix --form quick                        # this machine's brokers side by side
+  mangrove bench soak --duration 10m                        # does an edge grow under load?`,
 	})
 	for _, s := range bench.Scenarios() {
 		cmd.AddCommand(newScenarioCommand(s))
 	}
-	cmd.AddCommand(newMatrixCommand())
+	cmd.AddCommand(newMatrixCommand(), newSoakCommand())
 	return cmd
 }
 

@@ -23,14 +23,15 @@ const (
 
 // broker is a running process with a folder of its own.
 type broker struct {
-	cmd    *exec.Cmd
-	peer   *found
-	core   int
-	set    setting
-	addr   string
-	folder string
-	log    bytes.Buffer
-	ended  chan struct{} // closed when the process has ended
+	cmd     *exec.Cmd
+	peer    *found
+	core    int
+	set     setting
+	metrics bool // shows them
+	addr    string
+	folder  string
+	log     bytes.Buffer
+	ended   chan struct{} // closed when the process has ended
 }
 
 // startBroker starts p afresh on a core, as a case wants it, and waits until it accepts.
@@ -39,7 +40,7 @@ func startBroker(ctx context.Context, p *found, under string, core int, c *Case)
 	if err != nil {
 		return nil, fmt.Errorf("make a folder for %s: %w", p.Name, err)
 	}
-	b := &broker{peer: p, core: core, folder: folder, set: setting{folder: folder, durable: c.Durable, tls: c.TLS, usual: c.Usual}}
+	b := &broker{peer: p, core: core, folder: folder, metrics: c.Metrics, set: setting{folder: folder, durable: c.Durable, tls: c.TLS, usual: c.Usual}}
 	if c.TLS {
 		err = writeCert(folder)
 	}
@@ -56,6 +57,12 @@ func (b *broker) start(ctx context.Context) error {
 		return err
 	}
 	b.addr, b.set.port = fmt.Sprintf("127.0.0.1:%d", port), port
+	if b.metrics {
+		if port, err = freePort(); err != nil {
+			return err
+		}
+		b.set.metrics = fmt.Sprintf("127.0.0.1:%d", port)
+	}
 	args, err := b.peer.Config(b.set)
 	if err != nil {
 		return err

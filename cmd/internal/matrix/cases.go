@@ -16,6 +16,7 @@ type Case struct {
 	Durable bool // brokers keep their state on disk
 	TLS     bool // clients connect with TLS
 	Usual   bool // queues have the bounds that brokers come with
+	Metrics bool // Mangrove shows its metrics
 	Spread  bool // broker and generator use all cores
 	Many    bool // so many messages are kept that not every broker can
 	Restart bool // the broker is stopped afterwards and started again with what it has

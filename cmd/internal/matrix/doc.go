@@ -8,6 +8,8 @@
 // and what it costs. Brokers take turns within a case, so what else the machine does meets all of them alike; ratios of
 // one run say more than figures of two.
 //
+// Soak loads one edge for a time with everything that clients do, and says whether anything of it grew.
+//
 // It owns the processes it starts: each ends before Run returns, and with the thread that started it if that
 // does not come to pass.
 package matrix

@@ -27,6 +27,7 @@ type setting struct {
 	port    int    // of 127.0.0.1
 	durable bool   // state on disk
 	tls     bool   // the port speaks TLS, with the certificate in folder
+	metrics string // address where Mangrove shows its metrics; "" = nowhere
 	usual   bool   // its own bounds of queues, not ones above the backlogs
 }
 
@@ -51,11 +52,11 @@ func mangroveConfig(s setting) ([]string, error) {
 node = "bench"
 data = %q
 listen = ["127.0.0.1:%d"]
-http.address = ""
+http.address = %q
 link.cores = []
 link.up = []
 log.level = "warn"
-`, filepath.Join(s.folder, "data"), s.port)
+`, filepath.Join(s.folder, "data"), s.port, s.metrics)
 	if s.tls {
 		text = strings.Replace(text, `"127`, `"tls://127`, 1) + fmt.Sprintf("tls.cert = %q\ntls.key = %q\n",
 			filepath.Join(s.folder, certFile), filepath.Join(s.folder, keyFile))
