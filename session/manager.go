@@ -153,6 +153,9 @@ func (m *Manager) Queued() (messages int, bytes int64) {
 	return messages, bytes
 }
 
+// Expired tells how many sessions have ended by their expiry since the start.
+func (m *Manager) Expired() uint64 { return m.count.expired.Get() }
+
 // Info is one session as the status page shows it.
 type Info struct {
 	ClientID      string

@@ -224,6 +224,7 @@ func TestMaxConns(t *testing.T) {
 
 func TestSys(t *testing.T) {
 	script(t, func(c *Config) { c.SysInterval = time.Minute }, func(b *bench) {
+		synctest.Wait() // for the first figures
 		s := b.client(packet.V311, "s")
 		s.Write(sub(1, "$SYS/broker/clients/connected", "#"))
 		s.next()

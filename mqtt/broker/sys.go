@@ -151,8 +151,12 @@ func (y *sys) stored(connected int) (all []figure) {
 		Queued() (messages int, bytes int64)
 	}); ok {
 		messages, bytes := q.Queued()
-		all = append(all, figure{"store/messages/count", strconv.Itoa(messages)},
+		count := strconv.Itoa(messages)
+		all = append(all, figure{"store/messages/count", count}, figure{"messages/stored", count}, // the old name
 			figure{"store/messages/bytes", strconv.FormatInt(bytes, 10)})
+	}
+	if e, ok := y.srv.cfg.Sessions.(interface{ Expired() uint64 }); ok {
+		all = append(all, figure{"clients/expired", strconv.FormatUint(e.Expired(), 10)})
 	}
 	return all
 }
