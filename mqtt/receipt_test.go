@@ -57,6 +57,24 @@ func TestReceiptReportsTheFirstError(t *testing.T) {
 	}
 }
 
+func TestReceiptKnowsTheLeastSlackOfWhatWasWritten(t *testing.T) {
+	r := NewReceipt(new(store.Batch), nil)
+	if !r.Unwritten() || r.Slack() != store.Unsynced {
+		t.Errorf("got %t, %d; want nothing written, and no need to sync", r.Unwritten(), r.Slack())
+	}
+	r.SetSlack(5)
+	if r.Unwritten() {
+		t.Error("a publish that need not be synced may be kept elsewhere")
+	}
+	r.Batch()
+	r.SetSlack(7) // the next publish of a receipt that is shared
+	r.Batch()
+	r.SetSlack(store.Synced) // and one that nobody writes for
+	if r.Unwritten() || r.Slack() != 5 {
+		t.Errorf("got %t, %d; want it written, and 5", r.Unwritten(), r.Slack())
+	}
+}
+
 func TestReceiptCountsTakers(t *testing.T) {
 	r := NewReceipt(new(store.Batch), nil)
 	r.Count()

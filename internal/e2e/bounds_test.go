@@ -100,6 +100,28 @@ func TestP5HonestEveryDropIsCounted(t *testing.T) {
 	}
 }
 
+// The operator may choose what is lost at the bound of a session's queue and of a link's: everybody is acknowledged, and it is counted.
+func TestP5HonestAboutWhatFullQueuesDrop(t *testing.T) {
+	const bound, messages = 5, 20
+	for policy, kept := range map[string]int{"drop-oldest": messages - bound, "drop-new": 0} {
+		edge := startNode(t, append([]string{"edge", "--node", "edge-a", "--core", host + ":1"}, // where nobody is
+			withConfig(t, fmt.Sprintf("[limits]\nqueue_messages = %d\nlink_messages = %d\nwhen_full = %q\n", bound, bound, policy))...))
+		sub, pub := dial(t, edge.addr(), "display"), dial(t, edge.addr(), "sensor")
+		sub.subscribe("t", 1)
+		sub.disconnect()
+		pub.publishNumbered("t", "m", 0, messages, 1)
+		eventually(t, policy+": what is dropped is counted", func() bool {
+			drops := edge.status().Drops
+			return drops["queue-full"] == messages-bound && drops["link-queue-full"] == messages-bound
+		})
+		if got := edge.backlog(); got != bound {
+			t.Errorf("%s: got a backlog of %d for the cores, want %d", policy, got, bound)
+		}
+		sub.connect()
+		sub.wantNumbered(policy, "t", "m", kept, kept+bound)
+	}
+}
+
 func TestP7ClosedBeyondLoopback(t *testing.T) {
 	for flag, args := range map[string][]string{
 		"--listen": {"--listen", "0.0.0.0:0", "--http", "127.0.0.1:0"},
