@@ -118,14 +118,16 @@ func (r *testRouter) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) bool {
 		}
 		r.subs[sub.Filter][s] = sub.QoS
 	})
-	return r.tree.Set(sub.Filter, s, sub)
+	_, existed := r.tree.Set(sub.Filter, s, sub)
+	return existed
 }
 
 func (r *testRouter) Unsubscribe(s mqtt.Subscriber, filter string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.change(filter, func() { delete(r.subs[filter], s) })
-	return r.tree.Delete(filter, s)
+	_, existed := r.tree.Delete(filter, s)
+	return existed
 }
 
 func (r *testRouter) HandOver(string, *mqtt.Message, *mqtt.Receipt) {}

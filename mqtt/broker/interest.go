@@ -5,7 +5,7 @@ import "mangrove/mqtt"
 // interest counts, for each filter, who wants it: how the links know what to ask for and to carry.
 // The Router's lock guards it.
 type interest struct {
-	filters  map[string]*want
+	filters  map[string]*want // not changed in place: those of one subscription alone are shared
 	watchers map[*watcher]struct{}
 }
 
@@ -14,6 +14,17 @@ const scopeCount = 5
 
 // want holds the number of subscriptions under one filter by scope and QoS.
 type want struct{ held [scopeCount][3]int32 }
+
+// alone are the wants of one subscription, which most filters have.
+var alone = func() (all [scopeCount][3]*want) {
+	for bit := range all {
+		for qos := range all[bit] {
+			all[bit][qos] = &want{}
+			all[bit][qos].held[bit][qos] = 1
+		}
+	}
+	return all
+}()
 
 // watcher is one caller of Router.Interest.
 type watcher struct {
@@ -57,24 +68,37 @@ func (in *interest) remove(filter string, scope mqtt.Scope, qos byte) {
 
 // update changes the counts of one filter and scope and tells the watchers for whom that changes something.
 func (in *interest) update(filter string, scope mqtt.Scope, fn func(held *[3]int32)) {
-	w := in.filters[filter]
-	if w == nil {
-		w = &want{}
-		if in.filters == nil {
-			in.filters = map[string]*want{}
-		}
-		in.filters[filter] = w
+	var before want
+	if w := in.filters[filter]; w != nil {
+		before = *w
 	}
-	before := *w
-	fn(&w.held[bitOf(scope)])
-	if *w == (want{}) {
-		delete(in.filters, filter)
-	}
+	after, bit := before, bitOf(scope)
+	fn(&after.held[bit])
+	in.put(filter, bit, &after)
 	for each := range in.watchers {
-		if was, is := before.sum(each.scopes), w.sum(each.scopes); was != is {
+		if was, is := before.sum(each.scopes), after.sum(each.scopes); was != is {
 			each.fn(filter, is.qos, is.wanted)
 		}
 	}
+}
+
+// put keeps what is wanted of a filter after a change at a scope's bit.
+func (in *interest) put(filter string, bit int, w *want) {
+	if *w == (want{}) {
+		delete(in.filters, filter)
+		return
+	}
+	if in.filters == nil {
+		in.filters = map[string]*want{}
+	}
+	for _, one := range alone[bit] {
+		if *w == *one {
+			in.filters[filter] = one
+			return
+		}
+	}
+	kept := *w
+	in.filters[filter] = &kept
 }
 
 // watch adds a watcher and tells it what is wanted now.

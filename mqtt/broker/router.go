@@ -34,16 +34,9 @@ type Router struct {
 	metrics routerMetrics
 	cache   sharedCache
 
-	mu       sync.Mutex       // changes of tree, groups and interest, so that watchers see them in order
-	held     map[holding]byte // QoS of each subscription, because the tree does not say what it held
+	mu       sync.Mutex // changes of tree, groups and interest, so that watchers see them in order
 	groups   map[groupKey]*group
 	interest interest
-}
-
-// holding is a subscription's place.
-type holding struct {
-	by     mqtt.Subscriber
-	filter string // in full
 }
 
 const linkScopes = mqtt.ScopeEdge | mqtt.ScopePeer | mqtt.ScopeUplink
@@ -65,7 +58,6 @@ func NewRouter(cfg RouterConfig) *Router {
 	r := &Router{
 		cfg:     cfg,
 		metrics: newRouterMetrics(cfg.Metrics),
-		held:    map[holding]byte{},
 		groups:  map[groupKey]*group{},
 	}
 	cfg.Metrics.Gauge("mangrove_subscriptions", func() float64 { return float64(r.Subscriptions()) })
@@ -129,14 +121,13 @@ func (r *Router) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) (existed bo
 	name, filter := topic.Split(sub.Filter)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	old, existed := r.held[holding{s, sub.Filter}]
-	r.held[holding{s, sub.Filter}] = sub.QoS
+	var old mqtt.Subscription
 	if name != "" {
-		r.joinLocked(groupKey{name, filter}, s, sub)
+		old, existed = r.joinLocked(groupKey{name, filter}, s, sub)
 	} else {
-		r.tree.Set(filter, s, sub)
+		old, existed = r.tree.Set(filter, s, sub)
 	}
-	r.interest.change(filter, s.Scope(), existed, old, sub.QoS)
+	r.interest.change(filter, s.Scope(), existed, old.QoS, sub.QoS)
 	return existed
 }
 
@@ -145,18 +136,16 @@ func (r *Router) Unsubscribe(s mqtt.Subscriber, full string) (existed bool) {
 	name, filter := topic.Split(full)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	old, existed := r.held[holding{s, full}]
-	if !existed {
-		return false
-	}
-	delete(r.held, holding{s, full})
+	var old mqtt.Subscription
 	if name != "" {
-		r.leaveLocked(groupKey{name, filter}, s)
+		old, existed = r.leaveLocked(groupKey{name, filter}, s)
 	} else {
-		r.tree.Delete(filter, s)
+		old, existed = r.tree.Delete(filter, s)
 	}
-	r.interest.remove(filter, s.Scope(), old)
-	return true
+	if existed {
+		r.interest.remove(filter, s.Scope(), old.QoS)
+	}
+	return existed
 }
 
 // HandOver implements mqtt.Router.

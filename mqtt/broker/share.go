@@ -25,8 +25,8 @@ type Member struct {
 	Subscription mqtt.Subscription
 }
 
-// joinLocked adds s to a group or replaces its subscription. The Router's lock is held.
-func (r *Router) joinLocked(key groupKey, s mqtt.Subscriber, sub mqtt.Subscription) {
+// joinLocked adds s to a group or replaces its subscription, which was old. The Router's lock is held.
+func (r *Router) joinLocked(key groupKey, s mqtt.Subscriber, sub mqtt.Subscription) (old mqtt.Subscription, existed bool) {
 	g := r.groups[key]
 	if g == nil {
 		g = &group{balance: r.cfg.Balance()}
@@ -34,38 +34,47 @@ func (r *Router) joinLocked(key groupKey, s mqtt.Subscriber, sub mqtt.Subscripti
 		g.set(Member{s, sub})
 		// What a member gets is decided by its own subscription, so the group takes everything as it is.
 		r.tree.Set(key.filter, g, mqtt.Subscription{Filter: key.filter, QoS: 2, RetainAsPublished: true})
-		return
+		return old, false
 	}
-	g.set(Member{s, sub})
+	return g.set(Member{s, sub})
 }
 
-// leaveLocked removes s from a group, and the group with its last member. The Router's lock is held.
-func (r *Router) leaveLocked(key groupKey, s mqtt.Subscriber) {
-	if g := r.groups[key]; g.remove(s) == 0 {
+// leaveLocked removes s from a group, where it had old, and the group with its last member. The Router's lock is held.
+func (r *Router) leaveLocked(key groupKey, s mqtt.Subscriber) (old mqtt.Subscription, existed bool) {
+	g := r.groups[key]
+	if g == nil {
+		return old, false
+	}
+	old, existed, left := g.remove(s)
+	if left == 0 {
 		delete(r.groups, key)
 		r.tree.Delete(key.filter, g)
 	}
+	return old, existed
 }
 
-func (g *group) set(m Member) {
+// set adds a member or replaces what it had.
+func (g *group) set(m Member) (old mqtt.Subscription, existed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	members := slices.Clone(g.members)
 	if i := indexOf(members, m.Subscriber); i >= 0 {
-		members[i] = m
+		old, existed, members[i] = members[i].Subscription, true, m
 	} else {
 		members = append(members, m)
 	}
 	g.members = members
+	return old, existed
 }
 
-func (g *group) remove(s mqtt.Subscriber) (left int) {
+func (g *group) remove(s mqtt.Subscriber) (old mqtt.Subscription, existed bool, left int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if i := indexOf(g.members, s); i >= 0 {
+		old, existed = g.members[i].Subscription, true
 		g.members = slices.Delete(slices.Clone(g.members), i, i+1)
 	}
-	return len(g.members)
+	return old, existed, len(g.members)
 }
 
 func indexOf(members []Member, s mqtt.Subscriber) int {

@@ -65,8 +65,8 @@ func (h *hamt[K, V]) listIndex(key K) int {
 	return -1
 }
 
-// set returns a map that also has p; existed tells that its key was there before.
-func (h *hamt[K, V]) set(p pair[K, V], shift uint) (with *hamt[K, V], existed bool) {
+// set returns a map that also has p; existed tells that its key was there before, with the value old.
+func (h *hamt[K, V]) set(p pair[K, V], shift uint) (with *hamt[K, V], old V, existed bool) {
 	if h == nil {
 		h = &hamt[K, V]{}
 	}
@@ -76,28 +76,28 @@ func (h *hamt[K, V]) set(p pair[K, V], shift uint) (with *hamt[K, V], existed bo
 	bit := bitOf(p.hash, shift)
 	if h.kidBits&bit != 0 {
 		i := rank(h.kidBits, bit)
-		kid, existed := h.kids[i].set(p, shift+hamtBits)
-		return &hamt[K, V]{h.itemBits, h.kidBits, h.items, replaced(h.kids, i, kid)}, existed
+		kid, old, existed := h.kids[i].set(p, shift+hamtBits)
+		return &hamt[K, V]{h.itemBits, h.kidBits, h.items, replaced(h.kids, i, kid)}, old, existed
 	}
 	i := rank(h.itemBits, bit)
 	if h.itemBits&bit == 0 {
-		return &hamt[K, V]{h.itemBits | bit, h.kidBits, inserted(h.items, i, p), h.kids}, false
+		return &hamt[K, V]{h.itemBits | bit, h.kidBits, inserted(h.items, i, p), h.kids}, old, false
 	}
 	if h.items[i].key == p.key {
-		return &hamt[K, V]{h.itemBits, h.kidBits, replaced(h.items, i, p), h.kids}, true
+		return &hamt[K, V]{h.itemBits, h.kidBits, replaced(h.items, i, p), h.kids}, h.items[i].value, true
 	}
 	// Two pairs share these 5 bits: both move one node down.
-	kid, _ := (*hamt[K, V])(nil).set(h.items[i], shift+hamtBits)
-	kid, _ = kid.set(p, shift+hamtBits)
+	kid, _, _ := (*hamt[K, V])(nil).set(h.items[i], shift+hamtBits)
+	kid, _, _ = kid.set(p, shift+hamtBits)
 	kids := inserted(h.kids, rank(h.kidBits, bit), kid)
-	return &hamt[K, V]{h.itemBits &^ bit, h.kidBits | bit, removed(h.items, i), kids}, false
+	return &hamt[K, V]{h.itemBits &^ bit, h.kidBits | bit, removed(h.items, i), kids}, old, false
 }
 
-func (h *hamt[K, V]) listSet(p pair[K, V]) (with *hamt[K, V], existed bool) {
+func (h *hamt[K, V]) listSet(p pair[K, V]) (with *hamt[K, V], old V, existed bool) {
 	if i := h.listIndex(p.key); i >= 0 {
-		return &hamt[K, V]{items: replaced(h.items, i, p)}, true
+		return &hamt[K, V]{items: replaced(h.items, i, p)}, h.items[i].value, true
 	}
-	return &hamt[K, V]{items: inserted(h.items, len(h.items), p)}, false
+	return &hamt[K, V]{items: inserted(h.items, len(h.items), p)}, old, false
 }
 
 // without returns a map that lacks key, nil when nothing is left. When key is not there it returns

@@ -17,10 +17,10 @@ func TestHamtWithCollidingHashes(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"set": func(t *rapid.T) {
 				k, v := key.Draw(t, "key"), rapid.Int().Draw(t, "v")
-				_, had := model[k]
-				with, existed := h.set(pair[int, int]{k, v, hash(k)}, 0)
-				if existed != had {
-					t.Fatalf("set %d existed: got %v, want %v", k, existed, had)
+				was, had := model[k]
+				with, old, existed := h.set(pair[int, int]{k, v, hash(k)}, 0)
+				if old != was || existed != had {
+					t.Fatalf("set %d: got %d, %v before, want %d, %v", k, old, existed, was, had)
 				}
 				h, model[k] = with, v
 			},

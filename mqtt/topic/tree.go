@@ -35,8 +35,8 @@ type node[K comparable, V any] struct {
 	hash    atomic.Pointer[node[K, V]]                // next level "#"
 }
 
-// Set puts v under filter and key; existed tells that there was one before. filter must be valid.
-func (t *Tree[K, V]) Set(filter string, key K, v V) (existed bool) {
+// Set puts v under filter and key; existed tells that there was one before, old. filter must be valid.
+func (t *Tree[K, V]) Set(filter string, key K, v V) (old V, existed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	seed := t.seedLocked()
@@ -46,13 +46,13 @@ func (t *Tree[K, V]) Set(filter string, key K, v V) (existed bool) {
 		level, rest, more = strings.Cut(rest, "/")
 		n = n.grow(seed, level)
 	}
-	entries, existed := n.entries.Load().set(pair[K, V]{key, v, maphash.Comparable(seed, key)}, 0)
+	entries, old, existed := n.entries.Load().set(pair[K, V]{key, v, maphash.Comparable(seed, key)}, 0)
 	n.entries.Store(entries)
 	if !existed {
 		t.size.Add(1)
 	}
 	t.gen.Add(1)
-	return existed
+	return old, existed
 }
 
 func (t *Tree[K, V]) seedLocked() maphash.Seed {
@@ -77,7 +77,7 @@ func (n *node[K, V]) grow(seed maphash.Seed, level string) *node[K, V] {
 		n.hash.Store(next)
 	default:
 		level = strings.Clone(level) // do not keep the whole filter alive
-		kids, _ := n.kids.Load().set(pair[string, *node[K, V]]{level, next, maphash.String(seed, level)}, 0)
+		kids, _, _ := n.kids.Load().set(pair[string, *node[K, V]]{level, next, maphash.String(seed, level)}, 0)
 		n.kids.Store(kids)
 	}
 	return next
@@ -103,38 +103,41 @@ func (n *node[K, V]) kid(seed maphash.Seed, level string) *node[K, V] {
 	return next
 }
 
-// Delete removes what is under filter and key; existed tells that there was something. Branches
+// Delete removes what is under filter and key; existed tells that there was something, old. Branches
 // that became empty are removed too.
-func (t *Tree[K, V]) Delete(filter string, key K) (existed bool) {
+func (t *Tree[K, V]) Delete(filter string, key K) (old V, existed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	seed := t.seed.Load()
-	if seed == nil || !t.root.remove(*seed, filter, true, key) {
-		return false
+	if seed == nil {
+		return old, false
 	}
-	t.size.Add(-1)
-	t.gen.Add(1)
-	return true
+	if old, existed = t.root.remove(*seed, filter, true, key); existed {
+		t.size.Add(-1)
+		t.gen.Add(1)
+	}
+	return old, existed
 }
 
 // remove takes the entry out of the subtree and cuts the branch to it if that is empty then. more
 // tells that levels are left in rest. The tree's lock is held.
-func (n *node[K, V]) remove(seed maphash.Seed, rest string, more bool, key K) (existed bool) {
+func (n *node[K, V]) remove(seed maphash.Seed, rest string, more bool, key K) (old V, existed bool) {
 	if !more {
-		old := n.entries.Load()
-		entries := old.without(maphash.Comparable(seed, key), key, 0)
-		n.entries.Store(entries)
-		return entries != old
+		entries, hash := n.entries.Load(), maphash.Comparable(seed, key)
+		if old, existed = entries.get(hash, key); existed {
+			n.entries.Store(entries.without(hash, key, 0))
+		}
+		return old, existed
 	}
 	level, rest, more := strings.Cut(rest, "/")
 	next := n.next(seed, level)
-	if next == nil || !next.remove(seed, rest, more, key) {
-		return false
+	if next == nil {
+		return old, false
 	}
-	if next.empty() {
+	if old, existed = next.remove(seed, rest, more, key); existed && next.empty() {
 		n.cut(seed, level)
 	}
-	return true
+	return old, existed
 }
 
 func (n *node[K, V]) empty() bool {

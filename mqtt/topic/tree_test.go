@@ -36,19 +36,19 @@ func TestTreeAgainstModel(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"set": func(t *rapid.T) {
 				e, v := entry{filter.Draw(t, "filter"), key.Draw(t, "key")}, rapid.Int().Draw(t, "v")
-				_, had := model[e]
+				was, had := model[e]
 				gen := tree.Generation()
-				if got := tree.Set(e.filter, e.key, v); got != had || tree.Generation() == gen {
-					t.Fatalf("Set existed: got %v, want %v", got, had)
+				if old, got := tree.Set(e.filter, e.key, v); old != was || got != had || tree.Generation() == gen {
+					t.Fatalf("Set: got %d, %v before, want %d, %v", old, got, was, had)
 				}
 				model[e] = v
 			},
 			"delete": func(t *rapid.T) {
 				e := entry{filter.Draw(t, "filter"), key.Draw(t, "key")}
-				_, had := model[e]
+				was, had := model[e]
 				gen := tree.Generation()
-				if got := tree.Delete(e.filter, e.key); got != had || (tree.Generation() != gen) != had {
-					t.Fatalf("Delete existed: got %v, want %v", got, had)
+				if old, got := tree.Delete(e.filter, e.key); old != was || got != had || (tree.Generation() != gen) != had {
+					t.Fatalf("Delete: got %d, %v before, want %d, %v", old, got, was, had)
 				}
 				delete(model, e)
 			},
