@@ -211,7 +211,7 @@ func restore(r io.Reader, dir string) error {
 	if err := checkFile(path); err != nil {
 		return fmt.Errorf("the backup is no good: %w", err)
 	}
-	db, _, err := openFile(path)
+	db, err := openFile(path)
 	if err != nil {
 		return err
 	}
@@ -246,57 +246,4 @@ func inFolder(dir string, fn func() error) error {
 		return err
 	}
 	return errors.Join(fn(), lock.Close())
-}
-
-// Compact writes state.db in dir anew, without its free pages. Nobody else has the folder open. A crash leaves the old
-// file or the new one.
-func Compact(dir string) (before, after int64, err error) {
-	if _, err := os.Stat(filepath.Join(dir, dataFile)); err != nil {
-		return 0, 0, fmt.Errorf("compact: %w", err)
-	}
-	err = inFolder(dir, func() error {
-		before, after, err = compact(dir)
-		return err
-	})
-	if err != nil {
-		return before, after, fmt.Errorf("compact %s: %w", dir, err)
-	}
-	return before, after, nil
-}
-
-// compactStep bounds one transaction of compact.
-const compactStep = 8 << 20
-
-func compact(dir string) (before, after int64, err error) {
-	from, to := filepath.Join(dir, dataFile), filepath.Join(dir, newFile)
-	if err := checkFile(from); err != nil {
-		return 0, 0, err
-	}
-	if err := os.Remove(to); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return 0, 0, err
-	}
-	old, _, err := openFile(from)
-	if err != nil {
-		return 0, 0, err
-	}
-	err = old.View(func(tx *bolt.Tx) error { before = tx.Size(); _, err := readFormat(tx); return err })
-	if err == nil {
-		after, err = compactInto(old, to)
-	}
-	if err = errors.Join(err, old.Close()); err != nil {
-		return before, after, errors.Join(err, os.Remove(to))
-	}
-	return before, after, putInPlace(dir)
-}
-
-func compactInto(old *bolt.DB, to string) (size int64, err error) {
-	db, err := bolt.Open(to, 0o600, boltOptions())
-	if err != nil {
-		return 0, err
-	}
-	err = bolt.Compact(db, old, compactStep)
-	if err == nil {
-		err = db.View(func(tx *bolt.Tx) error { size = tx.Size(); return nil })
-	}
-	return size, errors.Join(err, db.Sync(), db.Close())
 }

@@ -12,7 +12,7 @@ import (
 	"mangrove/internal/wal"
 )
 
-// checkpointer writes frozen deltas into the database, in a goroutine of its own, and trims the log.
+// checkpointer writes frozen deltas into the database, in a goroutine of its own, trims the log, and compacts the database.
 //
 //	writer: freeze ─work─▶ one synced transaction: sorted keys, applied index ─▶ drop ─▶ trim the log ─▶ turned
 //	                           │ full, refused: pause, doubling up to maxPause; again
@@ -28,6 +28,7 @@ type checkpointer struct {
 	used    atomic.Int64          // bytes of the database in use
 	took    time.Duration         // the last one; read after done
 	commit  func(*bolt.Tx) error  // nil = Commit; see Faults
+	compact compactor
 }
 
 func newCheckpointer() checkpointer {
@@ -51,6 +52,9 @@ func (s *Store) runCheckpoints() {
 			if !s.persist(d) {
 				return
 			}
+		}
+		if !s.compactIfDue(time.Now()) {
+			return
 		}
 	}
 }
@@ -116,7 +120,7 @@ func (s *Store) checkpoint(d *delta) (how severity, err error) {
 		return fatal, err
 	}
 	s.unsynced.cover(mark)
-	tx, err := s.db.Begin(true)
+	tx, err := s.data.db.Begin(true)
 	if err != nil {
 		return fatal, fmt.Errorf("begin transaction: %w", err)
 	}
@@ -234,6 +238,6 @@ func (s *Store) trim() error {
 
 // noteUsed takes note of how much of the database is in use.
 func (s *Store) noteUsed() {
-	free := s.db.Stats()
+	free := s.data.db.Stats()
 	s.ckpt.used.Store(s.fileBytes() - int64(free.FreePageN+free.PendingPageN)*pageSize)
 }

@@ -41,6 +41,10 @@ type Config struct {
 	// ErrFull, above twice of it all. Default 256 MiB.
 	MaxLogBytes int
 
+	// CompactBytes is how much of state.db has to be free, and more than half of it, for the store to write it anew without; negative = never.
+	// Default 64 MiB.
+	CompactBytes int
+
 	// SegmentBytes is the size of a file of the log. Default 2 MiB.
 	SegmentBytes int
 
@@ -72,6 +76,7 @@ const (
 	defaultMaxDeltaBytes   = 16 << 20
 	defaultCheckpointEvery = time.Minute
 	defaultMaxLogBytes     = 256 << 20
+	defaultCompactBytes    = 64 << 20
 	defaultSegmentBytes    = 2 << 20
 	defaultGroupWindow     = 10 * time.Millisecond
 )
@@ -113,6 +118,9 @@ func (c *Config) check() error {
 		if *f.value <= 0 {
 			*f.value = f.def
 		}
+	}
+	if c.CompactBytes == 0 {
+		c.CompactBytes = defaultCompactBytes
 	}
 	if c.GroupWindow == 0 {
 		c.GroupWindow = defaultGroupWindow

@@ -22,6 +22,8 @@ type counters struct {
 	refused       *metrics.Counter
 	errors        [3]*metrics.Counter // by severity
 
+	compactions *metrics.Counter
+
 	checkpoints       *metrics.Counter
 	checkpointErrors  *metrics.Counter
 	checkpointSeconds *metrics.Histogram
@@ -44,6 +46,8 @@ func newCounters(r *metrics.Registry) counters {
 		refused:       r.Counter("mangrove_store_batches_refused_total"),
 		logBytes:      r.Counter("mangrove_store_log_bytes_total"),
 		replayed:      r.Counter("mangrove_store_replayed_records_total"),
+
+		compactions: r.Counter("mangrove_store_compactions_total"),
 
 		checkpoints:       r.Counter("mangrove_store_checkpoints_total"),
 		checkpointErrors:  r.Counter("mangrove_store_checkpoint_errors_total"),

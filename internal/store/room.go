@@ -51,16 +51,22 @@ const (
 	allocateSpare = 64 << 10
 )
 
+// roomFor is how large the database may be after a checkpoint that grows it so much.
+func roomFor(used int64, growth int) int64 {
+	return used + used/8 + int64(max(0, growth))*5/4 + allocateSpare
+}
+
 // allocate sees to it that the file system has blocks for the next checkpoint, which grows the database by growth bytes: what is in
 // the log must not wait for room that may never come. It wraps ErrFull.
 func (s *Store) allocate(growth int) error {
-	used := s.ckpt.used.Load()
-	want := used + used/8 + int64(max(0, growth))*5/4 + allocateSpare
-	if want <= s.writer.allocated {
+	db := s.data.use()
+	defer s.data.leave(db)
+	want := roomFor(s.ckpt.used.Load(), growth)
+	if want <= db.allocated {
 		return nil
 	}
 	want = (want + allocateStep - 1) / allocateStep * allocateStep
-	err := allocateBlocks(s.dbFile.Fd(), want)
+	err := allocateBlocks(db.file.Fd(), want)
 	if err != nil && noRoom(err) == full {
 		return fmt.Errorf("%w: set %d bytes aside for %s: %w", ErrFull, want, dataFile, err)
 	}
@@ -68,7 +74,7 @@ func (s *Store) allocate(growth int) error {
 		s.cfg.Log.Debug("no room is set aside for the database", "error", err)
 		want = math.MaxInt64
 	}
-	s.writer.allocated = want
+	db.allocated = want
 	return nil
 }
 

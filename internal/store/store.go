@@ -20,8 +20,7 @@ import (
 type Store struct {
 	cfg    Config
 	lock   *os.File
-	db     *bolt.DB
-	dbFile *os.File // that of db, which closes it
+	data   dataFiles
 	log    *wal.Log
 	deltas deltas
 	id     uint64
@@ -85,11 +84,11 @@ func open(cfg Config, block uint64) (*Store, error) {
 // load opens the database and the log, brings the state to the end of the log, adds the tables that this version has more, and sets
 // aside the first numbers.
 func (s *Store) load(block uint64) error {
-	db, file, made, err := openDatabase(s.cfg.Dir)
+	db, made, err := openDatabase(s.cfg.Dir)
 	if err != nil {
 		return err
 	}
-	s.db, s.dbFile = db, file
+	s.data.db = db
 	var h heading
 	if err := s.read(func(tx *bolt.Tx) (err error) { h, err = readFormat(tx); return err }); err != nil {
 		return err
@@ -98,7 +97,7 @@ func (s *Store) load(block uint64) error {
 	if s.log, err = openLog(s.cfg, h, made); err != nil {
 		return err
 	}
-	if err := s.db.Update(layOut); err != nil {
+	if err := db.Update(layOut); err != nil {
 		return fmt.Errorf("make tables: %w", err)
 	}
 	s.noteUsed()
@@ -111,7 +110,7 @@ func (s *Store) load(block uint64) error {
 // reserve sets aside the first block of numbers after limit.
 func (s *Store) reserve(limit, block uint64) error {
 	s.ids.start(limit, block)
-	err := s.db.Update(func(tx *bolt.Tx) error { return putNumber(tx.Bucket(metaBucket), metaNext, limit+block) })
+	err := s.data.db.Update(func(tx *bolt.Tx) error { return putNumber(tx.Bucket(metaBucket), metaNext, limit+block) })
 	if err != nil {
 		return fmt.Errorf("reserve numbers: %w", err)
 	}
@@ -202,7 +201,9 @@ func (s *Store) read(fn func(tx *bolt.Tx) error) (err error) {
 			return err
 		}
 	}
-	tx, err := s.db.Begin(false)
+	db := s.data.use()
+	defer s.data.leave(db)
+	tx, err := db.Begin(false)
 	if err != nil {
 		if errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 			return ErrClosed
@@ -297,8 +298,8 @@ func (s *Store) lastCheckpoint() error {
 
 // closeFiles closes those that are open, the database first: that waits for readers, who may need the log.
 func (s *Store) closeFiles() (err error) {
-	if s.db != nil {
-		err = s.db.Close()
+	if s.data.db != nil {
+		err = s.data.close()
 	}
 	if s.log != nil {
 		err = errors.Join(err, s.log.Close())

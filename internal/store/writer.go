@@ -26,7 +26,6 @@ type writer struct {
 	syncAt time.Time // when what is unsynced in the log has to be; zero = at no certain time
 
 	last      bool          // the log's last room may be used
-	allocated int64         // bytes of the database that have blocks on the disk
 	crowded   time.Duration // how long to wait before looking for room again; 0 = there is room
 	lookAgain time.Time
 }
@@ -377,7 +376,9 @@ func (s *Store) gather() (slack Slack, err error) {
 func (s *Store) plan() error {
 	s.writer.todo.reset()
 	v := s.deltas.writersView(s)
-	tx, err := s.db.Begin(false)
+	db := s.data.use()
+	defer s.data.leave(db)
+	tx, err := db.Begin(false)
 	if err != nil {
 		return fmt.Errorf("begin transaction: %w", err)
 	}
