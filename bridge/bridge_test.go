@@ -495,6 +495,7 @@ func (n *node) publishMessage(m *mqtt.Message) error {
 	batch := new(store.Batch)
 	done := make(chan error, 1)
 	r := mqtt.NewReceipt(batch, func(err error) { done <- err })
+	r.PublisherRepeats()
 	n.router.Publish(m, r)
 	r.Close()
 	n.st.Commit(batch)

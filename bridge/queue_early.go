@@ -49,12 +49,13 @@ func (q *queue) hurry(owner any) {
 	q.mu.Unlock()
 }
 
-// goesEarlyLocked tells whether m need not be written at once: nobody else here writes for it, and it will be on its way in a moment.
+// goesEarlyLocked tells whether m need not be written at once: nobody else here writes for it, its publisher repeats it after a crash, and it
+// will be on its way in a moment.
 func (q *queue) goesEarlyLocked(m *mqtt.Message, e *entry, r *mqtt.Receipt) bool {
 	switch {
 	case !q.early.allowed || q.early.patience == 0 || m.From.Scope != mqtt.ScopeClient:
 		return false
-	case m.QoS != 1 || e.qos != 1 || m.Retain || e.kind != itemMessage || !r.Unwritten():
+	case m.QoS != 1 || e.qos != 1 || m.Retain || e.kind != itemMessage || !r.MayWait():
 		return false
 	case q.diskOnly || len(q.mem) >= memEntries || len(q.mem)-q.sent >= maxItems || q.memSize+e.size > memBytes:
 		return false

@@ -39,6 +39,7 @@ func (p *publishers) publish(q *queue, i int, qos byte) {
 		defer p.mu.Unlock()
 		p.told[i] = err
 	})
+	r.PublisherRepeats()
 	m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: qos, ID: q.st.NextID(), From: mqtt.Source{Scope: mqtt.ScopeClient}}
 	q.add(m, qos, itemMessage, r)
 	r.Close()

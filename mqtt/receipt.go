@@ -21,6 +21,7 @@ type Receipt struct {
 	needs store.Slack // the least of what was written; publisher's goroutine only
 	taken int         // subscribers that got it; publisher's goroutine only
 
+	repeats bool    // see PublisherRepeats; publisher's goroutine only
 	settler Settler // publisher's goroutine only, until Close
 	arg     uint64
 
@@ -78,9 +79,14 @@ func (r *Receipt) Slack() store.Slack {
 	return r.needs
 }
 
-// Unwritten reports that no taker has written so far of a publish that is to be on stable storage first: one who can have it kept
-// elsewhere may Hold instead. Neighbours upward are asked last.
-func (r *Receipt) Unwritten() bool { return !r.used && r.slack == store.Synced }
+// PublisherRepeats says that whoever publishes keeps the message until it is acknowledged, and else publishes it again, which
+// may double it: a client at QoS 1 does.
+func (r *Receipt) PublisherRepeats() { r.repeats = true }
+
+// MayWait reports that the message is not lost if it is on no disk here before the acknowledgement: its publisher repeats, and no taker has
+// written so far. One who can have it kept elsewhere may Hold and not write; so the uplink is asked last. Not for a message that need not
+// be on stable storage: that is acknowledged sooner.
+func (r *Receipt) MayWait() bool { return r.repeats && !r.used && r.slack == store.Synced }
 
 // Waits reports whether somebody called Batch, so that the batch has to be committed. Before Close.
 func (r *Receipt) Waits() bool { return r.used }

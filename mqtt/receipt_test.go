@@ -59,19 +59,35 @@ func TestReceiptReportsTheFirstError(t *testing.T) {
 
 func TestReceiptKnowsTheLeastSlackOfWhatWasWritten(t *testing.T) {
 	r := NewReceipt(new(store.Batch), nil)
-	if !r.Unwritten() || r.Slack() != store.Unsynced {
-		t.Errorf("got %t, %d; want nothing written, and no need to sync", r.Unwritten(), r.Slack())
+	if r.Slack() != store.Unsynced {
+		t.Errorf("got %d, want no need to sync", r.Slack())
 	}
 	r.SetSlack(5)
-	if r.Unwritten() {
-		t.Error("a publish that need not be synced may be kept elsewhere")
-	}
 	r.Batch()
 	r.SetSlack(7) // the next publish of a receipt that is shared
 	r.Batch()
 	r.SetSlack(store.Synced) // and one that nobody writes for
-	if r.Unwritten() || r.Slack() != 5 {
-		t.Errorf("got %t, %d; want it written, and 5", r.Unwritten(), r.Slack())
+	if r.Slack() != 5 {
+		t.Errorf("got %d, want 5", r.Slack())
+	}
+}
+
+func TestReceiptMayWait(t *testing.T) {
+	r := NewReceipt(new(store.Batch), nil)
+	if r.MayWait() {
+		t.Error("a message that nobody would publish again may wait, as a will")
+	}
+	r.PublisherRepeats()
+	if !r.MayWait() {
+		t.Error("a message that its publisher repeats may not wait")
+	}
+	r.SetSlack(5)
+	if r.MayWait() {
+		t.Error("a message that need not be synced may wait")
+	}
+	r.SetSlack(store.Synced)
+	if r.Batch(); r.MayWait() {
+		t.Error("a message that somebody has written may wait")
 	}
 }
 

@@ -61,6 +61,9 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 	r := &ack.receipt
 	r.Start(s.batch, ack)
 	r.SetSlack(to.slack) // for the packet identifier, too
+	if p.QoS == 1 {
+		r.PublisherRepeats() // [MQTT-4.4.0-1]
+	}
 	if p.QoS == 2 && c.session.Take(p.PacketID, r) {
 		c.closeReceipt(s, r) // known already: only acknowledged again [MQTT-4.3.3-10]
 		return nil

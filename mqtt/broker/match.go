@@ -26,7 +26,7 @@ func (r *Router) match(topicName, publisher string) []target {
 	return uplinkLast(m.found)
 }
 
-// uplinkLast has the cores asked when it is known whether anybody here has written: see Receipt.Unwritten.
+// uplinkLast has the cores asked when it is known whether anybody here has written: see Receipt.MayWait.
 func uplinkLast(found []target) []target {
 	for i := range found {
 		if last := len(found) - 1; found[i].scope == mqtt.ScopeUplink {
