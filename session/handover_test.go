@@ -3,6 +3,9 @@ package session
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -230,4 +233,67 @@ func TestQueueOfAnOlderVersion(t *testing.T) {
 	n.connect(mqtt.OpenRequest{ClientID: "a", Clean: true})
 	eventually(t, "it is dropped", func() bool { return n.rows(store.Queues) == 0 && reg.Dropped("session-ended").Get() == 1 })
 	outB.idle(t)
+}
+
+// Members come and go, durable ones and others, while publishers publish: whoever is picked just then, every message ends up
+// with the one member that stays, once.
+func TestHandOverBesidePublishers(t *testing.T) {
+	const publishers, each, churners = 3, 200, 4
+	n := newNode(t, true, func(c *Config) { c.MaxInflight = 20 })
+	stays, out := n.join("stays", hour, 1)
+	stays.Detach(out, mqtt.DetachRequest{})
+	var publishing, churning sync.WaitGroup
+	stop := make(chan struct{})
+	for i := range publishers {
+		publishing.Go(func() {
+			for k := range each {
+				b := n.newBatch()
+				r := mqtt.NewReceipt(b, nil)
+				m := &mqtt.Message{Topic: "t", Payload: fmt.Appendf(nil, "%d-%d", i, k), QoS: 1, ID: n.router.nextID()}
+				n.router.HandOver(team, m, r)
+				r.Close()
+				if err := n.commit(b); err != nil || r.Taken() != 1 {
+					t.Errorf("publish %s: got %d takers, %v; want one", m.Payload, r.Taken(), err)
+				}
+			}
+		})
+	}
+	for i := range churners {
+		churning.Go(func() {
+			for k := 0; ; k++ {
+				expiry := hour * time.Duration((i+k)%2)
+				s, out := n.join(fmt.Sprint("member", i), expiry, 1)
+				select {
+				case <-stop:
+					zero := time.Duration(0)
+					s.Detach(out, mqtt.DetachRequest{Expiry: &zero})
+					return
+				default:
+					if k%3 == 0 {
+						s.Detach(out, mqtt.DetachRequest{})
+					}
+					n.connect(mqtt.OpenRequest{ClientID: s.ClientID(), Clean: true})
+				}
+			}
+		})
+	}
+	publishing.Wait()
+	close(stop)
+	churning.Wait()
+	eventually(t, "all has been handed over", func() bool { return stays.info().Queued == publishers*each })
+	eventually(t, "leftovers are removed", func() bool { return n.rows(store.Queues) == publishers*each })
+	_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "stays", Expiry: hour, ReceiveMaximum: 20})
+	seen := map[string]bool{}
+	for range publishers * each {
+		line := strings.Fields(out.take(t, 1)[0])
+		if line[0] != "PUBLISH" || seen[line[1]] {
+			t.Fatalf("got %q, want each message once", line)
+		}
+		seen[line[1]] = true
+		id, err := strconv.ParseUint(line[5], 10, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ack(t, stays, packet.PUBACK, uint16(id))
+	}
 }
