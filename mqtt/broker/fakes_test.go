@@ -3,6 +3,7 @@ package broker
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mangrove/mqtt"
@@ -12,13 +13,13 @@ import (
 
 // memSessions keeps sessions in memory: enough of mqtt.Sessions to drive the engine.
 type memSessions struct {
-	router *Router
+	router  *Router
+	dropped atomic.Int64 // QoS 0 messages that found no room
 
-	mu       sync.Mutex
+	mu       sync.Mutex // before those of the sessions
 	byID     map[string]*memSession
 	opened   []mqtt.OpenRequest
 	detached []mqtt.DetachRequest
-	dropped  int   // QoS 0 messages that found no room
 	refuse   error // what Open answers when set
 }
 
@@ -89,9 +90,7 @@ func (s *memSession) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) 
 		s.queue = append(s.queue, memQueued{m, d})
 		s.sendLocked()
 	case s.live && s.out.Publish(m, d, 0, false) != mqtt.Sent:
-		s.all.mu.Lock()
-		s.all.dropped++
-		s.all.mu.Unlock()
+		s.all.dropped.Add(1)
 	}
 }
 

@@ -23,7 +23,7 @@ func TestClientThatNeverReads(t *testing.T) {
 			p.Write(pub("a", string(make([]byte, 1000))))
 			fast.Want("the fast one", pub("a", string(make([]byte, 1000))))
 		}
-		if got := b.sessions.dropped; got < 80 || got > 90 {
+		if got := b.sessions.dropped.Load(); got < 80 || got > 90 {
 			t.Errorf("got %d messages dropped of 100, want all but what 10,000 bytes hold", got)
 		}
 		time.Sleep(2 * DefaultWriteTimeout)
