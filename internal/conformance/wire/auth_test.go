@@ -4,13 +4,14 @@ import (
 	"bytes"
 	"testing"
 
+	"mangrove/internal/conformance/serve"
 	"mangrove/mqtt"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/packet"
 )
 
 // quiz is an Authority with the method "QUIZ": it asks twice, and wants "yes" each time.
-type quiz struct{ doors }
+type quiz struct{ serve.Doors }
 
 func (quiz) Begin(c *mqtt.Client, method string) (mqtt.Exchange, error) {
 	if method != "QUIZ" {

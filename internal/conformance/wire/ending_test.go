@@ -72,7 +72,7 @@ func TestServerDisconnects(t *testing.T) {
 		out.WriteBytes(0x10, 30, 0, 4, 'M') // the rest of CONNECT is missing
 		in.Subscribe("t", 0)
 		p := s.client(packet.V5, "p")
-		if err := s.srv.Close(context.Background()); err != nil {
+		if err := s.Broker.Close(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		got, ok := in.next().(*packet.Disconnect)

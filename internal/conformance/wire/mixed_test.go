@@ -27,7 +27,7 @@ func TestVersionsMix(t *testing.T) {
 				m.Retain = true
 				p.Write(m)
 				p.Want("PUBREC", received(2, 9))
-				s.restart()
+				s.Restart()
 				want := func(id uint16, retain bool, to packet.Version) *packet.Publish {
 					got := pubQ(2, id, "t", "x")
 					if got.Retain = retain; from == packet.V5 && to == packet.V5 {
@@ -97,7 +97,7 @@ func TestSubscriptionOptionsAreKept(t *testing.T) {
 		queued.Retain = true
 		p.Write(queued)
 		p.Want("PUBACK", received(1, 1))
-		s.restart()
+		s.Restart()
 		w = s.client(packet.V5, "w", keep)
 		check("queued", w)
 		w.Write(pub("t", "its own"))
@@ -154,7 +154,7 @@ func TestDelayedWillOverRestart(t *testing.T) {
 		will.Props.Mark(packet.PropMessageExpiry)
 		s.client(packet.V5, "c", keep, withWill(will)).Leave()
 		time.Sleep(5 * time.Minute)
-		s.restart()
+		s.Restart()
 		w = s.client(packet.V5, "w", keep)
 		time.Sleep(4 * time.Minute)
 		w.WantIdle("within the delay")

@@ -42,7 +42,7 @@ func TestQoS2Once(t *testing.T) {
 		p.Write(dup(m))
 		p.Want("PUBREC on another connection", received(2, 5))
 		w.WantIdle("delivered once")
-		s.restart()
+		s.Restart()
 		w = s.client(v, "w")
 		w.Subscribe("t", 0)
 		p = s.client(v, "p", keep)
@@ -81,7 +81,7 @@ func TestQoS2Refused(t *testing.T) {
 // [MQTT-4.3.3-1] [MQTT-4.3.3-3] [MQTT-4.3.3-4] [MQTT-4.3.3-5] [MQTT-4.3.3-6] [MQTT-4.4.0-1] [MQTT-4.6.0-1]
 // [MQTT311-2.3.1-4] [MQTT311-3.3.1-1] [MQTT311-4.3.2-1] [MQTT311-4.3.3-1] [MQTT311-4.4.0-1] [MQTT311-4.6.0-1]
 func TestSentAgain(t *testing.T) {
-	for name, between := range map[string]func(*server){"reconnected": func(*server) {}, "restarted": (*server).restart} {
+	for name, between := range map[string]func(*server){"reconnected": func(*server) {}, "restarted": (*server).Restart} {
 		t.Run(name, func(t *testing.T) {
 			eachVersion(t, func(s *server, v packet.Version) {
 				w, p := s.client(v, "w", keep), s.client(v, "p")
@@ -281,7 +281,7 @@ func TestMessagesAreAddedToSessions(t *testing.T) {
 		p.Write(pubQ(1, 1, "t", "x"), pubQ(2, 2, "t", "y"))
 		p.Want("PUBACK", received(1, 1))
 		p.Want("PUBREC", received(2, 2))
-		s.restart()
+		s.Restart()
 		for _, id := range []string{"1", "2", "3"} {
 			w := s.client(v, id, keep)
 			w.Want("QoS 1", pubQ(1, 2, "t", "x"))

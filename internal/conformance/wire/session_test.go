@@ -19,7 +19,7 @@ func (s *server) connack(v packet.Version, id string, hows ...how) (*packet.Conn
 // [MQTT311-3.1.2-4] [MQTT311-3.1.2-5] [MQTT311-3.1.2-6] [MQTT311-3.1.4-3] [MQTT311-3.1.4-4] [MQTT311-3.2.2-1]
 // [MQTT311-3.2.2-2] [MQTT311-3.2.2-3]
 func TestSession(t *testing.T) {
-	for name, between := range map[string]func(*server){"reconnected": func(*server) {}, "restarted": (*server).restart} {
+	for name, between := range map[string]func(*server){"reconnected": func(*server) {}, "restarted": (*server).Restart} {
 		t.Run(name, func(t *testing.T) {
 			eachVersion(t, func(s *server, v packet.Version) {
 				present := func(why string, c *packet.Connack, want bool) {

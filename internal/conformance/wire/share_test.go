@@ -140,7 +140,7 @@ func TestShareHandOver(t *testing.T) {
 		},
 		"restart, clean start": func(s *server, a *peer) {
 			a.Leave()
-			s.restart()
+			s.Restart()
 			s.client(a.v, "a").Leave()
 		},
 	} {

@@ -132,7 +132,7 @@ func TestWillAfterRestart(t *testing.T) {
 			s.client(v, "watcher", keep).Subscribe("w", 1)
 			s.client(v, "c", keep, withWill(packet.Will{Topic: "w", Payload: []byte("gone"), QoS: 1}))
 		}
-		s.restart()
+		s.Restart()
 		w = s.client(v, "watcher", keep)
 		time.Sleep(time.Minute)
 		got, ok := w.next().(*packet.Publish)
