@@ -41,6 +41,7 @@ func Shared(cmd *cobra.Command, c *config.Config) (node.Config, error) {
 // Run starts n, says so, waits for SIGTERM, SIGINT or a failure, and closes n. It returns when
 // everything is closed; a second signal ends the process at once.
 func Run(n Node, c *config.Config, log *slog.Logger) error {
+	paceCollections()
 	limitMemory(log)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)

@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"os"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"sync/atomic"
+)
+
+// Go collects garbage whenever the heap has doubled since the last time. The heap of a node that serves a few clients is
+// so small that at full load this is a hundred times a second, for a fifth of the CPU time. So the heap may
+// always grow to heapFloor; above, Go's own rule holds, because more would cost memory where much is in use.
+const (
+	heapFloor = 16 << 20
+	usualGOGC = 100
+	goMinimum = 4 << 20 // the least heap at which Go collects, at GOGC 100; it grows with GOGC
+	mostGOGC  = usualGOGC * heapFloor / goMinimum
+)
+
+// pacer sets GOGC anew after each collection, by what lives. It has no goroutine of its own: the runtime calls it.
+type pacer struct {
+	set     int
+	stopped atomic.Bool
+}
+
+// paceCollections does so for the rest of the process's life, unless the operator has set GOGC.
+func paceCollections() {
+	if os.Getenv("GOGC") == "" {
+		startPacer()
+	}
+}
+
+func startPacer() *pacer {
+	p := &pacer{set: mostGOGC}
+	debug.SetGCPercent(p.set)
+	p.await()
+	return p
+}
+
+// await has collected called at the end of the next collection: that is when an object nobody holds is found.
+func (p *pacer) await() {
+	type sentinel struct{ *pacer }
+	runtime.AddCleanup(&sentinel{p}, (*pacer).collected, p)
+}
+
+func (p *pacer) collected() {
+	if p.stopped.Load() {
+		return
+	}
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	if gogc := gogcFor(live[0].Value.Uint64()); gogc != p.set {
+		p.set = gogc
+		debug.SetGCPercent(gogc)
+	}
+	p.await()
+}
+
+// gogcFor is the GOGC at which the next collection begins at heapFloor, or at twice what lives if that is more. It goes in
+// steps, because a change stops the program for a moment.
+func gogcFor(live uint64) int {
+	const step = 25
+	if 2*live >= heapFloor {
+		return usualGOGC
+	}
+	gogc := min(mostGOGC, int((heapFloor-live)*100/max(live, 1)))
+	return gogc / step * step
+}

@@ -1,0 +1,52 @@
+package cli
+
+import (
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"testing"
+	"time"
+)
+
+func TestHeapFloor(t *testing.T) {
+	for _, c := range []struct {
+		live uint64
+		want int
+	}{
+		{0, 400}, {1 << 20, 400}, {4 << 20, 300}, {6 << 20, 150}, {8 << 20, 100}, {1 << 30, 100},
+	} {
+		got := gogcFor(c.live)
+		if got != c.want {
+			t.Errorf("%d bytes live: got GOGC %d, want %d", c.live, got, c.want)
+		}
+		if goal := max(goMinimum*uint64(got)/100, c.live*uint64(100+got)/100); goal > max(heapFloor, 2*c.live) {
+			t.Errorf("%d bytes live: the heap may grow to %d, want at most the floor or twice what lives", c.live, goal)
+		}
+	}
+}
+
+func TestGOGCFollowsTheHeap(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(usualGOGC))
+	p := startPacer()
+	defer p.stopped.Store(true)
+	held := make([]byte, 2*heapFloor)
+	awaitGOGC(t, "much lives", func(gogc uint64) bool { return gogc == usualGOGC })
+	runtime.KeepAlive(held)
+	held = nil
+	awaitGOGC(t, "little lives", func(gogc uint64) bool { return gogc > usualGOGC })
+}
+
+// awaitGOGC collects until GOGC is right.
+func awaitGOGC(t *testing.T, when string, right func(uint64) bool) {
+	t.Helper()
+	now := []metrics.Sample{{Name: "/gc/gogc:percent"}}
+	for end := time.Now().Add(10 * time.Second); ; runtime.GC() {
+		metrics.Read(now)
+		switch gogc := now[0].Value.Uint64(); {
+		case right(gogc):
+			return
+		case time.Now().After(end):
+			t.Fatalf("%s: got GOGC %d", when, gogc)
+		}
+	}
+}
