@@ -25,6 +25,8 @@ type machine struct {
 	boots  int
 	lying  bool // once the node has started, syncs of files do nothing
 
+	durability broker.Durability
+
 	mu     sync.Mutex
 	data   []byte     // what is on the disk of the database; nil = nothing
 	finish bool       // the checkpoint under way when the power goes counts as done
@@ -67,7 +69,7 @@ func (m *machine) boot() error {
 	if err != nil {
 		return m.blame(errors.Join(err, m.store.Close()))
 	}
-	m.router = broker.NewRouter(broker.RouterConfig{StoreID: m.store.ID(), NextID: m.store.NextID, Retained: m.retained})
+	m.router = broker.NewRouter(broker.RouterConfig{StoreID: m.store.ID(), NextID: m.store.NextID, Retained: m.retained, Durability: m.durability})
 	m.sessions, err = session.New(session.Config{Store: m.store, Router: m.router})
 	if err != nil {
 		return m.blame(errors.Join(err, m.retained.Close(), m.store.Close()))
