@@ -31,7 +31,7 @@ type Lot struct {
 // spot is one parked connection.
 type spot struct {
 	lot  *Lot
-	fd   int32
+	fd   int32 // guarded by Lot.mu: a close may come while it is parked
 	wake func()
 }
 
@@ -59,10 +59,7 @@ func (l *Lot) Park(c net.Conn, wake func()) bool {
 func (l *Lot) park(p *parker, raw syscall.RawConn, wake func()) (parked bool) {
 	s := &spot{lot: l, wake: wake}
 	p.spot.Store(s)
-	err := raw.Control(func(fd uintptr) {
-		s.fd = int32(fd)
-		parked = l.add(s)
-	})
+	err := raw.Control(func(fd uintptr) { parked = l.add(s, int32(fd)) })
 	if err != nil || !parked {
 		p.spot.Store(nil)
 		return false
@@ -83,12 +80,13 @@ func (p *parker) leave() (wake func()) {
 	return nil
 }
 
-func (l *Lot) add(s *spot) bool {
+func (l *Lot) add(s *spot, fd int32) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.openLocked() {
 		return false
 	}
+	s.fd = fd
 	l.spots[s.fd] = s
 	ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: s.fd}
 	err := unix.EpollCtl(l.fd, unix.EPOLL_CTL_MOD, int(s.fd), &ev) // it was here before, most often
