@@ -1,6 +1,7 @@
 package powercut
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -8,7 +9,9 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"time"
 
+	"mangrove/bridge"
 	"mangrove/internal/sim"
 	"mangrove/internal/store"
 	"mangrove/internal/wal"
@@ -37,6 +40,8 @@ type machine struct {
 	retained *retain.Store
 	router   *broker.Router
 	sessions *session.Manager
+	links    *bridge.Bridge // nil = there are no neighbours
+	meet     func() (*bridge.Bridge, error)
 }
 
 func newMachine(folder string, seed uint64, lying bool) *machine {
@@ -59,6 +64,7 @@ func (m *machine) boot() error {
 	}
 	m.finish = m.rng.IntN(2) == 0
 	m.setUp(false)
+	m.links = nil
 	m.store, err = store.Open(store.Config{Dir: dir, SegmentBytes: 8 << 10, CheckpointBytes: 6 << 10,
 		Faults: &store.Faults{Log: files{m}, Commit: m.commit}})
 	if err := errors.Join(err, m.keep(dir)); err != nil {
@@ -69,12 +75,30 @@ func (m *machine) boot() error {
 	if err != nil {
 		return m.blame(errors.Join(err, m.store.Close()))
 	}
+<<<<<<< HEAD
 	m.router = broker.NewRouter(broker.RouterConfig{StoreID: m.store.ID(), NextID: m.store.NextID, Retained: m.retained, Durability: m.durability})
+=======
+	m.router = broker.NewRouter(broker.RouterConfig{StoreID: m.store.ID(), NextID: m.store.NextID, Retained: m.retained})
+	if m.meet != nil {
+		if m.links, err = m.meet(); err != nil {
+			return m.blame(errors.Join(err, m.retained.Close(), m.store.Close()))
+		}
+	}
+>>>>>>> c185eed (powercut: an edge and its core, whichever loses its power)
 	m.sessions, err = session.New(session.Config{Store: m.store, Router: m.router})
 	if err != nil {
-		return m.blame(errors.Join(err, m.retained.Close(), m.store.Close()))
+		return m.blame(errors.Join(err, m.closeLinks(), m.retained.Close(), m.store.Close()))
 	}
 	return nil
+}
+
+func (m *machine) closeLinks() error {
+	if m.links == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	return m.links.Close(ctx)
 }
 
 func (m *machine) setUp(up bool) {
@@ -95,7 +119,7 @@ func (m *machine) blame(err error) error {
 func (m *machine) lay() (dir string, err error) {
 	m.boots++
 	dir = filepath.Join(m.folder, fmt.Sprint(m.boots))
-	if err := os.Mkdir(dir, 0o700); err != nil || m.data == nil {
+	if err := os.MkdirAll(dir, 0o700); err != nil || m.data == nil {
 		return dir, err
 	}
 	return dir, os.WriteFile(database(dir), m.data, 0o600)
@@ -129,7 +153,7 @@ func (m *machine) commit(commit, rollback func() error) error {
 // stop ends the node. Without power nothing of it reaches the disk, and what it says does not matter.
 func (m *machine) stop() error {
 	m.sessions.Close()
-	err := errors.Join(m.retained.Close(), m.store.Close())
+	err := errors.Join(m.closeLinks(), m.retained.Close(), m.store.Close())
 	if m.gone() {
 		return nil
 	}

@@ -21,9 +21,15 @@ const steps = 150
 // sum is what some runs came to.
 type sum struct{ runs, cuts, acks int }
 
-// run is the lives of one node: the power goes at step cut of its disk, and then perhaps at others; in the end everything settles.
-func (s *sum) run(folder string, seed uint64, cut int, f fault) (done bool, err error) {
+// scenario is a run with a power cut at a step of a disk; done tells that the step came after the end.
+type scenario func(s *sum, folder string, seed uint64, cut int, f fault) (done bool, err error)
+
+// alone is the lives of one node: the power goes at step cut of its disk, and then perhaps at others; in the end everything settles.
+func alone(s *sum, folder string, seed uint64, cut int, f fault) (done bool, err error) {
 	w := newWorld(folder, seed, f)
+	w.populate(4)
+	w.listen(newSubscriber(w, "steady-1", 1, false, "t/#", "w/#", "r/p0"), newSubscriber(w, "steady-2", 2, false, "t/+", "w/+"),
+		newSubscriber(w, "restless-1", 1, true, "r/#", "t/0"), newSubscriber(w, "restless-2", 2, true, "t/#", "r/+", "+/p1"))
 	w.node.disk.CutAt(cut)
 	s.runs++
 	defer func() { s.acks, s.cuts = s.acks+w.acks, s.cuts+w.node.boots-1 }()
@@ -48,11 +54,11 @@ func (s *sum) run(folder string, seed uint64, cut int, f fault) (done bool, err 
 }
 
 // cutEverywhere runs with a cut at every stride-th step in turn, until one comes after the end, and tells the first promise broken.
-func cutEverywhere(t *testing.T, seed uint64, stride int, f fault) (s sum, err error) {
+func (run scenario) cutEverywhere(t *testing.T, seed uint64, stride int, f fault) (s sum, err error) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1)) // so that a run can nearly be repeated
 	for cut, done := 1, false; !done; cut += stride {
 		folder, remove := memoryFolder(t)
-		synctest.Test(t, func(*testing.T) { done, err = s.run(folder, seed, cut, f) })
+		synctest.Test(t, func(*testing.T) { done, err = run(&s, folder, seed, cut, f) })
 		remove()
 		if err != nil {
 			return s, fmt.Errorf("MANGROVE_SEED=%d, cut at step %d: %w", seed, cut, err)
@@ -91,12 +97,16 @@ func seeds(t *testing.T) []uint64 {
 
 // P1, P2, P3: whatever the moment at which the power goes.
 func TestPowerCut(t *testing.T) {
-	stride := 23
+	scenario(alone).everySeed(t, 23)
+}
+
+// everySeed cuts at a sample of the steps, or at each of them.
+func (run scenario) everySeed(t *testing.T, stride int) {
 	if long || os.Getenv("MANGROVE_SEED") != "" {
 		stride = 1
 	}
 	for _, seed := range seeds(t) {
-		s, err := cutEverywhere(t, seed, stride, fault{})
+		s, err := run.cutEverywhere(t, seed, stride, fault{})
 		if err != nil {
 			t.Error(err)
 		}
@@ -108,16 +118,18 @@ func TestPowerCut(t *testing.T) {
 func TestPowerCutFindsFaults(t *testing.T) {
 	for _, c := range []struct {
 		wrong string
+		run   scenario
 		fault fault
 		want  string // in what is told
 	}{
-		{"records of the log are not synced", fault{unsynced: true}, "data file is damaged"},
-		{"PUBACK does not wait for the disk", fault{early: true}, "which was acknowledged"},
-		{"QoS 2 identifiers are not remembered", fault{forgetful: true}, "QoS 2) 2 times"},
+		{"records of the log are not synced", alone, fault{unsynced: true}, "data file is damaged"},
+		{"PUBACK does not wait for the disk", alone, fault{early: true}, "which was acknowledged"},
+		{"QoS 2 identifiers are not remembered", alone, fault{forgetful: true}, "QoS 2) 2 times"},
+		{"PUBACK does not wait for the uplink's queue", linked, fault{early: true}, "which was acknowledged"},
 	} {
 		t.Run(c.wrong, func(t *testing.T) {
 			for seed := uint64(1); seed <= 5; seed++ {
-				_, err := cutEverywhere(t, seed, 7, c.fault)
+				_, err := c.run.cutEverywhere(t, seed, 7, c.fault)
 				t.Log(err)
 				if err != nil && strings.Contains(err.Error(), c.want) {
 					return

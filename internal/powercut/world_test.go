@@ -24,11 +24,12 @@ type fault struct {
 //
 //	live ─ power cut ─ restart ─ live … ─ settle ─ everything acknowledged is there
 type world struct {
-	rng   *rand.Rand
-	fault fault
-	node  *machine
-	pubs  []*publisher
-	subs  []*subscriber
+	rng      *rand.Rand
+	fault    fault
+	node     *machine
+	pubs     []*publisher
+	subs     []*subscriber
+	audience []*subscriber // who takes what is published here
 
 	messages map[string]*message   // by payload
 	retained map[string][]*message // by topic: what may be retained there; the last one acknowledged comes first
@@ -44,16 +45,22 @@ type world struct {
 func newWorld(folder string, seed uint64, f fault) *world {
 	w := &world{rng: rand.New(rand.NewPCG(seed, 0)), fault: f, node: newMachine(folder, seed, f.unsynced), messages: map[string]*message{},
 		retained: map[string][]*message{}}
-	for i := range 4 {
+	return w
+}
+
+// populate adds publishers.
+func (w *world) populate(publishers int) {
+	for i := range publishers {
 		p := &publisher{client: client{w: w, id: fmt.Sprintf("p%d", i)}}
 		w.pubs = append(w.pubs, p)
 		w.retained[p.own()] = []*message{{}} // nothing
 	}
-	w.subs = []*subscriber{
-		newSubscriber(w, "steady-1", 1, false, "t/#", "w/#", "r/p0"), newSubscriber(w, "steady-2", 2, false, "t/+", "w/+"),
-		newSubscriber(w, "restless-1", 1, true, "r/#", "t/0"), newSubscriber(w, "restless-2", 2, true, "t/#", "r/+", "+/p1"),
-	}
-	return w
+}
+
+// listen adds subscribers.
+func (w *world) listen(subs ...*subscriber) {
+	w.subs = append(w.subs, subs...)
+	w.audience = append(w.audience, subs...)
 }
 
 func (w *world) gone() bool { return w.node.gone() }
@@ -92,14 +99,19 @@ func (w *world) live(steps int) {
 		if w.gone() || w.failed() != nil {
 			return
 		}
-		if i := w.rng.IntN(len(w.pubs) + len(w.subs)); i < len(w.pubs) {
-			w.pubs[i].act()
-		} else {
-			w.subs[i-len(w.pubs)].act()
-		}
-		w.pass()
-		w.read()
+		w.step()
 	}
+}
+
+// step has one client do something.
+func (w *world) step() {
+	if i := w.rng.IntN(len(w.pubs) + len(w.subs)); i < len(w.pubs) {
+		w.pubs[i].act()
+	} else {
+		w.subs[i-len(w.pubs)].act()
+	}
+	w.pass()
+	w.read()
 }
 
 // pass lets others run, sometimes until there is nothing to do.
@@ -171,7 +183,7 @@ func (w *world) note(m *message) *message {
 func (w *world) published(m *message) {
 	m.times++
 	m.holders = nil
-	for _, s := range w.subs {
+	for _, s := range w.audience {
 		held := s.holds(m.topic)
 		m.holders = append(m.holders, held...)
 		m.steady[s] = (m.times == 1 || m.steady[s]) && len(held) > 0
@@ -201,7 +213,7 @@ func (w *world) acknowledged(m *message) {
 
 // due notes that a will is to be published now, or when the node is there again.
 func (w *world) due(m *message) {
-	for _, s := range w.subs {
+	for _, s := range w.audience {
 		if !s.restless && len(s.holds(m.topic)) > 0 {
 			m.owed[s] = true
 		}
@@ -277,6 +289,13 @@ func (w *world) settled() bool {
 	for _, s := range w.subs {
 		if !s.idle() {
 			return false
+		}
+	}
+	if w.node.links != nil {
+		for _, l := range w.node.links.Status() {
+			if l.BacklogMessages > 0 {
+				return false
+			}
 		}
 	}
 	n, _ := w.node.sessions.Queued()
