@@ -3,7 +3,6 @@
 //	publishers, subscribers ─ session, retain, router ─ store ─ log on a disk that loses, tears and reorders what was not synced
 //	      (scripted here)        (the node under test)         └ database, as of before or after the checkpoint under way
 //
-//
 // An edge and a core are two such nodes with a line between them, over which a power cut of either end breaks the link.
 //
 // The broker's connections are left out: a publish is handled as they handle it (Take, Publish, commit, acknowledge when the receipt is

@@ -75,16 +75,12 @@ func (m *machine) boot() error {
 	if err != nil {
 		return m.blame(errors.Join(err, m.store.Close()))
 	}
-<<<<<<< HEAD
 	m.router = broker.NewRouter(broker.RouterConfig{StoreID: m.store.ID(), NextID: m.store.NextID, Retained: m.retained, Durability: m.durability})
-=======
-	m.router = broker.NewRouter(broker.RouterConfig{StoreID: m.store.ID(), NextID: m.store.NextID, Retained: m.retained})
 	if m.meet != nil {
 		if m.links, err = m.meet(); err != nil {
 			return m.blame(errors.Join(err, m.retained.Close(), m.store.Close()))
 		}
 	}
->>>>>>> c185eed (powercut: an edge and its core, whichever loses its power)
 	m.sessions, err = session.New(session.Config{Store: m.store, Router: m.router})
 	if err != nil {
 		return m.blame(errors.Join(err, m.closeLinks(), m.retained.Close(), m.store.Close()))
