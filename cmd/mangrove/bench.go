@@ -204,7 +204,7 @@ func (f *benchFlags) complete(cmd *cobra.Command) error {
 }
 
 func (f *benchFlags) run(ctx context.Context, cmd *cobra.Command) (*bench.Result, error) {
-	if f.Scenario != "conns" {
+	if f.Scenario != "conns" || f.TLS {
 		return bench.Run(ctx, f.Config)
 	}
 	if f.perProcess == 0 {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bufio"
+	"crypto/tls"
 	"io"
 	"net"
 	"sync"
@@ -18,6 +19,8 @@ type relay struct {
 	fault  func(seq uint64) int // how often message seq is delivered; nil = once
 	swap   bool                 // deliver 5 after 6
 	refuse packet.ReasonCode    // of CONNECT
+	away   func(n int) bool     // whether connection n is closed at once; nil = none is
+	secret *tls.Config          // nil = no TLS
 
 	wg    sync.WaitGroup
 	mu    sync.Mutex
@@ -39,6 +42,9 @@ func startRelay(t *testing.T, r *relay) *relay {
 	var err error
 	if r.ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		t.Fatal(err)
+	}
+	if r.secret != nil {
+		r.ln = tls.NewListener(r.ln, r.secret)
 	}
 	r.t, r.subs = t, map[*relayConn]string{}
 	r.wg.Go(r.accept)
@@ -63,8 +69,13 @@ func (r *relay) accept() {
 			return // closed
 		}
 		r.mu.Lock()
+		n := len(r.conns)
 		r.conns = append(r.conns, nc)
 		r.mu.Unlock()
+		if r.away != nil && r.away(n) {
+			nc.Close()
+			continue
+		}
 		c := &relayConn{r: r, nc: nc, v: packet.V311}
 		r.wg.Go(c.serve)
 	}
@@ -113,7 +124,9 @@ func (c *relayConn) handle(p packet.Packet) {
 	switch p := p.(type) {
 	case *packet.Connect:
 		c.v = p.Version
-		c.write(&packet.Connack{Reason: c.r.refuse})
+		c.write(&packet.Connack{Reason: c.r.refuse, SessionPresent: !p.CleanStart})
+	case *packet.Pingreq:
+		c.write(&packet.Pingresp{})
 	case *packet.Subscribe:
 		c.r.subs[c] = p.Filters[0].Filter
 		c.write(&packet.Suback{PacketID: p.PacketID, Reasons: []packet.ReasonCode{packet.ReasonCode(p.Filters[0].QoS)}})
