@@ -26,7 +26,7 @@ type line struct {
 func (l *line) dial(context.Context, string) (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	links := l.core.links
+	links := l.core.accepting()
 	if l.core.gone() || links == nil {
 		return nil, errors.New("the core does not answer")
 	}

@@ -35,6 +35,7 @@ type machine struct {
 	finish bool       // the checkpoint under way when the power goes counts as done
 	sway   *rand.Rand // who runs while a sync takes its time
 	up     bool       // the store is open
+	serves bool       // all is open, so neighbours may come
 
 	store    *store.Store
 	retained *retain.Store
@@ -42,6 +43,7 @@ type machine struct {
 	sessions *session.Manager
 	links    *bridge.Bridge // nil = there are no neighbours
 	meet     func() (*bridge.Bridge, error)
+	seeds    []string // where an edge finds its core
 }
 
 func newMachine(folder string, seed uint64, lying bool) *machine {
@@ -85,7 +87,28 @@ func (m *machine) boot() error {
 	if err != nil {
 		return m.blame(errors.Join(err, m.closeLinks(), m.retained.Close(), m.store.Close()))
 	}
+	m.serve(true)
 	return nil
+}
+
+// serve has neighbours come, or not any more. Before the sessions are there nobody would take what a neighbour brings.
+func (m *machine) serve(on bool) {
+	m.mu.Lock()
+	m.serves = on
+	m.mu.Unlock()
+	if on && m.seeds != nil {
+		m.links.SetCores(m.seeds, false)
+	}
+}
+
+// accepting are the links, once neighbours may come; else nil.
+func (m *machine) accepting() *bridge.Bridge {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.serves {
+		return nil
+	}
+	return m.links
 }
 
 func (m *machine) closeLinks() error {
@@ -148,6 +171,7 @@ func (m *machine) commit(commit, rollback func() error) error {
 
 // stop ends the node. Without power nothing of it reaches the disk, and what it says does not matter.
 func (m *machine) stop() error {
+	m.serve(false)
 	m.sessions.Close()
 	err := errors.Join(m.closeLinks(), m.retained.Close(), m.store.Close())
 	if m.gone() {

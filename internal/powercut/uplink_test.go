@@ -26,6 +26,7 @@ func newPair(folder string, seed uint64, f fault) *pair {
 	p.line = &line{edge: p.edge.node, core: p.core.node}
 	p.edge.node.meet = func() (*bridge.Bridge, error) { return p.meet(p.edge.node, bridge.RoleEdge) }
 	p.core.node.meet = func() (*bridge.Bridge, error) { return p.meet(p.core.node, bridge.RoleCore) }
+	p.edge.node.seeds = []string{"core:1883"}
 	p.edge.populate(3)
 	p.core.messages = p.edge.messages
 	p.core.listen(newSubscriber(p.core, "steady-1", 1, false, "t/#", "w/#"), newSubscriber(p.core, "steady-2", 2, false, "t/+", "w/+"))
@@ -34,12 +35,8 @@ func newPair(folder string, seed uint64, f fault) *pair {
 }
 
 func (p *pair) meet(m *machine, role bridge.Role) (*bridge.Bridge, error) {
-	b, err := bridge.New(bridge.Config{Node: string(role), Role: role, Store: m.store, Router: m.router, Retained: m.retained, Dial: p.dial,
+	return bridge.New(bridge.Config{Node: string(role), Role: role, Store: m.store, Router: m.router, Retained: m.retained, Dial: p.dial,
 		EarlyPatience: p.early})
-	if err == nil && role == bridge.RoleEdge {
-		b.SetCores([]string{"core:1883"}, false)
-	}
-	return b, err
 }
 
 // mend brings a machine back whose power went.
