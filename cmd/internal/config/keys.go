@@ -51,7 +51,7 @@ func (c *Config) nodeKeys() []key {
 			value: text{p: &c.Node, word: "NAME", allowed: "a name", empty: true, check: checkName}},
 		{name: "data", flag: "data", help: "Folder for sessions, retained messages and queues. Made if missing; one node at a time.",
 			value: text{p: &c.Data, word: "DIR", allowed: "the path of a folder"}},
-		{name: "profile", flag: "profile", help: "What the disk under that folder is like: standard, or sd-card for one that is slow and wears out: fewer and fuller pages are written, for acknowledgements that come up to 50 ms later under load.",
+		{name: "profile", flag: "profile", help: "What the disk under that folder is like: standard, or sd-card for one that is slow and wears out: fewer and fuller pages are written, for acknowledgements that come up to 50 ms later under load, and link.early is on.",
 			value: choice(&c.Profile, node.Standard, node.SDCard)},
 		{name: "listen", flag: "listen", help: "Where clients and other nodes connect, several times if need be: HOST:PORT, tls://, ws://, wss:// or unix:///path. What clients there are granted may follow, as ADDR?max-qos=1&retain=off: " + broker.ListenerOptions + ". Port 0 picks a free one. Beyond loopback it needs auth.password_file or allow_anonymous.",
 			value: list{p: &c.Listen, word: "ADDR", allowed: "addresses such as \"127.0.0.1:1883\" or \"wss://0.0.0.0:443\"", check: listener}},
