@@ -67,3 +67,12 @@ func gogcFor(live uint64) int {
 	gogc := min(mostGOGC, int((heapFloor-live)*100/max(live, 1)))
 	return gogc / step * step
 }
+
+// giveBack returns to the system what starting took and needs no more: a node that found many sessions has read their
+// records, and would keep twice as much memory as lives until it is busy. Small heaps are left alone.
+func giveBack() {
+	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	if metrics.Read(heap); heap[0].Value.Uint64() > heapFloor {
+		debug.FreeOSMemory()
+	}
+}

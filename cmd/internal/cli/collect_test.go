@@ -50,3 +50,22 @@ func awaitGOGC(t *testing.T, when string, right func(uint64) bool) {
 		}
 	}
 }
+
+func TestGarbageOfTheStartIsGivenBack(t *testing.T) {
+	resident := func() uint64 {
+		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"}}
+		metrics.Read(s)
+		return s[0].Value.Uint64() + s[1].Value.Uint64() + s[2].Value.Uint64()
+	}
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // nobody else collects
+	garbage := make([]byte, 4*heapFloor)
+	for i := 0; i < len(garbage); i += 4096 {
+		garbage[i] = 1
+	}
+	garbage = nil
+	before := resident()
+	giveBack()
+	if after := resident(); after > before-3*heapFloor {
+		t.Errorf("got %d bytes resident, before it was %d, want most of %d given back", after, before, 4*heapFloor)
+	}
+}

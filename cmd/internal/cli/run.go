@@ -51,6 +51,7 @@ func Run(n Node, c *config.Config, log *slog.Logger) error {
 	if err != nil || stopped {
 		return startError(c.Place(err))
 	}
+	giveBack()
 	announce(n, string(c.Role), log)
 	err = wait(n, signals, log)
 	defer force(signals, log)()
