@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// A broker is killed at random moments while publishers and persistent subscribers of QoS 1 and 2 go on.
+// A broker is killed at random moments, also while it starts, while publishers and persistent subscribers of QoS 1 and 2 go on.
 func TestP2FaultKilledUnderLoad(t *testing.T) {
 	kills := scaled(5, 60)
 	edge := standalone(t, "")
@@ -23,12 +23,17 @@ func TestP2FaultKilledUnderLoad(t *testing.T) {
 			fmt.Sprintf("steady-%d", qos), fmt.Sprintf("restless-%d", qos))
 	}
 	l.arrived()
-	for range kills {
+	early := 0
+	for i := range kills {
 		randomly(20*time.Millisecond, 500*time.Millisecond)
 		edge.kill()
+		for range i % 3 {
+			edge.killWhileStarting()
+			early++
+		}
 		edge.restart()
 	}
 	sum := l.settle(60*time.Second, edge)
 	sum.check(t)
-	t.Logf("%d times kill -9", kills)
+	t.Logf("%d times kill -9, and %d times while it started", kills, early)
 }

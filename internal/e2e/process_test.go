@@ -202,12 +202,33 @@ func (n *node) ended(within time.Duration) (code int, ended bool) {
 // restart starts the node again on the addresses it had, with the data it had.
 func (n *node) restart() {
 	n.t.Helper()
+	n.keepAddresses()
+	n.start()
+}
+
+// keepAddresses has the next start use the addresses of this one.
+func (n *node) keepAddresses() {
 	n.pin("--listen", n.addr())
 	if n.ready.Gossip != "" {
 		n.pin("--gossip", n.ready.Gossip)
 	}
 	n.pin("--http", n.ready.HTTP)
-	n.start()
+}
+
+// killWhileStarting starts the node again and kills it at a random moment, most likely before it is ready.
+func (n *node) killWhileStarting() {
+	n.t.Helper()
+	n.keepAddresses()
+	cmd := exec.Command(binary, n.args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		n.t.Fatalf("start %v: %v", n.args, err)
+	}
+	randomly(time.Millisecond, 60*time.Millisecond)
+	if err := cmd.Process.Kill(); err != nil {
+		n.t.Fatalf("kill %s while it starts: %v", n.ready.Node, err)
+	}
+	cmd.Wait() // it was killed
 }
 
 // pin replaces the value of a flag.
