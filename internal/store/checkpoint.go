@@ -48,6 +48,7 @@ func (s *Store) runCheckpoints() {
 		case <-tick.C:
 			s.ckpt.asked.Store(true)
 			s.kick()
+			s.releasePages()
 		case d := <-s.ckpt.work:
 			if !s.persist(d) {
 				return
@@ -143,6 +144,7 @@ func (s *Store) checkpoint(d *delta) (how severity, err error) {
 	s.deltas.drop()
 	s.ckpt.took = time.Since(start)
 	s.noteUsed()
+	s.releasePages()
 	return 0, nil
 }
 
@@ -234,6 +236,14 @@ func (s *Store) trim() error {
 		return nil
 	}
 	return err
+}
+
+// releasePages gives back the memory of the database's pages that were read since the last time: they count as this process's, and a backlog that
+// was drained would look like one that stays in memory. The checkpointer alone maps the file anew, so it stays where it is meanwhile.
+func (s *Store) releasePages() {
+	if err := releaseMapped(s.data.db.Info().Data, s.fileBytes()); err != nil {
+		s.cfg.Log.Debug("pages of the database stay in memory", "error", err)
+	}
 }
 
 // noteUsed takes note of how much of the database is in use.

@@ -101,6 +101,7 @@ func (s *Store) load(block uint64) error {
 		return fmt.Errorf("make tables: %w", err)
 	}
 	s.noteUsed()
+	s.releasePages() // bbolt has read them all, to know which ones are free
 	if err := s.replay(h.applied); err != nil {
 		return err
 	}

@@ -13,3 +13,13 @@ func allocateBlocks(fd uintptr, size int64) error {
 		}
 	}
 }
+
+// releaseMapped takes size bytes of a file that are mapped at addr out of this process's memory. They stay in the kernel's cache, and come back when
+// they are read.
+func releaseMapped(addr uintptr, size int64) error {
+	_, _, errno := syscall.Syscall(syscall.SYS_MADVISE, addr, uintptr(size), syscall.MADV_DONTNEED)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
