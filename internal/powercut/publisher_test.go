@@ -96,6 +96,9 @@ func (p *publisher) publish(s *sending, b *store.Batch) {
 			acknowledge()
 		}
 	})
+	if s.qos == 1 {
+		r.PublisherRepeats()
+	}
 	if s.qos == 1 || p.w.fault.forgetful || !p.session.Take(s.id, r) {
 		p.w.published(s.message)
 		p.w.node.router.Publish(s.mqtt(), r)
