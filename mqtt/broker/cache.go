@@ -40,8 +40,11 @@ func (c *matchCache) get(r *Router, publisher string, name []byte, levels int) (
 }
 
 func (c *matchCache) add(r *Router, topicName string) *cached {
-	if c.topics == nil || len(c.topics) == maxCached {
+	switch {
+	case c.topics == nil:
 		c.topics = make(map[string]*cached)
+	case len(c.topics) == maxCached:
+		clear(c.topics) // its room stays
 	}
 	e := &cached{topic: topicName, slack: r.cfg.Durability.of(topicName)}
 	c.topics[topicName] = e

@@ -1,6 +1,10 @@
 package broker
 
-import "mangrove/mqtt"
+import (
+	"sync"
+
+	"mangrove/mqtt"
+)
 
 // target is one subscriber of a topic with the sum of its subscriptions that match.
 type target struct {
@@ -13,7 +17,7 @@ type target struct {
 
 // match finds the subscribers of a topic. [MQTT-3.3.2-3] [MQTT311-3.3.2-3] publisher is who publishes there, for No Local.
 func (r *Router) match(topicName, publisher string) []target {
-	var m merger
+	m := mergers.Get().(*merger)
 	r.tree.Match(topicName, func(s mqtt.Subscriber, sub mqtt.Subscription) {
 		scope := s.Scope()
 		// [MQTT-3.8.3-3] A neighbour's name may equal a client id by chance.
@@ -23,7 +27,7 @@ func (r *Router) match(topicName, publisher string) []target {
 		rap := sub.RetainAsPublished || scope&linkScopes != 0
 		m.add(target{to: s, scope: scope, qos: sub.QoS, rap: rap}, sub.ID)
 	})
-	return uplinkLast(m.found)
+	return uplinkLast(m.take())
 }
 
 // uplinkLast has the cores asked when it is known whether anybody here has written: see Receipt.MayWait.
@@ -41,6 +45,24 @@ func uplinkLast(found []target) []target {
 type merger struct {
 	found []target
 	index map[mqtt.Subscriber]int // of found, once it is long
+}
+
+// mergers are emptied ones: their rooms have grown already, so that a match allocates its result alone.
+var mergers = sync.Pool{New: func() any { return new(merger) }}
+
+// maxMerger is the number of targets from which on a merger is left to the garbage collector.
+const maxMerger = 1024
+
+// take returns what was found, as large as it is, and gives m back.
+func (m *merger) take() []target {
+	found := make([]target, len(m.found))
+	copy(found, m.found)
+	if len(found) <= maxMerger {
+		clear(m.found) // nobody is kept alive
+		m.found, m.index = m.found[:0], nil
+		mergers.Put(m)
+	}
+	return found
 }
 
 // longMerge is the number of targets from which on a map is cheaper than looking at each.
