@@ -298,8 +298,9 @@ func (f *DiskFile) WriteAt(b []byte, off int64) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	data := append([]byte(nil), b...)
+	before := d.gone
 	if err := d.stepLocked(); err != nil {
-		if errors.Is(err, ErrPowerCut) && d.steps == d.cutAt { // the power goes in the midst of this write
+		if d.gone && !before { // the power goes in the midst of this write
 			f.node.pending = append(f.node.pending, diskWrite{off, data})
 		}
 		return 0, err
