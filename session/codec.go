@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"mangrove/internal/store"
@@ -102,12 +103,12 @@ func decodeRecord(b []byte) (r record, err error) {
 	c, flags := openRecord(b)
 	r.connected = flags&recordConnected != 0
 	r.number = c.uvarint()
-	r.expiry = duration(c.varint())
+	r.expiry = c.duration()
 	r.detached = c.varint()
 	r.sent = c.uvarint()
 	r.guess = c.uvarint()
 	if flags&recordWill != 0 {
-		w := &will{delay: duration(c.varint()), expiry: duration(c.varint())}
+		w := &will{delay: c.duration(), expiry: c.duration()}
 		if c.err == nil {
 			// The bytes belong to the store; the message keeps parts of what it is decoded from.
 			w.msg, c.b, c.err = mqtt.DecodeMessage(append([]byte(nil), c.b...))
@@ -246,13 +247,6 @@ func millis(d time.Duration) int64 {
 	return d.Milliseconds()
 }
 
-func duration(ms int64) time.Duration {
-	if ms < 0 {
-		return -1
-	}
-	return time.Duration(ms) * time.Millisecond
-}
-
 // cursor reads a record until its bytes run short, which it remembers.
 type cursor struct {
 	b   []byte
@@ -293,6 +287,19 @@ func (c *cursor) took(v uint64, n int) uint64 {
 	}
 	c.b = c.b[n:]
 	return v
+}
+
+// duration is of milliseconds; < 0 = for ever.
+func (c *cursor) duration() time.Duration {
+	switch ms := c.varint(); {
+	case ms < 0:
+		return -1
+	case ms > int64(math.MaxInt64/time.Millisecond):
+		c.took(0, 0) // nobody wrote that
+		return 0
+	default:
+		return time.Duration(ms) * time.Millisecond
+	}
 }
 
 func (c *cursor) ids() []uint32 {
