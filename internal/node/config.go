@@ -33,6 +33,7 @@ type Config struct {
 	Gossip Gossip
 	Dial   Dial
 	Limits Limits
+	Shared Shared
 
 	Durability broker.Durability // how stable a publish is to be before it is acknowledged, by topic
 
@@ -76,6 +77,29 @@ type Limits struct {
 	KeepAlive      time.Duration // 0 = no bound
 }
 
+// Shared is how shared subscriptions choose among their members.
+type Shared struct {
+	Strategy string   // one of broker.BalanceNames; "" = the first
+	Weights  []string // as broker.ParseWeight reads them, for the strategy weighted
+}
+
+// balance makes the strategy.
+func (s *Shared) balance() (func() broker.Balance, error) {
+	weights := map[string]int{}
+	for _, text := range s.Weights {
+		client, weight, err := broker.ParseWeight(text)
+		if err != nil {
+			return nil, Fault("shared.weights", "found %q: %w", text, err)
+		}
+		weights[client] = weight
+	}
+	strategy, err := broker.NewBalance(s.Strategy, func(clientID string) int { return weights[clientID] })
+	if err != nil {
+		return nil, Fault("shared.strategy", "%w", err)
+	}
+	return strategy, nil
+}
+
 // ConfigError is a setting that cannot be.
 type ConfigError struct {
 	Key string // as in the configuration file
@@ -98,7 +122,7 @@ func (c *Config) anonymous() bool { return c.AllowAnonymous || c.PasswordFile ==
 
 // Check tells everything that is wrong with c, each a *ConfigError, joined. [promise P7]
 func (c *Config) Check() error {
-	faults := []error{c.checkListen(), c.checkTLS(), c.checkHTTP(), c.checkGossip()}
+	faults := []error{c.checkListen(), c.checkTLS(), c.checkHTTP(), c.checkGossip(), c.checkShared()}
 	if c.Name == "" {
 		faults = append(faults, Fault("node", "is empty: give the node a name"))
 	}
@@ -161,6 +185,14 @@ func (c *Config) checkHTTP() error {
 	}
 	return Fault("http.address", "%s is reachable from other machines and the pages ask nobody who they are: "+
 		"use a loopback address, or set http.insecure = true (--http-insecure)", c.HTTP)
+}
+
+func (c *Config) checkShared() error {
+	_, err := c.Shared.balance()
+	if err == nil && len(c.Shared.Weights) > 0 && c.Shared.Strategy != "weighted" {
+		return Fault("shared.weights", "counts with shared.strategy = \"weighted\" only")
+	}
+	return err
 }
 
 func (c *Config) checkGossip() error {

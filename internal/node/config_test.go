@@ -33,6 +33,10 @@ func TestNothingOpenUnlessSaidSo(t *testing.T) {
 		{"http by choice", func(c *Config) { c.HTTP = "0.0.0.0:80"; c.HTTPInsecure = true }, "", ""},
 		{"tls without a certificate", func(c *Config) { c.Listen = []string{"tls://127.0.0.1:8883"} }, "listen", "tls.cert"},
 		{"certificate without a key", func(c *Config) { c.TLS.Cert = "f" }, "tls.cert", "go together"},
+		{"weights without the strategy", func(c *Config) { c.Shared.Weights = []string{"a=1"} }, "shared.weights", "weighted"},
+		{"weights with it", func(c *Config) { c.Shared = Shared{"weighted", []string{"a=1"}} }, "", ""},
+		{"no weight", func(c *Config) { c.Shared = Shared{"weighted", []string{"a"}} }, "shared.weights", "CLIENT=WEIGHT"},
+		{"no strategy", func(c *Config) { c.Shared.Strategy = "fair" }, "shared.strategy", "round-robin"},
 		{"no name", func(c *Config) { c.Name = "" }, "node", "name"},
 		{"no folder", func(c *Config) { c.Data = "" }, "data", "folder"},
 	}

@@ -44,8 +44,12 @@ func (n *Node) loadState() (err error) {
 		return err
 	}
 	n.OnClose("retained", func(context.Context) error { return n.retained.Close() })
+	balance, err := n.cfg.Shared.balance()
+	if err != nil {
+		return err
+	}
 	n.router = broker.NewRouter(broker.RouterConfig{
-		StoreID: n.store.ID(), NextID: n.store.NextID, Retained: n.retained, Durability: n.cfg.Durability,
+		StoreID: n.store.ID(), NextID: n.store.NextID, Retained: n.retained, Durability: n.cfg.Durability, Balance: balance,
 		Log: n.part("router"), Metrics: n.metrics,
 	})
 	return nil

@@ -1,9 +1,11 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 
 	"mangrove/mqtt"
@@ -19,6 +21,22 @@ type Balance interface {
 // Weigher tells how much of a group's messages a member should get, compared with the others.
 // Values below 1 count as 1.
 type Weigher func(clientID string) int
+
+// ParseWeight reads "CLIENT=WEIGHT", as in "worker-1=3". The weight is what follows the last '='; it is at least 1.
+func ParseWeight(text string) (clientID string, weight int, err error) {
+	at := strings.LastIndexByte(text, '=')
+	if at < 1 {
+		return "", 0, errors.New("want CLIENT=WEIGHT, as worker-1=3")
+	}
+	weight, err = strconv.Atoi(text[at+1:])
+	if err != nil || weight < 1 || weight > maxWeight {
+		return "", 0, fmt.Errorf("want a weight from 1 to %d after the last '='", maxWeight)
+	}
+	return text[:at], weight, nil
+}
+
+// maxWeight keeps the sum of a group's weights within an int of 32 bits.
+const maxWeight = 10_000
 
 // BalanceNames are the strategies NewBalance knows.
 var BalanceNames = []string{"round-robin", "random", "weighted", "hash-client", "hash-topic", "sticky"}

@@ -148,6 +148,22 @@ func TestShareUsesTheMembersOwnSubscription(t *testing.T) {
 	}
 }
 
+func TestParseWeight(t *testing.T) {
+	for text, want := range map[string]struct {
+		client string
+		weight int
+	}{"worker-1=3": {"worker-1", 3}, "a=b=10000": {"a=b", 10_000}} {
+		if client, weight, err := ParseWeight(text); err != nil || client != want.client || weight != want.weight {
+			t.Errorf("%q: got %q, %d, %v, want %+v", text, client, weight, err, want)
+		}
+	}
+	for _, text := range []string{"", "a", "=1", "a=", "a=0", "a=-1", "a=10001", "a=x"} {
+		if _, _, err := ParseWeight(text); err == nil {
+			t.Errorf("%q: got no error", text)
+		}
+	}
+}
+
 // A member that ended after it was picked takes nothing, so another one gets the message, also one that is not online.
 func TestShareGoesOnWithoutTheEnded(t *testing.T) {
 	for _, name := range BalanceNames {

@@ -90,6 +90,11 @@ func (c *Config) Early() time.Duration {
 	return d
 }
 
+func weight(s string) error {
+	_, _, err := broker.ParseWeight(s)
+	return err
+}
+
 // Settings is what both roles are told, without what stands in other files, which need not be on the
 // machine where a configuration is checked.
 func (c *Config) Settings() (node.Config, error) {
@@ -108,6 +113,7 @@ func (c *Config) Settings() (node.Config, error) {
 		HTTPProfile:       c.HTTP.Pprof,
 		Dial:              node.Dial{Username: c.Link.Username, CA: c.Link.CA},
 		Limits:            node.Limits(c.Limits),
+		Shared:            node.Shared(c.Shared),
 		Gossip: node.Gossip{
 			Address: c.Gossip.Address, Advertise: c.Gossip.Advertise, Join: c.Gossip.Join,
 			Profile: c.Gossip.Profile, Insecure: c.Gossip.Insecure || c.Gossip.KeyFile != "",

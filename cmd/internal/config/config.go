@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"mangrove/internal/node"
+	"mangrove/mqtt/broker"
 )
 
 // Role is what a node is.
@@ -89,6 +90,11 @@ type Config struct {
 		KeepAlive      time.Duration
 	}
 
+	Shared struct {
+		Strategy string
+		Weights  []string
+	}
+
 	Shutdown struct{ OtherServers string }
 
 	Log struct{ Level, Format string }
@@ -134,6 +140,7 @@ func New(role Role) *Config {
 	c.Limits.WhenFull = "refuse"
 	c.Limits.TopicLevels = 128
 	c.Limits.ReceiveMaximum = 256
+	c.Shared.Strategy = broker.BalanceNames[0]
 	c.Log.Level, c.Log.Format = "info", "text"
 	if role == Core {
 		c.Listen = []string{"127.0.0.1:1884"}

@@ -33,7 +33,7 @@ func (k key) leaf() string { return k.name[strings.LastIndexByte(k.name, '.')+1:
 // keys lists what c's role knows, in the order of the default file: keys without a table first.
 func (c *Config) keys() []key {
 	var mine []key
-	for _, group := range [][]key{c.nodeKeys(), c.securityKeys(), c.linkKeys(), c.gossipKeys(), c.durabilityKeys(), c.limitKeys(), c.shutdownKeys()} {
+	for _, group := range [][]key{c.nodeKeys(), c.securityKeys(), c.linkKeys(), c.gossipKeys(), c.durabilityKeys(), c.limitKeys(), c.sharedKeys(), c.shutdownKeys()} {
 		for _, k := range group {
 			if k.only == "" || k.only == c.Role {
 				mine = append(mine, k)
@@ -158,6 +158,15 @@ func (c *Config) limitKeys() []key {
 			value: span{&c.Limits.SessionExpiry, math.MaxUint32 * time.Second}},
 		{name: "limits.keep_alive", help: "Longest keep-alive; 5.0 clients that ask for more, or for none, are given this. \"0s\" = no bound.",
 			value: span{&c.Limits.KeepAlive, 65535 * time.Second}},
+	}
+}
+
+func (c *Config) sharedKeys() []key {
+	return []key{
+		{name: "shared.strategy", help: "Which member of a shared subscription ($share/GROUP/FILTER) gets a message, among those at this node that are connected: each in turn, any, any by its weight, always the same one for a publisher or for a topic, or one until it leaves.",
+			value: choice(&c.Shared.Strategy, broker.BalanceNames...)},
+		{name: "shared.weights", unset: true, help: "How often the strategy weighted takes a member, compared with the others: CLIENT=WEIGHT. Members that are not named weigh 1.",
+			value: list{p: &c.Shared.Weights, word: "CLIENT=WEIGHT", allowed: "client ids with their weights, such as \"worker-1=3\"", check: weight}},
 	}
 }
 
