@@ -32,7 +32,10 @@ type checkpointer struct {
 }
 
 func newCheckpointer() checkpointer {
-	return checkpointer{work: make(chan *delta, 1), turned: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	return checkpointer{
+		work: make(chan *delta, 1), turned: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		compact: compactor{asked: make(chan chan compacted)},
+	}
 }
 
 // runCheckpoints is the checkpointer's goroutine.
@@ -51,6 +54,10 @@ func (s *Store) runCheckpoints() {
 			s.releasePages()
 		case d := <-s.ckpt.work:
 			if !s.persist(d) {
+				return
+			}
+		case answer := <-s.ckpt.compact.asked:
+			if !s.compactAsked(answer) {
 				return
 			}
 		}

@@ -20,9 +20,16 @@ import (
 // No checkpoint is written meanwhile, so both hold the same state, with the same number of the last log record in it: a crash leaves the one or the
 // other, and either goes with the log.
 type compactor struct {
-	next  time.Time         // not before
-	mute  bool              // what is in the way was said
-	stage func(stage) error // tests look, and fail, here
+	asked chan chan compacted // those who ask for one
+	next  time.Time           // not before
+	mute  bool                // what is in the way was said
+	stage func(stage) error   // tests look, and fail, here
+}
+
+// compacted is what became of a compaction that was asked for.
+type compacted struct {
+	before, after int64 // bytes of state.db
+	err           error
 }
 
 // stage of a compaction that is done.
@@ -44,7 +51,31 @@ const (
 )
 
 // errInterrupted is a compaction that was given up for something more urgent.
-var errInterrupted = errors.New("interrupted")
+var errInterrupted = errors.New("there is too much else to write, or the store closes: try again later")
+
+// CompactNow writes state.db anew, without its free pages, while the store goes on, and tells its size in bytes. It waits for the end; Close
+// ends it with an error. After an error the file is the one it was.
+func (s *Store) CompactNow() (before, after int64, err error) {
+	answer := make(chan compacted, 1)
+	select {
+	case s.ckpt.compact.asked <- answer:
+	case <-s.ckpt.done:
+		return 0, 0, fmt.Errorf("compact: %w", ErrClosed)
+	}
+	a := <-answer // the checkpointer answers all that it took
+	if a.err != nil {
+		return a.before, a.after, fmt.Errorf("compact: %w", a.err)
+	}
+	return a.before, a.after, nil
+}
+
+// compactAsked is for CompactNow; false when the store has to stop.
+func (s *Store) compactAsked(answer chan<- compacted) bool {
+	before := s.fileBytes()
+	goOn, err := s.rewrite(s.ckpt.used.Load(), before)
+	answer <- compacted{before, s.fileBytes(), err}
+	return goOn
+}
 
 // compactIfDue writes the database anew when most of it is free; false when the store has to stop.
 func (s *Store) compactIfDue(now time.Time) bool {
@@ -53,22 +84,31 @@ func (s *Store) compactIfDue(now time.Time) bool {
 	if free := size - used; s.cfg.CompactBytes < 0 || free < int64(s.cfg.CompactBytes) || free <= used || now.Before(c.next) {
 		return true
 	}
-	how, err := s.compact(used)
-	switch {
-	case err == nil:
-		s.noteUsed()
-		s.count.compactions.Inc()
-		s.cfg.Log.Info("state.db is compacted", "folder", s.cfg.Dir, "before", size, "after", s.fileBytes(), "took", time.Since(now).Round(time.Millisecond))
-		c.mute = false
-	case how == fatal:
-		s.doom(fmt.Errorf("%w: compact: %w", ErrFatal, err))
-		return false
-	case !c.mute && !errors.Is(err, errInterrupted):
+	goOn, err := s.rewrite(used, size)
+	if err != nil && goOn && !c.mute && !errors.Is(err, errInterrupted) {
 		s.cfg.Log.Warn("state.db is not compacted", "folder", s.cfg.Dir, "free", size-used, "used", used, "error", err)
 		c.mute = true
 	}
 	c.next = time.Now().Add(compactPause)
-	return true
+	return goOn
+}
+
+// rewrite compacts, and counts and tells it; goOn is false when the store has to stop.
+func (s *Store) rewrite(used, size int64) (goOn bool, err error) {
+	began := time.Now()
+	how, err := s.compact(used)
+	if err != nil && how == fatal {
+		s.doom(fmt.Errorf("%w: compact: %w", ErrFatal, err))
+		return false, err
+	}
+	if err != nil {
+		return true, err
+	}
+	s.noteUsed()
+	s.count.compactions.Inc()
+	s.cfg.Log.Info("state.db is compacted", "folder", s.cfg.Dir, "before", size, "after", s.fileBytes(), "took", time.Since(began).Round(time.Millisecond))
+	s.ckpt.compact.mute = false
+	return true, nil
 }
 
 // compact replaces the database. After an error that is not fatal it is the one it was.

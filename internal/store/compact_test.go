@@ -83,6 +83,20 @@ func TestCompactsByItself(t *testing.T) {
 	wantEmptied(t, openTest(t, Config{Dir: dir}))
 }
 
+func TestCompactNow(t *testing.T) {
+	s := emptied(t, Config{CompactBytes: -1})
+	checkpointNow(t, s)
+	before, after, err := s.CompactNow()
+	if err != nil || after > before/2 || after != s.fileBytes() {
+		t.Errorf("got %d bytes from %d, %v; the file has %d", after, before, err, s.fileBytes())
+	}
+	wantEmptied(t, s)
+	must(t, s.Close())
+	if _, _, err := s.CompactNow(); !errors.Is(err, ErrClosed) {
+		t.Errorf("after Close: got %v, want ErrClosed", err)
+	}
+}
+
 // Who reads the old file when it is replaced goes on, and the store does not close it meanwhile.
 func TestCompactionLeavesReadersAlone(t *testing.T) {
 	s := emptied(t, Config{CompactBytes: 1 << 20})

@@ -99,8 +99,9 @@ func newDataCompact() *cobra.Command {
 	return &cobra.Command{
 		Use:   "compact DIR",
 		Short: "Give free space inside the database back to the disk",
-		Long: `Write the database anew without its free pages. Free pages are used again, so this is of use only after
-something large has gone. It needs room for a second copy meanwhile.`,
+		Long: `Write the database anew without its free pages. Free pages are used again, and a running node
+compacts by itself when most of the file is free, so this is for those who want the room at once. It needs room for a second
+copy meanwhile. A node that uses the folder does it itself, and goes on serving.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			before, after, err := dataCompact(cmd, args[0])
