@@ -4,10 +4,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"mangrove/internal/metrics"
 )
@@ -86,6 +88,50 @@ func benchCommit(b *testing.B, s *Store, committers int) {
 	}
 	close(tickets)
 	wg.Wait()
+}
+
+// BenchmarkStall commits 20,000 messages a second, which all stay, and tells how long the slowest of them waited: with checkpoints, and without.
+func BenchmarkStall(b *testing.B) {
+	for _, kind := range []struct {
+		name  string
+		bytes int
+	}{{"8MiB", 8 << 20}, {"4MiB", 4 << 20}, {"2MiB", 2 << 20}, {"none", 1 << 30}} {
+		b.Run("checkpoints="+kind.name, func(b *testing.B) {
+			s := openTest(b, Config{CheckpointBytes: kind.bytes, MaxDeltaBytes: max(16<<20, kind.bytes)})
+			w := &latencies{came: make([]time.Time, b.N), took: make([]time.Duration, b.N)}
+			payload := make([]byte, 256)
+			w.left.Add(b.N)
+			for n := range b.N {
+				if n%20 == 0 {
+					time.Sleep(time.Millisecond)
+				}
+				w.came[n] = time.Now()
+				batch := s.NewBatch()
+				batch.PutRef(Queues, binary.BigEndian.AppendUint64(nil, uint64(n)), uint64(n+1), nil, func(dst []byte) []byte { return append(dst, payload...) })
+				batch.Notify(w, uint64(n))
+				s.Commit(batch)
+			}
+			w.left.Wait()
+			slices.Sort(w.took)
+			b.ReportMetric(float64(w.took[b.N/2].Microseconds())/1e3, "ms-p50")
+			b.ReportMetric(float64(w.took[b.N*999/1000].Microseconds())/1e3, "ms-p99.9")
+			b.ReportMetric(float64(w.took[b.N-1].Microseconds())/1e3, "ms-max")
+			b.ReportMetric(float64(s.count.checkpoints.Get()), "checkpoints")
+			b.ReportMetric(float64(s.count.pageBytes.Get())/float64(b.N), "pageB/op")
+		})
+	}
+}
+
+// latencies is a waiter that notes when batch arg was told.
+type latencies struct {
+	came []time.Time
+	took []time.Duration
+	left sync.WaitGroup
+}
+
+func (w *latencies) Committed(arg uint64, _ error) {
+	w.took[arg] = time.Since(w.came[arg])
+	w.left.Done()
 }
 
 func BenchmarkBatch(b *testing.B) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"sync"
 	"time"
 
 	"mangrove/internal/metrics"
@@ -12,6 +13,8 @@ type counters struct {
 	batches       *metrics.Counter
 	groupSize     *metrics.Histogram
 	seconds       *metrics.Histogram
+	waitSeconds   *metrics.Histogram
+	longest       *longest
 	bytes         *metrics.Counter
 	logBytes      *metrics.Counter
 	pageBytes     *metrics.Counter
@@ -38,6 +41,8 @@ func newCounters(r *metrics.Registry) counters {
 		batches:       r.Counter("mangrove_store_batches_total"),
 		groupSize:     r.Histogram("mangrove_store_group_batches"),
 		seconds:       r.Histogram("mangrove_store_commit_seconds"),
+		waitSeconds:   r.Histogram("mangrove_store_wait_seconds"),
+		longest:       new(longest),
 		bytes:         r.Counter("mangrove_store_written_bytes_total"),
 		pageBytes:     r.Counter("mangrove_store_page_bytes_total"),
 		bodiesWritten: r.Counter("mangrove_store_bodies_written_total"),
@@ -60,6 +65,43 @@ func newCounters(r *metrics.Registry) counters {
 		c.errors[s] = r.Counter(`mangrove_store_errors_total{kind="` + s.String() + `"}`)
 	}
 	return c
+}
+
+// told adds a group whose first batch was committed at since, and was told now.
+func (c *counters) told(since, now time.Time) {
+	took := now.Sub(since)
+	c.waitSeconds.Update(took.Seconds())
+	c.longest.add(now, took)
+}
+
+// longest is the longest time of the last one to two minutes. Safe for concurrent use.
+type longest struct {
+	mu        sync.Mutex
+	since     time.Time // of this minute
+	this, old time.Duration
+}
+
+func (l *longest) add(now time.Time, d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turnLocked(now)
+	l.this = max(l.this, d)
+}
+
+func (l *longest) get(now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turnLocked(now)
+	return max(l.this, l.old)
+}
+
+func (l *longest) turnLocked(now time.Time) {
+	switch passed := now.Sub(l.since); {
+	case passed >= 2*time.Minute:
+		l.since, l.this, l.old = now, 0, 0
+	case passed >= time.Minute:
+		l.since, l.this, l.old = l.since.Add(time.Minute), 0, l.this
+	}
 }
 
 // logged adds one group that was written to the log as a record of size bytes.
@@ -97,6 +139,8 @@ func (c *counters) watch(s *Store, r *metrics.Registry) {
 	r.Gauge("mangrove_store_written_bytes_per_batch", func() float64 {
 		return float64(c.logBytes.Get()+c.pageBytes.Get()) / float64(max(1, c.batches.Get()))
 	})
+	r.Gauge("mangrove_store_longest_wait_seconds", func() float64 { return c.longest.get(time.Now()).Seconds() })
+	r.Gauge("mangrove_store_file_free_bytes", func() float64 { return float64(s.fileBytes() - s.ckpt.used.Load()) })
 	r.Gauge("mangrove_store_healthy", func() float64 {
 		if s.Healthy() != nil {
 			return 0

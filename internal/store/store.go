@@ -41,7 +41,8 @@ type Store struct {
 	pending int // bytes in queue and in the group being written
 	waiting int // batches in queue and in the group being written
 	come    tally
-	closing bool // Commit refuses
+	since   time.Time // when the oldest batch in queue came, or an older one that was in the same queue
+	closing bool      // Commit refuses
 
 	wake chan struct{} // there is something for the writer
 	done chan struct{} // the writer has ended

@@ -23,6 +23,7 @@ type writer struct {
 	pause  time.Duration // before the next try; 0 = the log takes writes
 	dead   error         // fatal
 	window window
+	since  time.Time // when the first batch of the group came
 	syncAt time.Time // when what is unsynced in the log has to be; zero = at no certain time
 
 	last      bool          // the log's last room may be used
@@ -72,6 +73,9 @@ func (s *Store) enqueue(b *Batch) bool {
 	}
 	if b.err != nil {
 		b.ops = nil
+	}
+	if len(s.queue) == 0 {
+		s.since = time.Now()
 	}
 	s.queue = append(s.queue, b)
 	s.waiting++
@@ -229,6 +233,7 @@ func (s *Store) take() (some bool) {
 		n++
 	}
 	g.batches = append(g.batches, s.queue[:n]...)
+	s.writer.since = s.since
 	left := copy(s.queue, s.queue[n:])
 	clear(s.queue[left:])
 	s.queue = s.queue[:left]
@@ -259,7 +264,11 @@ func (s *Store) writeGroup() {
 	}
 	s.count.batches.Add(len(s.writer.group.batches))
 	s.count.groupSize.Update(float64(len(s.writer.group.batches)))
-	s.count.seconds.UpdateDuration(start)
+	now := time.Now()
+	s.count.seconds.Update(now.Sub(start).Seconds())
+	if len(s.writer.group.batches) > 0 {
+		s.count.told(s.writer.since, now)
+	}
 	s.finish(nil)
 }
 
