@@ -117,12 +117,12 @@ func (c *Client) sendRequest(r *request, packetOf func(id uint16) packet.Packet)
 	return nil
 }
 
-// answered hands SUBACK or UNSUBACK to the one who waits.
+// answered hands SUBACK or UNSUBACK to the one who waits. After a wrong answer that one is told why with the
+// connection's end, which comes of the error.
 func (c *Client) answered(id uint16, kind packet.Type, reasons []packet.ReasonCode) error {
 	c.st.mu.Lock()
+	defer c.st.mu.Unlock()
 	r := c.requests.open[id]
-	delete(c.requests.open, id)
-	c.st.mu.Unlock()
 	if r == nil || r.answer != kind {
 		return protocolError("got %v for packet id %d, which was not asked for", kind, id)
 	}
@@ -130,10 +130,10 @@ func (c *Client) answered(id uint16, kind packet.Type, reasons []packet.ReasonCo
 		reasons = make([]packet.ReasonCode, r.want)
 	}
 	if len(reasons) != r.want { // [MQTT-3.8.4-6] [MQTT-3.11.3-1]
-		close(r.got)
 		return protocolError("got %v with %d reason codes, want %d", kind, len(reasons), r.want)
 	}
-	r.got <- reasons
+	delete(c.requests.open, id)
+	r.got <- reasons // has room: it is the only one
 	return nil
 }
 
