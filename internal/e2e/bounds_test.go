@@ -41,11 +41,18 @@ func (c *client) reason(topic, payload string) byte {
 	return resp.ReasonCode
 }
 
+// left waits until that many clients are left: a client that has said goodbye is connected until the node has read it.
+func (n *node) left(clients int) {
+	n.t.Helper()
+	eventually(n.t, fmt.Sprintf("%d clients are left", clients), func() bool { return n.status().Clients == clients })
+}
+
 func TestP6BoundedQueueRefusesInsteadOfDropping(t *testing.T) {
 	edge := standalone(t, "queue_messages = 50\n")
 	sub, pub := dial(t, edge.addr(), "display"), dial(t, edge.addr(), "sensor")
 	sub.subscribe("t", 1)
 	sub.disconnect()
+	edge.left(1)
 	accepted := 0
 	for i := range 80 {
 		switch code := pub.reason("t", numbered("m", i)); {
@@ -74,6 +81,7 @@ func TestP5HonestEveryDropIsCounted(t *testing.T) {
 	away.subscribe("t/#", 1)
 	here.subscribe("t/#", 1)
 	away.disconnect()
+	edge.left(2)
 	before := edge.status()
 	for i := range 30 { // for a session that is away: QoS 0 is dropped and counted, QoS 1 is queued
 		pub.publish("t/0", numbered("zero", i), 0, false)
@@ -109,6 +117,7 @@ func TestP5HonestAboutWhatFullQueuesDrop(t *testing.T) {
 		sub, pub := dial(t, edge.addr(), "display"), dial(t, edge.addr(), "sensor")
 		sub.subscribe("t", 1)
 		sub.disconnect()
+		edge.left(1)
 		pub.publishNumbered("t", "m", 0, messages, 1)
 		eventually(t, policy+": what is dropped is counted", func() bool {
 			drops := edge.status().Drops
