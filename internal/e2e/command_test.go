@@ -60,7 +60,7 @@ func hostPort(t *testing.T, addr string) []string {
 func TestPubAndSubCommands(t *testing.T) {
 	edge := startNode(t, []string{"edge", "--node", "edge-a"})
 	at := hostPort(t, edge.addr())
-	for _, version := range []string{"mqttv31", "mqttv311", "mqttv5"} {
+	for _, version := range versions {
 		for _, qos := range []string{"0", "1", "2"} {
 			sub := listening(t, edge, binary, append([]string{"sub", "-t", "a/#", "-v", "-C", "2", "-W", "20", "-q", qos, "-V", version}, at...)...)
 			if _, stderr, code := runCommand(t, "first\nsecond\n", binary, append([]string{"pub", "-t", "a/b", "-l", "-q", qos, "-V", version}, at...)...); code != 0 {
@@ -81,15 +81,11 @@ func TestPubAndSubCommands(t *testing.T) {
 }
 
 func TestP8PlainMosquittoClients(t *testing.T) {
-	for _, c := range []string{"mosquitto_pub", "mosquitto_sub"} {
-		if _, err := exec.LookPath(c); err != nil {
-			t.Skipf("%s is not installed (Debian: apt-get install mosquitto-clients)", c)
-		}
-	}
+	needMosquitto(t)
 	f := startFleet(t)
 	toA, atC := hostPort(t, f.edgeA.addr()), hostPort(t, f.edgeC.addr())
 	pub := dial(t, f.edgeA.addr(), "warm-up")
-	for _, version := range []string{"mqttv31", "mqttv311", "mqttv5"} {
+	for _, version := range versions {
 		topic := "m/" + version
 		warm := f.subscribed(t, pub, "warm-up-"+version, topic+"/#", topic+"/warm-up", 1)
 		sub := listening(t, f.edgeC, "mosquitto_sub", append([]string{"-t", topic + "/#", "-v", "-C", "3", "-W", "20", "-q", "2", "-V", version}, atC...)...)
