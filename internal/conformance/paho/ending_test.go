@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/eclipse/paho.golang/packets"
@@ -50,6 +51,18 @@ func rawPublish(qos byte, id uint16, retain bool) *packets.Publish {
 
 func rawSubscribe(filter string, ids *packets.Properties) *packets.Subscribe {
 	return &packets.Subscribe{PacketID: 1, Subscriptions: []packets.SubOptions{{Topic: filter}}, Properties: ids}
+}
+
+// wantGoneNow is wantGone where the time has come: it does not wait.
+func (c *client) wantGoneNow(why string, reason packet.ReasonCode) {
+	c.t.Helper()
+	synctest.Wait()
+	select {
+	case <-c.Done():
+	default:
+		c.t.Fatalf("%s: got an open connection, want a closed one", why)
+	}
+	c.wantGone(why, reason)
 }
 
 // A server that shuts down says so, and where to go if it knows; it says nothing of the session's expiry. [MQTT-3.14.2-2]
@@ -120,11 +133,11 @@ func TestServerKeepAlive(t *testing.T) {
 		time.Sleep(14 * time.Second)
 		short.wantIdle("within its own")
 		time.Sleep(2 * time.Second)
-		short.wantGone("1.5 times its own", packet.KeepAliveTimeout)
+		short.wantGoneNow("1.5 times its own", packet.KeepAliveTimeout)
 		time.Sleep(13 * time.Second)
 		deaf.wantIdle("within the server's")
 		time.Sleep(2 * time.Second)
-		deaf.wantGone("1.5 times the server's", packet.KeepAliveTimeout)
+		deaf.wantGoneNow("1.5 times the server's", packet.KeepAliveTimeout)
 		time.Sleep(time.Hour)
 		obeys.wantIdle("an hour of pings")
 	})

@@ -52,8 +52,8 @@ func (s *server) watcher() *client {
 var endings = map[string]func(s *server, c *client){
 	"closed": func(_ *server, c *client) { c.leave() },
 	"silence": func(_ *server, c *client) {
-		time.Sleep(16 * time.Second)
-		c.wantGone("1.5 times its keep alive", packet.KeepAliveTimeout)
+		time.Sleep(2 * time.Second) // after 14
+		c.wantGoneNow("1.5 times its keep alive", packet.KeepAliveTimeout)
 	},
 	"taken over": func(s *server, c *client) {
 		s.client("c", keep)
