@@ -287,6 +287,21 @@ func TestNoReasonStringUnlessWanted(t *testing.T) { // [MQTT-3.1.2-29]
 }
 
 // A CONNECT may write its length in more bytes than needed before 5.0, not in 5.0. [MQTT-1.5.5-1]
+// A read that brings nothing, and no error, is no fault of the client, and not the end.
+func TestReadsOfNothing(t *testing.T) {
+	script(t, nil, func(b *bench) {
+		p := b.peer(packet.V5)
+		p.WriteBytes(nil)
+		p.WriteBytes((&packet.Connect{Version: packet.V5, ClientID: "a", CleanStart: true}).Append(nil, packet.V5))
+		if got, ok := p.next().(*packet.Connack); !ok || got.Reason != packet.Success {
+			t.Errorf("got %+v, want CONNACK", got)
+		}
+		p.WriteBytes(nil)
+		p.Write(&packet.Pingreq{})
+		p.Want("an answer", &packet.Pingresp{})
+	})
+}
+
 func TestPaddedCONNECT(t *testing.T) {
 	for _, v := range []packet.Version{packet.V31, packet.V311, packet.V5} {
 		script(t, nil, func(b *bench) {

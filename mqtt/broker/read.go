@@ -150,6 +150,9 @@ func (in *input) fillRaw() error {
 // fillIdle waits for one byte and only then takes a buffer: a packet has at least two.
 func (in *input) fillIdle() error {
 	n, err := in.nc.Read(in.one[:])
+	for n == 0 && err == nil { // a Reader may say so: nothing has happened
+		n, err = in.nc.Read(in.one[:])
+	}
 	if n == 0 {
 		return err
 	}

@@ -167,6 +167,14 @@ func (c *client) publish(m *paho.Publish) packet.ReasonCode {
 	return packet.ReasonCode(got.ReasonCode)
 }
 
+// send publishes at QoS 0, which has no outcome, or as publish does.
+func (c *client) send(m *paho.Publish) {
+	c.t.Helper()
+	if _, err := c.Publish(context.Background(), m); err != nil {
+		c.t.Fatalf("publish %q: %v", m.Payload, err)
+	}
+}
+
 func pub(qos byte, topic, payload string) *paho.Publish {
 	return &paho.Publish{QoS: qos, Topic: topic, Payload: []byte(payload)}
 }
