@@ -12,7 +12,7 @@ import (
 )
 
 // CONNACK tells the server's bounds, where they are not those of the standard or the client asked for more. [MQTT-3.2.2-21]
-// [MQTT-3.2.2-22] [MQTT-3.2.2-9] [MQTT-3.2.2-15]
+// [MQTT-3.2.2-22] [MQTT-3.2.2-15]
 func TestConnackTellsTheBounds(t *testing.T) {
 	scriptWith(t, func(c *broker.Config) {
 		c.MaxPacket, c.ReceiveMaximum, c.TopicAliasMaximum = 1000, 7, 3
@@ -52,8 +52,7 @@ func TestAssignedClientID(t *testing.T) {
 	})
 }
 
-// A refusal has its reason and explains itself, in words only for those who want them; nothing else happens.
-// [MQTT-3.1.4-1] [MQTT-3.1.4-2] [MQTT-3.1.3-8] [MQTT-3.2.2-6] [MQTT-3.2.2-7]
+// A refusal has its reason and explains itself, and tells of no session. [MQTT-3.1.4-1] [MQTT-3.1.3-8] [MQTT-3.2.2-6]
 func TestConnectRefused(t *testing.T) {
 	script(t, func(s *server) {
 		for _, test := range []struct {

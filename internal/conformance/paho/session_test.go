@@ -59,7 +59,7 @@ func TestSessionExpiry(t *testing.T) {
 	})
 }
 
-// DISCONNECT can change the expiry, but not where it was 0. Section 3.14.2.2.2 and [MQTT-4.1.0-2].
+// DISCONNECT can change the expiry. Section 3.14.2.2.2 and [MQTT-4.1.0-2].
 func TestDisconnectChangesExpiry(t *testing.T) {
 	script(t, func(s *server) {
 		bye := func(seconds uint32) paho.Disconnect {
