@@ -133,7 +133,7 @@ func TestAliasOfTheServer(t *testing.T) {
 	}
 }
 
-// A publish that is not permitted, or not possible, is answered so; the connection stays. [MQTT-3.3.5-2] [MQTT-3.4.2-1] [MQTT-3.5.2-1]
+// A publish that is not permitted, or not possible, is answered so; the connection stays. [MQTT-3.4.2-1] [MQTT-3.5.2-1]
 func TestPublishIsRefused(t *testing.T) {
 	script(t, func(s *server) {
 		p := s.client("p")

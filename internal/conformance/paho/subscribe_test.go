@@ -110,7 +110,7 @@ func TestNoLocal(t *testing.T) {
 	})
 }
 
-// A message carries the identifier of the subscription it came for. [MQTT-3.3.4-3] [MQTT-3.8.2-1]
+// A message carries the identifier of the subscription it came for. [MQTT-3.3.4-3]
 func TestSubscriptionIdentifier(t *testing.T) {
 	script(t, func(s *server) {
 		w := s.client("w")
@@ -127,7 +127,7 @@ func TestSubscriptionIdentifier(t *testing.T) {
 	})
 }
 
-// Wildcards at the beginning do not match topics that begin with $. [MQTT-4.7.1-2] [MQTT-4.7.1-3] [MQTT-4.7.2-1]
+// Wildcards at the beginning do not match topics that begin with $. [MQTT-4.7.1-2] [MQTT-4.7.2-1]
 func TestWildcards(t *testing.T) {
 	script(t, func(s *server) {
 		w, p := s.client("w"), s.client("p")
