@@ -113,16 +113,18 @@ func (c *client) tryConnect(hows ...how) (*paho.Connack, error) {
 	return c.Connect(ctx, a.Connect)
 }
 
-// leave closes the connection without a word, and returns when both sides know.
+// leave closes the connection without a word, once what came was acknowledged, and returns when both sides know.
 func (c *client) leave() {
+	synctest.Wait()
 	c.TerminateConnectionForTest()
 	<-c.Done()
 	synctest.Wait()
 }
 
-// bye says DISCONNECT.
+// bye says DISCONNECT, once what came was acknowledged.
 func (c *client) bye(d paho.Disconnect) {
 	c.t.Helper()
+	synctest.Wait()
 	if err := c.Disconnect(&d); err != nil {
 		c.t.Fatalf("disconnect %s: %v", c.id, err)
 	}
