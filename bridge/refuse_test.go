@@ -39,6 +39,19 @@ func (h *holder) release(err error) (n int) {
 	return n
 }
 
+// settle ends the wait for the message that came as the n-th, from 0.
+func (h *holder) settle(n int, err error) {
+	h.hmu.Lock()
+	defer h.hmu.Unlock()
+	h.held[n].Release(err)
+}
+
+func (h *holder) holds() int {
+	h.hmu.Lock()
+	defer h.hmu.Unlock()
+	return len(h.held)
+}
+
 // P1: what is not kept yet is not acknowledged; what could not be kept comes again.
 func TestAcknowledgedOnlyWhenKept(t *testing.T) {
 	x := newCore(t, "x")
@@ -53,6 +66,39 @@ func TestAcknowledgedOnlyWhenKept(t *testing.T) {
 	h.release(errors.New("no room there"))
 	eventually(t, "they come again", func() bool { return len(h.payloads()) >= 10 })
 	eventually(t, "they are acknowledged", func() bool { h.release(nil); return a.backlog("x") == 0 })
+}
+
+// P1: a repeat counts on its first copy. When that is refused after all, the frame with the repeat is not acknowledged.
+func TestRepeatOfWhatIsRefused(t *testing.T) {
+	x := newCore(t, "x")
+	h := &holder{testClient: testClient{id: "holder"}}
+	x.router.Subscribe(h, mqtt.Subscription{Filter: "#", QoS: 1})
+	data := func(seqs ...uint64) []byte {
+		f := dataFrame{lane: laneDurable}
+		for i, seq := range seqs {
+			m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, seq), QoS: 1, Origin: mqtt.Origin{Store: 77, Seq: seq}}
+			f.items = append(f.items, item{position: uint64(i + 1), body: mqtt.AppendMessage(nil, m)})
+		}
+		return f.append(nil, x.b.compressor)
+	}
+	first, second := openRaw(t, x, "e"), openRaw(t, x, "f")
+	for name, r := range map[string]*rawLink{"e": first, "f": second} {
+		h := hello{name: name, store: uint64(name[0]), role: RoleEdge, attach: 1, window: 10, windowBytes: 1 << 20, maxBytes: 1 << 20}
+		r.send(kindHello, h.append(nil))
+		x.wantState(name, "up")
+	}
+	first.send(kindData, data(1))
+	second.send(kindData, data(1, 2)) // 1 is a repeat
+	if got := h.holds(); got != 2 {
+		t.Fatalf("got %d messages on their way to the disk, want 2", got)
+	}
+	h.settle(0, errors.New("no room there"))
+	h.settle(1, nil)
+	eventually(t, "both are told to come again", func() bool { return first.isGone() && second.isGone() })
+	if first.frames(kindAck)+second.frames(kindAck) > 0 || second.frames(kindGoaway) != 1 {
+		t.Errorf("got %d and %d acknowledgements, %d times goodbye, want none, none and once",
+			first.frames(kindAck), second.frames(kindAck), second.frames(kindGoaway))
+	}
 }
 
 // P6: a core whose disk is full takes nothing more, and goes on where it was when there is room.
