@@ -232,10 +232,11 @@ func (l *link) sendData(lane byte, edge string, first uint64, count int) error {
 	if cap(l.items) > 2*frameTarget {
 		l.items, l.body = nil, nil
 	}
+	l.n.sent.Add(uint64(count)) // before the frame: its acknowledgement may be handled before frame returns
 	if err := l.frame(kindData, frame); err != nil {
+		l.n.sent.Add(-uint64(count))
 		return err
 	}
-	l.n.sent.Add(uint64(count))
 	l.b.metrics.sent.Add(count)
 	l.b.metrics.bytesOut.Add(len(frame))
 	return nil
