@@ -122,6 +122,29 @@ func TestSweepInSteps(t *testing.T) {
 	eventually(t, "half of it is left", func() bool { return s.info().Queued == messages/2 && n.rows(store.Queues) == messages/2 })
 }
 
+// A message that comes while a sweep is under way has noted when it expires; the end of the sweep keeps the earlier of that and of what it
+// left.
+func TestExpiryNotedDuringASweep(t *testing.T) {
+	n := newNode(t, true, nil)
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(t, s, "t", 1)
+	s.Detach(out, mqtt.DetachRequest{})
+	n.mustSend("t", 1, "waits")
+	later := time.Now().Add(hour).UnixMilli()
+	for _, c := range []struct{ noted, left, want int64 }{
+		{later, 0, later}, {0, later, later}, {later, later + 1, later}, {later + 1, later, later}, {0, 0, 0},
+	} {
+		s.mu.Lock()
+		s.soonest = c.noted
+		s.sweptLocked(&cut{why: dropExpired, least: c.left})
+		got := s.soonest
+		s.mu.Unlock()
+		if got != c.want {
+			t.Errorf("noted %d, left %d: got %d, want %d", c.noted, c.left, got, c.want)
+		}
+	}
+}
+
 // A queue of a million messages would take the same memory.
 func TestSleepingSessionHoldsNothing(t *testing.T) {
 	n := newNode(t, true, nil)
