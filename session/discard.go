@@ -29,9 +29,14 @@ const (
 	discardRetry = time.Second // after the store refused, or when no member has room
 )
 
-// discard does one step; Committed asks for the next. Runs on a worker.
+// discard does one step; Committed asks for the next. Runs on a worker. One that is asked for while a step is not stable yet, by an alarm
+// that was set before the session ended, does nothing: it would read the same records again.
 func (m *Manager) discard(s *Session) {
 	s.mu.Lock()
+	if s.portion != nil {
+		s.unlock()
+		return
+	}
 	number, shares, sent, since := s.number, s.shares, s.out.sent, s.detached
 	s.unlock()
 	b := m.cfg.Store.NewBatch()

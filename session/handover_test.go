@@ -297,3 +297,30 @@ func TestHandOverBesidePublishers(t *testing.T) {
 		ack(t, stays, packet.PUBACK, uint16(id))
 	}
 }
+
+// A session that ends while its alarm waits for a worker is asked twice to remove what it left. One step at a time is under way all
+// the same: nothing is handed over twice.
+func TestHandOverBesideAnAlarm(t *testing.T) {
+	n := newNode(t, true, func(c *Config) { c.Workers = 1 })
+	x, _ := n.join("x", hour, 1)
+	a, _ := n.join("a", hour, 2)
+	b, out := n.join("b", hour, 2)
+	b.Detach(out, mqtt.DetachRequest{})
+	n.toGroup(a, 1, numbered(3*discardStep)...)
+	free := n.gates.enter("x")
+	for _, s := range []*Session{x, a} { // the only worker waits for the gate of x
+		s.mu.Lock()
+		s.need(jobDue)
+		s.unlock()
+	}
+	n.connect(mqtt.OpenRequest{ClientID: "a", Clean: true})
+	x.mu.Lock()
+	x.ended = true // takes nothing
+	x.unlock()
+	free()
+	eventually(t, "leftovers are removed", func() bool { return n.rows(store.Queues) >= 3*discardStep && n.rows(store.Received) == 0 })
+	eventually(t, "all is at the other one", func() bool { return n.lookup("b").info().Queued == n.rows(store.Queues) })
+	if got := b.info().Queued; got != 3*discardStep {
+		t.Errorf("got %d messages, want %d", got, 3*discardStep)
+	}
+}
