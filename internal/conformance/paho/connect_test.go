@@ -52,7 +52,7 @@ func TestAssignedClientID(t *testing.T) {
 	})
 }
 
-// A refusal has its reason and explains itself, and tells of no session. [MQTT-3.1.4-1] [MQTT-3.1.3-8] [MQTT-3.2.2-6]
+// A refusal has its reason and explains itself, and CONNACK tells of no session. [MQTT-3.2.2-6]
 func TestConnectRefused(t *testing.T) {
 	script(t, func(s *server) {
 		for _, test := range []struct {

@@ -156,7 +156,7 @@ func TestDisconnectCannotAddExpiry(t *testing.T) {
 	})
 }
 
-// A listener that sends its clients elsewhere refuses them and names the place. Section 4.11 and [MQTT-3.2.2-7].
+// A listener that sends its clients elsewhere refuses them and names the place. Section 4.11.
 func TestRedirect(t *testing.T) {
 	for why, test := range map[string]struct {
 		to   broker.Redirect

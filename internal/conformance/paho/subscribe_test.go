@@ -46,7 +46,7 @@ func TestOverlap(t *testing.T) {
 	})
 }
 
-// A subscription with the filter of another takes its place. [MQTT-3.8.4-3] [MQTT-3.8.4-4]
+// A subscription with the filter of another takes its place. [MQTT-3.8.4-3]
 func TestSubscriptionIsReplaced(t *testing.T) {
 	script(t, func(s *server) {
 		w := s.client("w")
@@ -110,7 +110,7 @@ func TestNoLocal(t *testing.T) {
 	})
 }
 
-// A message carries the identifier of the subscription it came for. [MQTT-3.3.4-3]
+// A message carries the identifier of the subscription it came for; the library keeps one. Section 3.3.2.3.8.
 func TestSubscriptionIdentifier(t *testing.T) {
 	script(t, func(s *server) {
 		w := s.client("w")
@@ -127,7 +127,7 @@ func TestSubscriptionIdentifier(t *testing.T) {
 	})
 }
 
-// Wildcards at the beginning do not match topics that begin with $. [MQTT-4.7.1-2] [MQTT-4.7.2-1]
+// Wildcards at the beginning do not match topics that begin with $. [MQTT-4.7.2-1]
 func TestWildcards(t *testing.T) {
 	script(t, func(s *server) {
 		w, p := s.client("w"), s.client("p")
@@ -139,6 +139,13 @@ func TestWildcards(t *testing.T) {
 			p.send(pub(0, topic, "x"))
 			w.want("matched by #", pub(0, topic, "x"))
 		}
+		level := s.client("level")
+		level.subscribe("a/+", 0)
+		for _, topic := range []string{"a", "a/b/c", "a/b"} {
+			p.send(pub(0, topic, "x"))
+		}
+		level.want("one level", pub(0, "a/b", "x"))
+		level.wantIdle("+ is one level, no more and no less")
 		dollar := s.client("dollar")
 		dollar.subscribe("$own/#", 0)
 		p.publish(pub(1, "$own/x", "asked for"))
