@@ -2,16 +2,21 @@ package bridge
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"reflect"
+	"runtime/metrics"
 	"strings"
 	"testing"
 	"time"
 )
 
+// testFrameBytes is what a frame may hold here.
+const testFrameBytes = 1 << 20
+
 func testCompressor(t testing.TB) *compressor {
 	t.Helper()
-	c, err := newCompressor(1 << 20)
+	c, err := newCompressor(testFrameBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,10 +173,14 @@ func FuzzFrames(f *testing.F) {
 	for _, c := range cases {
 		f.Add(c.bytes)
 	}
+	f.Add(binary.AppendUvarint([]byte{frameVersion, dataCompressed, laneDurable, 0, 1, 1}, 1<<29)) // a size that is not true
 	z := testCompressor(f)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, c := range cases {
 			got, err := c.decode(b)
+			if made, most := allocatedBy(func() { _, err = c.decode(b) }), frameMemory(len(b)); made > most {
+				t.Errorf("%s of %d bytes made %d bytes of allocations, want at most %d", c.name, len(b), made, most)
+			}
 			if err != nil {
 				continue
 			}
@@ -182,6 +191,27 @@ func FuzzFrames(f *testing.F) {
 			}
 		}
 	})
+}
+
+// frameMemory is what decoding n bytes may allocate: for what is compressed as much as a frame may hold, twice where it grows, and for each
+// byte an entry of a list at most.
+func frameMemory(n int) uint64 { return 256<<10 + 2*testFrameBytes + 128*uint64(n) }
+
+// allocatedBy is the bytes fn allocates: the least of some runs, as others allocate meanwhile.
+func allocatedBy(fn func()) uint64 {
+	least := ^uint64(0)
+	for range 3 {
+		before := allocated()
+		fn()
+		least = min(least, allocated()-before)
+	}
+	return least
+}
+
+func allocated() uint64 {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(s)
+	return s[0].Value.Uint64()
 }
 
 func encodeAny(v any, z *compressor) []byte {
