@@ -5,10 +5,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
-	"runtime/metrics"
 	"strings"
 	"testing"
 	"time"
+
+	"mangrove/internal/sim"
 )
 
 // testFrameBytes is what a frame may hold here.
@@ -178,7 +179,7 @@ func FuzzFrames(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, c := range cases {
 			got, err := c.decode(b)
-			if made, most := allocatedBy(func() { _, err = c.decode(b) }), frameMemory(len(b)); made > most {
+			if made, most := sim.AllocatedBy(3, func() { _, err = c.decode(b) }), frameMemory(len(b)); made > most {
 				t.Errorf("%s of %d bytes made %d bytes of allocations, want at most %d", c.name, len(b), made, most)
 			}
 			if err != nil {
@@ -196,23 +197,6 @@ func FuzzFrames(f *testing.F) {
 // frameMemory is what decoding n bytes may allocate: for what is compressed as much as a frame may hold, twice where it grows, and for each
 // byte an entry of a list at most.
 func frameMemory(n int) uint64 { return 256<<10 + 2*testFrameBytes + 128*uint64(n) }
-
-// allocatedBy is the bytes fn allocates: the least of some runs, as others allocate meanwhile.
-func allocatedBy(fn func()) uint64 {
-	least := ^uint64(0)
-	for range 3 {
-		before := allocated()
-		fn()
-		least = min(least, allocated()-before)
-	}
-	return least
-}
-
-func allocated() uint64 {
-	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(s)
-	return s[0].Value.Uint64()
-}
 
 func encodeAny(v any, z *compressor) []byte {
 	switch v := v.(type) {

@@ -63,7 +63,7 @@ var outside = map[string]string{
 	"github.com/pelletier/go-toml":       "cmd",
 	"github.com/coreos/go-systemd":       "cmd",
 	"golang.org/x/crypto":                "internal/auth",
-	"github.com/eclipse/paho.golang":     "bridge/remote", // and tests in internal/e2e
+	"github.com/eclipse/paho.golang":     "bridge/remote", // and tests in internal/e2e and internal/conformance
 	"pgregory.net/rapid":                 "",
 	"go.uber.org/goleak":                 "",
 }

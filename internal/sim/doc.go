@@ -1,6 +1,6 @@
 // Package sim makes bad networks and bad disks for tests and for the demo: real TCP through a proxy that
 // delays, throttles, goes silent or resets at a word, a disk in memory that forgets what was not synced, and system calls
-// that fail.
+// that fail. Beside them are what tests of several packages need: a certificate, and a count of what is allocated.
 //
 //	client ──TCP──▶ Proxy ──TCP──▶ target
 //	                 │ Cut, Heal, SetDelay, SetRate

@@ -108,7 +108,7 @@ func TestFrames(t *testing.T) {
 		}, &packet.Connack{})
 		body := []byte("hello")
 		must(t, c.Frame("hello", body))
-		copy(body, "XXXXX")
+		copy(body, "other")
 		p.want("a frame; the body was copied", publishOf("$link/hello", "hello", 0, 0))
 		p.send(publishOf("$link/data", "1", 0, 0), publishOf("$link/data", "2", 0, 0), publishOf("t", "x", 0, 0), publishOf("$link/bad", "3", 0, 0))
 		<-c.Done()

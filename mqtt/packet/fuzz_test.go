@@ -2,8 +2,9 @@ package packet
 
 import (
 	"reflect"
-	"runtime/metrics"
 	"testing"
+
+	"mangrove/internal/sim"
 )
 
 // Each target decodes hostile bodies of one packet. It must not panic, must not allocate much more than the
@@ -53,7 +54,7 @@ func checkHostile(t *testing.T, kind Type, flags byte, body []byte, v Version) {
 	t.Helper()
 	p := New(kind)
 	err := p.Decode(flags, body, v)
-	if got, most := allocatedBy(func() { New(kind).Decode(flags, body, v) }), allocBound(len(body)); got > most {
+	if got, most := sim.AllocatedBy(5, func() { New(kind).Decode(flags, body, v) }), allocBound(len(body)); got > most {
 		t.Errorf("%v of %d bytes made %d bytes of allocations, want at most %d", kind, len(body), got, most)
 	}
 	if err != nil {
@@ -74,24 +75,6 @@ func checkHostile(t *testing.T, kind Type, flags byte, body []byte, v Version) {
 // allocBound is what decoding n bytes may allocate: the greatest growth is that of five bytes of
 // user property into two strings, in a slice that doubles.
 func allocBound(n int) uint64 { return 64<<10 + 32*uint64(n) }
-
-// allocatedBy is the bytes fn allocates: the least of some runs, as others allocate meanwhile.
-func allocatedBy(fn func()) uint64 {
-	least := ^uint64(0)
-	for range 5 {
-		before := allocated()
-		fn()
-		least = min(least, allocated()-before)
-	}
-	return least
-}
-
-// allocated is the bytes this process has ever allocated on the heap.
-func allocated() uint64 {
-	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(s)
-	return s[0].Value.Uint64()
-}
 
 func FuzzFrame(f *testing.F) {
 	for _, s := range []string{"", "\xC0\x00", "\x30\xFF\xFF\xFF\x7F", "\x30\x80\x80\x80\x80\x01", "\x00", "\x16\x03\x01\x02\x00"} {
