@@ -20,3 +20,12 @@ func (c *Config) disk(s *store.Config) {
 	s.GroupWindow = 50 * time.Millisecond
 	s.CheckpointBytes, s.MaxDeltaBytes, s.CheckpointEvery = 16<<20, 32<<20, 10*time.Minute
 }
+
+// EarlyPatience is link.early where the operator leaves it to the profile: how long a message may wait, unwritten, for a core to have it;
+// 0 = none does.
+func EarlyPatience(profile string) time.Duration {
+	if profile == SDCard {
+		return 200 * time.Millisecond
+	}
+	return 0
+}

@@ -77,10 +77,10 @@ func earlyTime(s string) error {
 
 // Early is what link.early comes to.
 func (c *Config) Early() time.Duration {
-	switch {
-	case c.Link.Early == "auto" && c.Profile == node.SDCard:
-		return 200 * time.Millisecond
-	case c.Link.Early == "auto" || c.Link.Early == "off":
+	switch c.Link.Early {
+	case "auto":
+		return node.EarlyPatience(c.Profile)
+	case "off":
 		return 0
 	}
 	d, err := time.ParseDuration(c.Link.Early)
