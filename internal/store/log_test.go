@@ -111,6 +111,7 @@ func TestSlack(t *testing.T) {
 	disk := sim.NewDisk()
 	s := openTest(t, Config{Faults: &Faults{Log: simFiles{disk}}})
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
+	must(t, s.log.Stock()) // its syncs are over
 	syncs := func() int { return disk.Calls().Syncs }
 	before := syncs()
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("unsynced"), nil); b.SetSlack(Unsynced) }))
@@ -156,6 +157,7 @@ func TestSlack(t *testing.T) {
 func TestSlackEndsInsideGroupWindow(t *testing.T) {
 	disk := sim.NewDisk()
 	s := openTest(t, Config{Faults: &Faults{Log: simFiles{disk}}, GroupWindow: time.Hour})
+	must(t, s.log.Stock()) // its syncs are over
 	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetSlack(Slack(200 * time.Millisecond)) }))
 	before := disk.Calls().Syncs
 	b := s.NewBatch()
