@@ -215,10 +215,13 @@ func TestP8KilledWhileTheQueueDrains(t *testing.T) {
 // Messages wait at the broker for an edge that is away, and none is lost that it had taken but not kept.
 func TestP8KeptForAnEdgeThatIsAway(t *testing.T) {
 	f := startAbroad(t)
-	pub, sub := dial(t, f.edgeA.addr(), "sensor"), dial(t, f.edgeC.addr(), "display")
-	sub.subscribe("t", 1)
-	throughFrom(t, pub, sub, "t")
+	pub, probe, sub := dial(t, f.edgeA.addr(), "sensor"), dial(t, f.edgeC.addr(), "probe"), dial(t, f.edgeC.addr(), "display")
+	probe.subscribe("t", 1)
+	throughFrom(t, pub, probe, "t")
+	sub.subscribe("t", 1) // it has acknowledged nothing: that could come again after the kill, at QoS 1
+	probe.end()
 	sub.disconnect()
+	f.edgeC.left(0)
 	pub.publishNumbered("t", "m", 0, 100, 1)
 	f.edgeC.kill()
 	pub.publishNumbered("t", "m", 100, 200, 1)
