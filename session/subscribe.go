@@ -3,7 +3,6 @@ package session
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -82,47 +81,4 @@ func (s *Session) keepFilters(fill func(*store.Batch)) error {
 	b := s.m.newBatch()
 	fill(b)
 	return s.m.commit(b)
-}
-
-// filters is a set of subscription filters: few in most sessions, many in some.
-type filters struct {
-	few  []string
-	many map[string]struct{}
-}
-
-const fewFilters = 16
-
-func (f *filters) len() int { return len(f.few) + len(f.many) }
-
-func (f *filters) add(filter string) {
-	switch {
-	case f.many != nil:
-		f.many[filter] = struct{}{}
-	case slices.Contains(f.few, filter):
-	case len(f.few) < fewFilters:
-		f.few = append(f.few, filter)
-	default:
-		f.many = map[string]struct{}{filter: {}}
-		for _, s := range f.few {
-			f.many[s] = struct{}{}
-		}
-		f.few = nil
-	}
-}
-
-func (f *filters) remove(filter string) {
-	delete(f.many, filter)
-	if i := slices.Index(f.few, filter); i >= 0 {
-		f.few = slices.Delete(f.few, i, i+1)
-	}
-}
-
-// each visits all.
-func (f *filters) each(visit func(string)) {
-	for _, s := range f.few {
-		visit(s)
-	}
-	for s := range f.many {
-		visit(s)
-	}
 }
