@@ -23,9 +23,9 @@ type acks struct {
 	due atomic.Int32 // length of the queue
 
 	mu         sync.Mutex
-	head, tail *pending            // the queue
-	qos1       int                 // in the queue
-	qos2       map[uint16]struct{} // from PUBLISH to PUBCOMP, or to PUBREC with an error
+	head, tail *pending   // the queue
+	qos1       int        // in the queue
+	qos2       packet.IDs // 1 from PUBLISH to PUBCOMP, or to PUBREC with an error
 }
 
 // pending is one acknowledgement to come, with the receipt it waits for. Pooled.
@@ -54,15 +54,14 @@ var errReceiveMaximum = &packet.Error{Reason: packet.ReceiveMaximumExceeded, Rul
 func (a *acks) expect(v packet.Version, qos byte, id uint16, max int) (*pending, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, known := a.qos2[id]
-	if repeat := qos == 2 && known; v == packet.V5 && !repeat && a.qos1+len(a.qos2) >= max {
+	if repeat := qos == 2 && a.qos2.Get(id) != 0; v == packet.V5 && !repeat && a.qos1+a.qos2.Len() >= max {
 		return nil, errReceiveMaximum
 	}
 	p := pendings.Get().(*pending)
 	p.a, p.kind, p.id = a, packet.PUBACK, id
 	if qos == 2 {
 		p.kind = packet.PUBREC
-		a.noteLocked(id)
+		a.qos2.Set(id, 1)
 	} else {
 		a.qos1++
 	}
@@ -74,13 +73,6 @@ func (a *acks) expect(v packet.Version, qos byte, id uint16, max int) (*pending,
 	a.tail = p
 	a.due.Add(1)
 	return p, nil
-}
-
-func (a *acks) noteLocked(id uint16) {
-	if a.qos2 == nil {
-		a.qos2 = map[uint16]struct{}{}
-	}
-	a.qos2[id] = struct{}{}
 }
 
 // waitRoom waits until fewer than max acknowledgements are due; false = the connection is closing. It
@@ -98,11 +90,12 @@ func (a *acks) settle(p *pending, err error) {
 	if p != a.head {
 		return
 	}
+	full := a.due.Load() >= int32(a.c.grants.ReceiveMaximum)
 	for a.head != nil && a.head.done {
 		a.sendLocked(a.head)
 		a.popLocked()
 	}
-	if a.c.version < packet.V5 {
+	if full && a.c.version < packet.V5 { // else nobody is in waitRoom
 		a.c.out.signal()
 	}
 }
@@ -133,7 +126,7 @@ func (a *acks) sendLocked(p *pending) {
 	case p.kind == packet.PUBACK:
 		a.qos1--
 	case reason >= packet.UnspecifiedError:
-		delete(a.qos2, p.id) // [MQTT-4.3.3-9]: the exchange ends with such a PUBREC
+		a.qos2.Set(p.id, 0) // [MQTT-4.3.3-9]: the exchange ends with such a PUBREC
 	}
 	if reason == packet.Success {
 		a.c.out.ack(p.kind, p.id, a.c.version)
@@ -171,6 +164,6 @@ func ackDetail(err error) string {
 // completed notes that PUBCOMP for id is about to be sent.
 func (a *acks) completed(id uint16) {
 	a.mu.Lock()
-	delete(a.qos2, id)
+	a.qos2.Set(id, 0)
 	a.mu.Unlock()
 }
