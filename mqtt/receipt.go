@@ -19,6 +19,7 @@ type Receipt struct {
 	used  bool        // batch has something of this publish; publisher's goroutine only
 	slack store.Slack // of what takers write from now on; publisher's goroutine only
 	needs store.Slack // the least of what was written; publisher's goroutine only
+	held  bool        // others may know the receipt; publisher's goroutine only
 	taken int         // subscribers that got it; publisher's goroutine only
 
 	repeats bool    // see PublisherRepeats; publisher's goroutine only
@@ -94,6 +95,7 @@ func (r *Receipt) Waits() bool { return r.used }
 // Hold makes the receipt wait for one more Release: for takers that keep the message elsewhere
 // than in this node's store.
 func (r *Receipt) Hold() {
+	r.held = true
 	r.mu.Lock()
 	r.waiting++
 	r.mu.Unlock()
@@ -108,10 +110,17 @@ func (r *Receipt) Release(err error) {
 	r.waiting--
 	last, first := r.waiting == 0, r.err
 	r.mu.Unlock()
-	if last && r.settler != nil {
-		r.settler.Settle(r, r.arg, first)
-	} else if last {
-		r.Finish(first)
+	if last {
+		r.over(first)
+	}
+}
+
+// over is the last event; err is the first error.
+func (r *Receipt) over(err error) {
+	if r.settler != nil {
+		r.settler.Settle(r, r.arg, err)
+	} else {
+		r.Finish(err)
 	}
 }
 
@@ -158,7 +167,13 @@ func (r *Receipt) Count() { r.taken++ }
 func (r *Receipt) Taken() int { return r.taken }
 
 // Close says that all takers have been asked.
-func (r *Receipt) Close() { r.Release(nil) }
+func (r *Receipt) Close() {
+	if r.held {
+		r.Release(nil)
+		return
+	}
+	r.over(r.err) // nobody else has the receipt, so no lock is needed
+}
 
 // Committed implements store.Waiter.
 func (r *Receipt) Committed(_ uint64, err error) { r.Release(err) }
