@@ -2,6 +2,8 @@ package retain
 
 import (
 	"bytes"
+	"slices"
+	"sync"
 	"time"
 
 	"mangrove/mqtt"
@@ -17,13 +19,13 @@ const matchStep = 128
 // one anyway.
 func (s *Store) Match(filter string, now time.Time, visit func(*mqtt.Message) bool) {
 	at := s.stamp(now)
+	r := rooms.Get().(*room)
+	defer r.free()
 	s.mu.RLock()
-	found := s.root.match(filter, nil)
+	r.found = s.root.match(filter, r.found)
 	s.mu.RUnlock()
-	for len(found) > 0 {
-		piece := found[:min(matchStep, len(found))]
-		found = found[len(piece):]
-		for i, m := range s.messagesOf(piece, at) {
+	for piece := range slices.Chunk(r.found, matchStep) {
+		for i, m := range s.messagesOf(piece, r.step[:len(piece)], at) {
 			if m != nil && !visit(s.dated(m, piece[i])) {
 				return
 			}
@@ -31,9 +33,30 @@ func (s *Store) Match(filter string, now time.Time, visit func(*mqtt.Message) bo
 	}
 }
 
-// messagesOf returns the messages of entries; nil for those that have expired or were removed meanwhile.
-func (s *Store) messagesOf(entries []*entry, now int64) []*mqtt.Message {
-	got := make([]*mqtt.Message, len(entries))
+// room is the memory that one Match needs: many find as much as the one before.
+type room struct {
+	found []*entry
+	step  [matchStep]*mqtt.Message
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// maxRoom is the number of entries from which on the room is left to the garbage collector.
+const maxRoom = 1 << 16
+
+func (r *room) free() {
+	if cap(r.found) > maxRoom {
+		return
+	}
+	clear(r.found) // nothing is kept alive
+	clear(r.step[:])
+	r.found = r.found[:0]
+	rooms.Put(r)
+}
+
+// messagesOf puts the messages of entries into got; nil for those that have expired or were removed meanwhile.
+func (s *Store) messagesOf(entries []*entry, got []*mqtt.Message, now int64) []*mqtt.Message {
+	clear(got)
 	var ids []uint64
 	var places []int
 	for i, e := range entries {

@@ -149,6 +149,7 @@ func (c *conn) handleAll(s *step) (want int, err error) {
 	defer func() {
 		c.srv.metrics.bytesIn.Add(s.start - begin)
 		c.srv.metrics.packetsIn.Add(packets)
+		s.received.addTo(&c.srv.metrics.received)
 	}()
 	for len(s.data()) > 0 {
 		data := s.data()

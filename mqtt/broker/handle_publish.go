@@ -18,7 +18,7 @@ func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 	if err := p.Decode(flags, body, c.version); err != nil {
 		return err
 	}
-	c.srv.metrics.received[p.QoS].Inc()
+	s.received[p.QoS]++
 	if p.Props.Has(packet.PropSubscriptionID) { // [MQTT-3.3.4-6]
 		return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.3.4-6", Detail: "subscription identifier from a client"}
 	}

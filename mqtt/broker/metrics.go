@@ -19,8 +19,8 @@ type serverMetrics struct {
 	registry *metrics.Registry
 
 	opened      *metrics.Counter
-	received    [3]*metrics.Counter // PUBLISH from clients, by QoS
-	sent        [3]*metrics.Counter // PUBLISH to clients, by QoS
+	received    byQoS // PUBLISH from clients
+	sent        byQoS // PUBLISH to clients
 	packetsIn   *metrics.Counter
 	packetsOut  *metrics.Counter
 	bytesIn     *metrics.Counter
@@ -32,6 +32,23 @@ type serverMetrics struct {
 	clients     atomic.Int64     // connections past CONNACK, links left out
 	links       atomic.Int64
 	maxClients  atomic.Int64
+}
+
+// byQoS is one counter for each QoS.
+type byQoS [3]*metrics.Counter
+
+// tally is a count for each QoS that is not in its counters yet: a read or a write brings many messages, and a counter that
+// all cores share is dear.
+type tally [3]int
+
+// addTo adds t to the counters and starts anew.
+func (t *tally) addTo(counters *byQoS) {
+	for qos, n := range t {
+		if n > 0 {
+			counters[qos].Add(n)
+			t[qos] = 0
+		}
+	}
 }
 
 func newServerMetrics(r *metrics.Registry) *serverMetrics {

@@ -41,13 +41,14 @@ type out struct {
 	early   []byte     // packets that must not precede the next greeting
 	putOff  bool       // packets go to early
 	inHand  int
-	packets int  // appended since the last count
-	writing bool // the writer runs
-	held    bool // the reader is in a step and will flush after it
-	full    bool // somebody was turned away since the last resume
-	closing bool // nothing more is taken
-	linger  bool // the writer leaves nc open for the reader to end
-	dead    bool // nc failed or was closed
+	packets int   // appended since the last count
+	sent    tally // of them PUBLISH
+	writing bool  // the writer runs
+	held    bool  // the reader is in a step and will flush after it
+	full    bool  // somebody was turned away since the last resume
+	closing bool  // nothing more is taken
+	linger  bool  // the writer leaves nc open for the reader to end
+	dead    bool  // nc failed or was closed
 }
 
 func (o *out) init(nc net.Conn, max int, m *serverMetrics, clock *atomic.Uint32, resume func()) {
@@ -169,13 +170,29 @@ func (o *out) waitRoom() bool {
 // enough, for it took all that was waiting before. So a client that is sent more than it can
 // take is still heard.
 func (o *out) waitTurn() bool {
-	began, first := uint64(0), true
+	wrote := o.written()
+	return o.waitWhile(func() bool { return o.pendingLocked() >= o.max && !wrote() })
+}
+
+// waitLow is waitRoom for one who has much to send: until fewer than low bytes are waiting, too, or one write has ended, so that
+// others who send all the time do not keep it waiting for ever.
+func (o *out) waitLow(low int) bool {
+	wrote := o.written()
 	return o.waitWhile(func() bool {
+		n := o.pendingLocked()
+		return n >= o.max || n >= low && !wrote()
+	})
+}
+
+// written returns a function that tells whether a write has ended since its first call. The lock is to be held for it.
+func (o *out) written() func() bool {
+	began, first := uint64(0), true
+	return func() bool {
 		if first {
 			began, first = o.writes, false
 		}
-		return o.pendingLocked() >= o.max && o.writes == began
-	})
+		return o.writes != began
+	}
 }
 
 // waitWhile waits as long as busy, which is called with the lock held after each signal; false = the
@@ -264,6 +281,9 @@ func (o *out) take() (buf *outBuffer, last bool) {
 	if o.ready != nil && !o.dead {
 		buf := o.ready
 		o.ready, o.inHand = nil, len(buf.b)
+		o.metrics.packetsOut.Add(o.packets)
+		o.sent.addTo(&o.metrics.sent)
+		o.packets = 0
 		return buf, false
 	}
 	if o.closing && !o.linger {
@@ -289,8 +309,6 @@ func (o *out) wrote(buf *outBuffer, err error) (drained bool) {
 	defer o.mu.Unlock()
 	o.inHand = 0
 	o.writes++
-	o.metrics.packetsOut.Add(o.packets)
-	o.packets = 0
 	if err != nil {
 		o.dead, o.closing, o.linger, o.ready = true, true, false, nil
 	}

@@ -80,6 +80,90 @@ func TestReadingStopsAboveTheBound(t *testing.T) {
 	})
 }
 
+// Who has much to send waits until little is waiting, or until one write has ended and there is room at all: others who send
+// all the time do not keep it waiting for ever.
+func TestWaitLow(t *testing.T) {
+	const low, max = 100, 1000
+	for _, c := range []struct {
+		name                 string
+		before, meanwhile    int // bytes waiting
+		writes               int // ended meanwhile
+		waits, waitsMeantime bool
+	}{
+		{name: "little is waiting", before: low - 1},
+		{name: "much is waiting", before: low, waits: true, meanwhile: low, waitsMeantime: true},
+		{name: "little is waiting now", before: low, waits: true, meanwhile: low - 1, writes: 1},
+		{name: "others have sent since", before: low, waits: true, meanwhile: max - 1, writes: 1},
+		{name: "others have filled it", before: low, waits: true, meanwhile: max, writes: 1, waitsMeantime: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := &out{max: max, metrics: newServerMetrics(nil)}
+				o.changed.L = &o.mu
+				put := func(n int) {
+					o.mu.Lock()
+					o.ready = &outBuffer{b: make([]byte, n)}
+					o.mu.Unlock()
+				}
+				put(c.before)
+				done := false
+				go func() { done = o.waitLow(low) }() // ends with end, below
+				synctest.Wait()
+				if done == c.waits {
+					t.Errorf("at first: got done %v, want %v", done, !c.waits)
+				}
+				put(c.meanwhile)
+				for range c.writes {
+					o.wrote(&outBuffer{}, nil)
+				}
+				o.signal()
+				synctest.Wait()
+				if done == c.waitsMeantime {
+					t.Errorf("then: got done %v, want %v", done, !c.waitsMeantime)
+				}
+				put(0)
+				o.signal()
+			})
+		})
+	}
+}
+
+// waiting is how many bytes wait to be written to clients.
+func (b *bench) waiting() (n int) {
+	b.srv.mu.Lock()
+	defer b.srv.mu.Unlock()
+	for c := range b.srv.conns {
+		c.out.mu.Lock()
+		n += c.out.pendingLocked()
+		c.out.mu.Unlock()
+	}
+	return n
+}
+
+// Retained messages for a client that does not read wait in the store, not in its output.
+func TestRetainedWaitForTheReader(t *testing.T) {
+	script(t, nil, func(b *bench) {
+		p := b.client(packet.V311, "p")
+		for i := range 500 {
+			p.Write(&packet.Publish{Retain: true, Topic: fmt.Appendf(nil, "r/%d", i), Payload: make([]byte, 1000)})
+		}
+		s := b.client(packet.V311, "s")
+		s.pause(true)
+		s.Write(sub(1, "r/+"))
+		synctest.Wait()
+		if got := b.waiting(); got < retainedAhead/2 || got > 3*retainedAhead {
+			t.Errorf("got %d bytes waiting for the client, want about %d", got, 2*retainedAhead)
+		}
+		s.pause(false)
+		s.next()
+		for range 500 {
+			if got, ok := s.next().(*packet.Publish); !ok {
+				t.Fatalf("got %+v, want a retained message", got)
+			}
+		}
+	})
+}
+
 // A client that takes long to read what it asked for is not silent: the server does not read it meanwhile.
 func TestKeepAliveWaitsForTheReader(t *testing.T) { // [MQTT-3.1.2-22]
 	script(t, func(c *Config) { c.MaxOutput = 1000 }, func(b *bench) {

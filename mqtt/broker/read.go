@@ -22,8 +22,9 @@ type step struct {
 	start int    // buf[start:end] was read and not handled
 	end   int
 
-	publish packet.Publish
-	ack     packet.Ack
+	publish  packet.Publish
+	ack      packet.Ack
+	received tally // PUBLISH packets
 
 	batch  *store.Batch  // shared by the publishes of the step
 	qos0   *mqtt.Receipt // shared by those of QoS 0: nobody waits for it

@@ -30,11 +30,7 @@ func (c *conn) publish(m *mqtt.Message, name string, alias uint16, d mqtt.Delive
 	if c.maxOut != 0 && remaining+headerSize(remaining) > int(c.maxOut) { // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
 		return mqtt.TooLarge
 	}
-	result := c.out.publish(name, m.Payload, d.QoS, firstByte(d, dup), remaining, packetID, props)
-	if result == mqtt.Sent {
-		c.srv.metrics.sent[d.QoS].Inc()
-	}
-	return result
+	return c.out.publish(name, m.Payload, d.QoS, firstByte(d, dup), remaining, packetID, props)
 }
 
 // publish appends a PUBLISH packet.
@@ -57,6 +53,7 @@ func (o *out) publish(topicName string, payload []byte, qos, first byte, remaini
 	}
 	b = append(b, props...)
 	s.b = append(b, payload...)
+	o.sent[qos]++
 	o.appendedLocked()
 	return mqtt.Sent
 }

@@ -18,6 +18,7 @@ type retainedSender struct {
 	batch   *store.Batch
 	receipt *mqtt.Receipt
 	n       int // messages in batch
+	ahead   int // bytes handed over since the output was looked at
 }
 
 func newRetainedSender(c *conn, sub mqtt.Subscription) *retainedSender {
@@ -52,12 +53,12 @@ func (r *retainedSender) add(m *mqtt.Message) bool {
 // deliver hands over one message; false = the connection is closing. One that the session refuses all the
 // same is dropped and counted: it stays retained, and nobody was promised it.
 func (r *retainedSender) deliver(m *mqtt.Message) bool {
-	if !r.c.out.waitRoom() {
+	if !r.await(m.Size()) {
 		return false
 	}
 	d := mqtt.Delivery{QoS: min(m.QoS, r.sub.QoS), Retain: true, IDs: r.ids} // [MQTT311-3.3.1-8]
 	r.c.session.Deliver(m, d, r.receipt)
-	if r.receipt.Err() != nil {
+	if d.QoS > 0 && r.receipt.Err() != nil {
 		r.c.srv.metrics.registry.Dropped(dropRetained).Inc()
 		r.receipt.Close()
 		r.receipt = mqtt.NewReceipt(r.batch, nil)
@@ -67,6 +68,20 @@ func (r *retainedSender) deliver(m *mqtt.Message) bool {
 		r.begin()
 	}
 	return true
+}
+
+// retainedAhead is how many bytes of retained messages are handed over without a look at the output, and how many
+// wait there at most before the next ones: enough for a large write, and little enough for the output's pooled buffers and the
+// processor's cache.
+const retainedAhead = 32 << 10
+
+// await waits until the output has room for a message of that size; false = the connection is closing.
+func (r *retainedSender) await(size int) bool {
+	if r.ahead += size; r.ahead < min(retainedAhead, r.c.out.max/4) && r.n > 0 {
+		return true
+	}
+	r.ahead = 0
+	return r.c.out.waitLow(min(retainedAhead, r.c.out.max/2))
 }
 
 func (r *retainedSender) commit() {
