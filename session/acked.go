@@ -106,29 +106,34 @@ func (f *forgotten) Committed(_ uint64, err error) {
 // a message that the client sends under it next could be taken for a repeat. [MQTT-4.3.3-11] [MQTT-4.3.3-12]
 // [MQTT311-4.3.3-2]
 func (s *Session) pubrel(id uint16) error {
-	was, known := s.in.pubrel(id, s.outlet)
-	switch {
-	case !known:
+	switch s.in.pubrel(id) {
+	case 0:
 		s.outlet.Ack(packet.PUBCOMP, id, packet.PacketIDNotFound)
-	case was == taking:
+	case taking:
 		return &packet.Error{Reason: packet.ProtocolError, Detail: fmt.Sprintf("PUBREL for packet id %d before PUBREC", id)}
-	case was == completing: // PUBCOMP is on its way
-	case s.durable:
-		b := s.write()
-		b.Delete(store.Received, receivedKey(s.number, id))
-		b.Notify(s, kindComplete|uint64(id))
-	default:
-		s.completedLocked(id, nil)
-	}
+	case taken:
+		s.forgetLocked(id)
+	} // else PUBCOMP is on its way
 	return nil
 }
 
+// forgetLocked has an inbound id forgotten, and PUBCOMP leave then.
+func (s *Session) forgetLocked(id uint16) {
+	if !s.durable {
+		s.completedLocked(id, nil)
+		return
+	}
+	b := s.write()
+	b.Delete(store.Received, receivedKey(s.number, id))
+	b.Notify(s, kindComplete|uint64(id))
+}
+
 func (s *Session) completedLocked(id uint16, err error) {
-	out := s.in.completed(id, err == nil)
+	answer := s.in.completed(id, err == nil)
 	switch {
 	case err != nil:
 		s.failLocked("forget a QoS 2 packet id", err)
-	case out != nil && out == s.outlet:
-		out.Ack(packet.PUBCOMP, id, packet.Success)
+	case answer:
+		s.outlet.Ack(packet.PUBCOMP, id, packet.Success)
 	}
 }

@@ -165,3 +165,31 @@ func runInbound(rt *rapid.T, tempDir func() string) {
 		rt.Fatalf("got %v, want %v", got, accepted)
 	}
 }
+
+// PUBCOMP goes to the connection that asked last, and to none that did not.
+func TestPUBCOMPIsForWhoAsked(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		then   func(*inbound) // after PUBREL
+		answer bool
+	}{
+		{"the same connection", func(*inbound) {}, true},
+		{"asked twice", func(in *inbound) { in.pubrel(7) }, true},
+		{"a connection that did not ask", (*inbound).detach, false},
+		{"asked again from another", func(in *inbound) { in.detach(); in.pubrel(7) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var in inbound
+			in.take(7, nil)
+			in.settle(7, true)
+			in.pubrel(7)
+			c.then(&in)
+			if got := in.completed(7, true); got != c.answer || in.steps.Len() != 0 {
+				t.Errorf("got answer %v with %d ids in use, want %v with none", got, in.steps.Len(), c.answer)
+			}
+			if got := in.completed(7, true); got {
+				t.Error("got a second answer")
+			}
+		})
+	}
+}

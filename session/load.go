@@ -136,7 +136,7 @@ func (l *loader) received(k, v []byte) error {
 	if len(rest) != 2 || len(v) == 0 || v[0] != recordVersion {
 		return fmt.Errorf("client %q, received packet id: %w", s.clientID, errRecord)
 	}
-	s.in.set(uint16(rest[0])<<8|uint16(rest[1]), receipts{step: taken})
+	s.in.set(uint16(rest[0])<<8|uint16(rest[1]), taken)
 	return nil
 }
 

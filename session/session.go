@@ -110,6 +110,7 @@ func (s *Session) attachLocked(out mqtt.Outlet, req *mqtt.OpenRequest) {
 func (s *Session) detachLocked() {
 	s.outlet = nil
 	s.detached = s.m.clock()
+	s.in.detach()
 	s.out.detach()
 }
 
