@@ -2,25 +2,25 @@ package topic
 
 import "math/bits"
 
-// A hamt is an immutable map: a trie over the bits of the key's hash, 32 ways at a time. Adding or
-// removing copies the nodes on one path (about log32 of the size) and shares the rest, so a reader
-// that holds an old root is never disturbed. nil is the empty map.
+// A hamt is an immutable set of items that are found by a key they have: a trie over the bits of the key's
+// hash, 32 ways at a time. Adding or removing copies the nodes on one path (about log32 of the size) and
+// shares the rest, so a reader that holds an old root is never disturbed. nil is the empty set.
 //
-//	items  [k v][k v]…   the pairs that are alone with their 5 bits here, one per bit of itemBits
-//	kids   [*hamt]…      the pairs that are not, one per bit of kidBits
+//	items  [item][item]…   those that are alone with their 5 bits here, one per bit of itemBits
+//	kids   [*hamt]…        those that are not, one per bit of kidBits
 //
-// Below the last bits of the hash a node is a plain list: itemBits is 0 and items has the pairs
-// whose whole hashes are equal.
-type hamt[K comparable, V any] struct {
+// Below the last bits of the hash a node is a plain list: itemBits is 0 and items has those whose
+// whole hashes are equal. Hashes are not kept: what moves down is hashed again.
+type hamt[T any] struct {
 	itemBits, kidBits uint32
-	items             []pair[K, V]
-	kids              []*hamt[K, V]
+	items             []T
+	kids              []*hamt[T]
 }
 
-type pair[K comparable, V any] struct {
-	key   K
-	value V
-	hash  uint64
+// keys tells of a hamt's items what their keys are, the same for all calls.
+type keys[T any] struct {
+	hash func(T) uint64
+	same func(a, b T) bool
 }
 
 const (
@@ -28,141 +28,136 @@ const (
 	hamtEnd  = 65 // shift at which the 64 bits of a hash are used up
 )
 
-// get finds key. hash is the key's hash, the same function for all calls.
-func (h *hamt[K, V]) get(hash uint64, key K) (v V, ok bool) {
-	for shift := uint(0); h != nil; shift += hamtBits {
+// find returns the items whose key may be the one with that hash: one at most, but where whole hashes are equal. h is
+// not nil.
+func (h *hamt[T]) find(hash uint64) []T {
+	for shift := uint(0); ; shift += hamtBits {
 		if shift >= hamtEnd {
-			return h.listGet(key)
+			return h.items
 		}
 		bit := bitOf(hash, shift)
 		if h.itemBits&bit != 0 {
-			if p := &h.items[rank(h.itemBits, bit)]; p.key == key {
-				return p.value, true
-			}
-			return v, false
+			i := rank(h.itemBits, bit)
+			return h.items[i : i+1]
 		}
 		if h.kidBits&bit == 0 {
-			return v, false
+			return nil
 		}
 		h = h.kids[rank(h.kidBits, bit)]
 	}
-	return v, false
 }
 
-func (h *hamt[K, V]) listGet(key K) (v V, ok bool) {
-	if i := h.listIndex(key); i >= 0 {
-		return h.items[i].value, true
+// set returns a set that has item, in place of the one with the same key. hash is the item's.
+func (h *hamt[T]) set(by keys[T], item T, hash uint64, shift uint) *hamt[T] {
+	if h == nil {
+		h = &hamt[T]{}
 	}
-	return v, false
+	if shift >= hamtEnd {
+		return h.listSet(by, item)
+	}
+	bit := bitOf(hash, shift)
+	if h.kidBits&bit != 0 {
+		i := rank(h.kidBits, bit)
+		kid := h.kids[i].set(by, item, hash, shift+hamtBits)
+		return &hamt[T]{h.itemBits, h.kidBits, h.items, replaced(h.kids, i, kid)}
+	}
+	i := rank(h.itemBits, bit)
+	if h.itemBits&bit == 0 {
+		return &hamt[T]{h.itemBits | bit, h.kidBits, inserted(h.items, i, item), h.kids}
+	}
+	if by.same(h.items[i], item) {
+		return &hamt[T]{h.itemBits, h.kidBits, replaced(h.items, i, item), h.kids}
+	}
+	// Two items share these 5 bits: both move one node down.
+	kid := (*hamt[T])(nil).set(by, h.items[i], by.hash(h.items[i]), shift+hamtBits)
+	kid = kid.set(by, item, hash, shift+hamtBits)
+	kids := inserted(h.kids, rank(h.kidBits, bit), kid)
+	return &hamt[T]{h.itemBits &^ bit, h.kidBits | bit, removed(h.items, i), kids}
 }
 
-func (h *hamt[K, V]) listIndex(key K) int {
+func (h *hamt[T]) listSet(by keys[T], item T) *hamt[T] {
+	if i := h.listIndex(by, item); i >= 0 {
+		return &hamt[T]{items: replaced(h.items, i, item)}
+	}
+	return &hamt[T]{items: inserted(h.items, len(h.items), item)}
+}
+
+func (h *hamt[T]) listIndex(by keys[T], item T) int {
 	for i := range h.items {
-		if h.items[i].key == key {
+		if by.same(h.items[i], item) {
 			return i
 		}
 	}
 	return -1
 }
 
-// set returns a map that also has p; existed tells that its key was there before, with the value old.
-func (h *hamt[K, V]) set(p pair[K, V], shift uint) (with *hamt[K, V], old V, existed bool) {
-	if h == nil {
-		h = &hamt[K, V]{}
-	}
-	if shift >= hamtEnd {
-		return h.listSet(p)
-	}
-	bit := bitOf(p.hash, shift)
-	if h.kidBits&bit != 0 {
-		i := rank(h.kidBits, bit)
-		kid, old, existed := h.kids[i].set(p, shift+hamtBits)
-		return &hamt[K, V]{h.itemBits, h.kidBits, h.items, replaced(h.kids, i, kid)}, old, existed
-	}
-	i := rank(h.itemBits, bit)
-	if h.itemBits&bit == 0 {
-		return &hamt[K, V]{h.itemBits | bit, h.kidBits, inserted(h.items, i, p), h.kids}, old, false
-	}
-	if h.items[i].key == p.key {
-		return &hamt[K, V]{h.itemBits, h.kidBits, replaced(h.items, i, p), h.kids}, h.items[i].value, true
-	}
-	// Two pairs share these 5 bits: both move one node down.
-	kid, _, _ := (*hamt[K, V])(nil).set(h.items[i], shift+hamtBits)
-	kid, _, _ = kid.set(p, shift+hamtBits)
-	kids := inserted(h.kids, rank(h.kidBits, bit), kid)
-	return &hamt[K, V]{h.itemBits &^ bit, h.kidBits | bit, removed(h.items, i), kids}, old, false
-}
-
-func (h *hamt[K, V]) listSet(p pair[K, V]) (with *hamt[K, V], old V, existed bool) {
-	if i := h.listIndex(p.key); i >= 0 {
-		return &hamt[K, V]{items: replaced(h.items, i, p)}, h.items[i].value, true
-	}
-	return &hamt[K, V]{items: inserted(h.items, len(h.items), p)}, old, false
-}
-
-// without returns a map that lacks key, nil when nothing is left. When key is not there it returns
-// h itself.
-func (h *hamt[K, V]) without(hash uint64, key K, shift uint) *hamt[K, V] {
+// without returns a set that lacks the item with the key of like, nil when nothing is left. When there is none it
+// returns h itself. hash is like's.
+func (h *hamt[T]) without(by keys[T], like T, hash uint64, shift uint) *hamt[T] {
 	if h == nil {
 		return nil
 	}
 	if shift >= hamtEnd {
-		return h.listWithout(key)
+		return h.listWithout(by, like)
 	}
 	bit := bitOf(hash, shift)
 	if h.itemBits&bit != 0 {
 		i := rank(h.itemBits, bit)
-		if h.items[i].key != key {
+		if !by.same(h.items[i], like) {
 			return h
 		}
-		return (&hamt[K, V]{h.itemBits &^ bit, h.kidBits, removed(h.items, i), h.kids}).orNil()
+		return (&hamt[T]{h.itemBits &^ bit, h.kidBits, removed(h.items, i), h.kids}).orNil()
 	}
 	if h.kidBits&bit == 0 {
 		return h
 	}
 	i := rank(h.kidBits, bit)
-	kid := h.kids[i].without(hash, key, shift+hamtBits)
+	kid := h.kids[i].without(by, like, hash, shift+hamtBits)
 	if kid == h.kids[i] {
 		return h
 	}
 	return h.withKid(i, bit, kid)
 }
 
-// withKid puts a kid that lost a pair back: one that is down to a single pair moves up.
-func (h *hamt[K, V]) withKid(i int, bit uint32, kid *hamt[K, V]) *hamt[K, V] {
-	if kid == nil {
-		return (&hamt[K, V]{h.itemBits, h.kidBits &^ bit, h.items, removed(h.kids, i)}).orNil()
+// withKid puts a kid that lost an item back: one that is down to a single item moves up. No kid has less, so none
+// is ever empty.
+func (h *hamt[T]) withKid(i int, bit uint32, kid *hamt[T]) *hamt[T] {
+	if item, alone := kid.only(); alone {
+		items := inserted(h.items, rank(h.itemBits, bit), item)
+		return &hamt[T]{h.itemBits | bit, h.kidBits &^ bit, items, removed(h.kids, i)}
 	}
-	if len(kid.items) == 1 && len(kid.kids) == 0 {
-		items := inserted(h.items, rank(h.itemBits, bit), kid.items[0])
-		return &hamt[K, V]{h.itemBits | bit, h.kidBits &^ bit, items, removed(h.kids, i)}
-	}
-	return &hamt[K, V]{h.itemBits, h.kidBits, h.items, replaced(h.kids, i, kid)}
+	return &hamt[T]{h.itemBits, h.kidBits, h.items, replaced(h.kids, i, kid)}
 }
 
-func (h *hamt[K, V]) listWithout(key K) *hamt[K, V] {
-	i := h.listIndex(key)
+func (h *hamt[T]) listWithout(by keys[T], like T) *hamt[T] {
+	i := h.listIndex(by, like)
 	if i < 0 {
 		return h
 	}
-	return (&hamt[K, V]{items: removed(h.items, i)}).orNil()
+	return (&hamt[T]{items: removed(h.items, i)}).orNil()
 }
 
-func (h *hamt[K, V]) orNil() *hamt[K, V] {
+func (h *hamt[T]) orNil() *hamt[T] {
 	if len(h.items) == 0 && len(h.kids) == 0 {
 		return nil
 	}
 	return h
 }
 
-// each visits all pairs, in no particular order.
-func (h *hamt[K, V]) each(visit func(K, V)) {
+// only returns the item of a set that has one. h is not nil.
+func (h *hamt[T]) only() (item T, alone bool) {
+	if len(h.items) != 1 || len(h.kids) != 0 {
+		return item, false
+	}
+	return h.items[0], true
+}
+
+// each visits all items, some at a time, in no particular order.
+func (h *hamt[T]) each(visit func([]T)) {
 	if h == nil {
 		return
 	}
-	for i := range h.items {
-		visit(h.items[i].key, h.items[i].value)
-	}
+	visit(h.items)
 	for _, kid := range h.kids {
 		kid.each(visit)
 	}

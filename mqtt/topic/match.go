@@ -8,6 +8,11 @@ func Match(filter, name string) bool {
 	if strings.HasPrefix(name, "$") && filter != "" && (filter[0] == '#' || filter[0] == '+') {
 		return false // [MQTT-4.7.2-1] [MQTT311-4.7.2-1]
 	}
+	return levelsMatch(filter, name)
+}
+
+// levelsMatch is Match for what begins at any level.
+func levelsMatch(filter, name string) bool {
 	for {
 		level, filterRest, filterMore := strings.Cut(filter, "/")
 		if level == "#" {
