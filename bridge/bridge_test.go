@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -158,7 +159,7 @@ type testRetained struct {
 func (r *testRetained) Set(m *mqtt.Message, _ *mqtt.Receipt) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.m[m.Topic] = m; len(m.Payload) == 0 {
+	if r.m[m.Topic] = m.Kept(); len(m.Payload) == 0 {
 		delete(r.m, m.Topic)
 	}
 }
@@ -201,7 +202,7 @@ func (c *testClient) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt) 
 	if m.QoS > 0 {
 		r.Batch().Put(store.Queues, fmt.Appendf(nil, "%s/%d", c.id, len(c.got)), m.Payload)
 	}
-	c.got = append(c.got, m)
+	c.got = append(c.got, m.Kept())
 }
 func (c *testClient) ClientID() string  { return c.id }
 func (c *testClient) Scope() mqtt.Scope { return mqtt.ScopeClient }
@@ -496,10 +497,25 @@ func (n *node) publishMessage(m *mqtt.Message) error {
 	done := make(chan error, 1)
 	r := mqtt.NewReceipt(batch, func(err error) { done <- err })
 	r.PublisherRepeats()
-	n.router.Publish(m, r)
+	n.lend(m, r)
 	r.Close()
 	n.st.Commit(batch)
 	return <-done
+}
+
+// lend publishes m as a connection does: from a buffer that is used again at once.
+func (n *node) lend(m *mqtt.Message, r *mqtt.Receipt) {
+	var loan mqtt.Loan
+	lent := *m
+	lent.Payload = bytes.Clone(m.Payload)
+	buf := lent.Payload
+	l := loan.Lend(lent)
+	n.router.Publish(l, r)
+	m.ID, m.Origin = l.ID, l.Origin
+	loan.End()
+	for i := range buf {
+		buf[i] = '?'
+	}
 }
 
 func (n *node) mustPublish(topic string, qos byte, payloads ...string) {

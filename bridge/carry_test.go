@@ -187,7 +187,7 @@ func publishMany(n *node, topic string, from, to int) {
 					n.t.Error(err)
 				}
 			}()
-			n.router.Publish(&mqtt.Message{Topic: topic, Payload: fmt.Appendf(nil, "m%d", from), QoS: 1}, r)
+			n.lend(&mqtt.Message{Topic: topic, Payload: fmt.Appendf(nil, "m%d", from), QoS: 1}, r)
 			r.Close()
 		}
 		n.st.Commit(batch)

@@ -254,9 +254,13 @@ func (q *queue) appendLocked(e entry, b *store.Batch, encode func([]byte) []byte
 		q.behind = append(q.behind, uncertain{pos: e.pos, size: e.size})
 		return
 	}
-	if q.memSize+e.size > memBytes || q.owner == nil {
+	switch {
+	case q.memSize+e.size > memBytes || q.owner == nil:
 		e.msg = nil
-	} else {
+	case e.msg != nil:
+		e.msg = e.msg.Kept()
+		fallthrough
+	default:
 		q.memSize += e.size
 	}
 	q.mem = append(q.mem, e)

@@ -66,7 +66,7 @@ func (q *queue) goesEarlyLocked(m *mqtt.Message, e *entry, r *mqtt.Receipt) bool
 // appendEarlyLocked queues e without writing it.
 func (q *queue) appendEarlyLocked(e entry, r *mqtt.Receipt) {
 	q.placeLocked(&e, unwritten)
-	e.early = true
+	e.early, e.msg = true, e.msg.Kept()
 	r.Hold()
 	q.early.promises = append(q.early.promises, promise{e.pos, r, time.Now()})
 	q.early.sent.Inc()

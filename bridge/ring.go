@@ -35,7 +35,7 @@ func (r *ring) add(m *mqtt.Message) (first bool) {
 	if r.n == len(r.messages) {
 		r.grow()
 	}
-	r.messages[(r.head+r.n)%len(r.messages)] = m
+	r.messages[(r.head+r.n)%len(r.messages)] = m.Kept()
 	r.n++
 	r.bytes += m.Size()
 	return r.n == 1

@@ -7,7 +7,7 @@ import (
 )
 
 // Message is one application message on its way through a node. It is shared by all its takers
-// and must not be changed once it was handed to Router.Publish.
+// and must not be changed once it was handed to Router.Publish. It may be lent to them: who keeps it calls Kept.
 type Message struct {
 	Topic   string
 	Payload []byte
@@ -32,6 +32,8 @@ type Message struct {
 	Origin Origin
 	// ID names the message's body in this node's store; Router.Publish sets it. Never 0 after that.
 	ID uint64
+
+	loan *Loan // nil = the message is its takers' for good
 }
 
 // Origin is the node that first accepted a message and the number it gave it: how repeats are

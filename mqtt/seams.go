@@ -14,7 +14,7 @@ var ErrQuota = errors.New("queue is full")
 // Subscriber takes messages: a client's session, a neighbour broker, a tap.
 // Safe for concurrent use. The pointer behind it is its identity.
 type Subscriber interface {
-	// Deliver hands m over and never blocks. When d.QoS >= 1 and the subscriber promises to keep
+	// Deliver hands m over and never blocks. Who keeps m longer keeps m.Kept(). When d.QoS >= 1 and the subscriber promises to keep
 	// messages over a crash, it writes to r.Batch, or refuses. r is never nil.
 	Deliver(m *Message, d Delivery, r *Receipt)
 	// ClientID is the MQTT client id of a session, for No Local and for the strategies of shared subscriptions;
@@ -46,7 +46,7 @@ type Router interface {
 
 // Retained keeps the last message of each topic that was published with RETAIN.
 type Retained interface {
-	// Set keeps m, or forgets its topic when the payload is empty. It becomes visible at once and
+	// Set keeps m (m.Kept), or forgets its topic when the payload is empty. It becomes visible at once and
 	// stable with r's batch.
 	Set(m *Message, r *Receipt)
 	// Match visits the retained messages whose topic matches filter (without $share), expired ones

@@ -115,6 +115,7 @@ func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	} else {
 		s.out.pump(s)
 	}
+	s.out.own(e.seq)
 }
 
 // keep writes e's record into the publish's batch.

@@ -35,7 +35,7 @@ func (f *fakeRouter) Publish(m *mqtt.Message, r *mqtt.Receipt) {
 	if m.ID == 0 {
 		m.ID = f.nextID()
 	}
-	f.wills = append(f.wills, m)
+	f.wills = append(f.wills, m.Kept())
 	type hit struct {
 		s   mqtt.Subscriber
 		sub mqtt.Subscription

@@ -47,7 +47,7 @@ func runInbound(rt *rapid.T, tempDir func() string) {
 		done := make(chan error, 1)
 		r := mqtt.NewReceipt(b, func(err error) { done <- err })
 		if !s.Take(id, r) {
-			n.router.Publish(&mqtt.Message{Topic: "t", Payload: []byte(x.payload), QoS: 2}, r)
+			n.lend(&mqtt.Message{Topic: "t", Payload: []byte(x.payload), QoS: 2}, r)
 		}
 		if refuse != nil {
 			r.Refuse(refuse)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"os"
 	"testing"
 	"time"
@@ -126,12 +127,27 @@ func (n *node) sendMessage(m *mqtt.Message) error {
 	b := n.newBatch()
 	done := make(chan error, 1)
 	r := mqtt.NewReceipt(b, func(err error) { done <- err })
-	n.router.Publish(m, r)
+	n.lend(m, r)
 	r.Close()
 	if n.cfg.Store != nil {
 		n.cfg.Store.Commit(b)
 	}
 	return <-done
+}
+
+// lend publishes m as a connection does: from a buffer that is used again at once.
+func (n *node) lend(m *mqtt.Message, r *mqtt.Receipt) {
+	var loan mqtt.Loan
+	lent := *m
+	lent.Payload = bytes.Clone(m.Payload)
+	buf := lent.Payload
+	l := loan.Lend(lent)
+	n.router.Publish(l, r)
+	m.ID, m.Origin = l.ID, l.Origin
+	loan.End()
+	for i := range buf {
+		buf[i] = '?'
+	}
 }
 
 // sendLater publishes and does not wait.
@@ -146,7 +162,7 @@ func (n *node) publishLater(m *mqtt.Message) {
 			n.t.Errorf("publish %s: %v", m.Payload, err)
 		}
 	})
-	n.router.Publish(m, r)
+	n.lend(m, r)
 	r.Close()
 	n.cfg.Store.Commit(b)
 }

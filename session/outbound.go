@@ -103,6 +103,16 @@ func (o *outbound) push(e entry) {
 	o.win.push(e)
 }
 
+// own makes the newest message, if it is seq and still in memory, one to keep: it may be lent.
+func (o *outbound) own(seq uint64) {
+	if o.win.len() == 0 {
+		return
+	}
+	if e := o.win.at(o.win.len() - 1); e.seq == seq && e.msg != nil {
+		e.msg = e.msg.Kept()
+	}
+}
+
 // room reports whether one more message of that size may be held in memory.
 func (o *outbound) room(size int) bool {
 	unsent := o.win.len() - o.live

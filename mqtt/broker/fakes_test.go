@@ -87,7 +87,7 @@ func (s *memSession) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) 
 	defer s.mu.Unlock()
 	switch {
 	case d.QoS > 0:
-		s.queue = append(s.queue, memQueued{m, d})
+		s.queue = append(s.queue, memQueued{m.Kept(), d})
 		s.sendLocked()
 	case s.live && s.out.Publish(m, d, 0, false) != mqtt.Sent:
 		s.all.dropped.Add(1)
@@ -196,7 +196,7 @@ func (k *memRetained) Set(m *mqtt.Message, _ *mqtt.Receipt) {
 		delete(k.byTopic, m.Topic)
 		return
 	}
-	k.byTopic[m.Topic] = m
+	k.byTopic[m.Topic] = m.Kept()
 }
 
 func (k *memRetained) Match(filter string, now time.Time, visit func(*mqtt.Message) bool) {
@@ -242,7 +242,7 @@ func (k *keeper) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 		return
 	}
 	r.Count()
-	k.got, k.ds = append(k.got, m), append(k.ds, d)
+	k.got, k.ds = append(k.got, m.Kept()), append(k.ds, d)
 	if k.fail != nil {
 		r.Refuse(k.fail)
 		return

@@ -35,7 +35,7 @@ func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 	}
 	if p.QoS == 0 {
 		if c.mayPublish(to.topic) == packet.Success {
-			c.srv.router.publish(c.message(p, to.topic), s.qos0, to.targets, to.slack)
+			c.route(s, p, to, s.qos0)
 		} else {
 			c.srv.metrics.denied.Inc()
 		}
@@ -68,7 +68,7 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 		c.closeReceipt(s, r) // known already: only acknowledged again [MQTT-4.3.3-10]
 		return nil
 	}
-	c.srv.router.publish(c.message(p, to.topic), r, to.targets, to.slack)
+	c.route(s, p, to, r)
 	if r.Taken() == 0 {
 		c.srv.metrics.noOneListen.Inc()
 		ack.reason = packet.NoMatchingSubscribers
@@ -110,17 +110,18 @@ func (c *conn) mayPublish(topicName string) packet.ReasonCode {
 	return packet.Success
 }
 
-// message makes the message of p, which aliases the read buffer.
-func (c *conn) message(p *packet.Publish, topicName string) *mqtt.Message {
-	m := &mqtt.Message{
-		Topic: topicName, Payload: bytes.Clone(p.Payload), QoS: p.QoS, Retain: p.Retain && c.grants.retain,
+// route publishes the message of p, which is lent: it aliases the read buffer.
+func (c *conn) route(s *step, p *packet.Publish, to *cached, r *mqtt.Receipt) {
+	m := s.loan.Lend(mqtt.Message{
+		Topic: to.topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain && c.grants.retain,
 		Publisher: c.client.ID, From: mqtt.Source{Scope: mqtt.ScopeClient},
-	}
+	})
 	if p.Props != nil {
 		m.Props = messageProps(p.Props)
 		m.Expires = expiresAt(p.Props, c.srv.now())
 	}
-	return m
+	c.srv.router.publish(m, r, to.targets, to.slack)
+	s.loan.End()
 }
 
 // carried is the set of properties that travel with a message. [MQTT-3.3.2-4] [MQTT-3.3.2-15]

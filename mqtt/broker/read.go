@@ -25,6 +25,7 @@ type step struct {
 	publish  packet.Publish
 	ack      packet.Ack
 	received tally // PUBLISH packets
+	loan     mqtt.Loan
 
 	batch  *store.Batch  // shared by the publishes of the step
 	qos0   *mqtt.Receipt // shared by those of QoS 0: nobody waits for it

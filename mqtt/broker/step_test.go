@@ -16,7 +16,7 @@ type durable struct{ keeper }
 
 func (k *durable) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt) {
 	r.Count()
-	k.got = append(k.got, m)
+	k.got = append(k.got, m.Kept())
 	r.Batch().Put(store.Queues, fmt.Append(nil, m.ID), m.Payload)
 }
 
