@@ -248,6 +248,19 @@ func BenchmarkSubscribe(b *testing.B) {
 	b.ReportMetric(each, "B/held")
 }
 
+// BenchmarkSubscribePopular is one more subscriber of a filter that a hundred thousand have, and one less.
+func BenchmarkSubscribePopular(b *testing.B) {
+	r, own, sub := testRouter(), &sink{"own"}, mqtt.Subscription{Filter: "all"}
+	for i := range 100_000 {
+		r.Subscribe(&sink{fmt.Sprint(i)}, sub)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r.Subscribe(own, sub)
+		r.Unsubscribe(own, sub.Filter)
+	}
+}
+
 // heap is the bytes in use after a collection.
 func heap() uint64 {
 	runtime.GC()

@@ -2,12 +2,16 @@ package broker
 
 import (
 	"fmt"
+	"maps"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
 )
 
 func TestInterest(t *testing.T) {
@@ -45,55 +49,122 @@ func TestInterest(t *testing.T) {
 	want("still wanted by c1", "up a 0 true")
 	r.Unsubscribe(c1, "a")
 	want("gone", "up a 0 false")
-	if n := len(r.interest.filters); n != 1 { // the tap's
-		t.Errorf("got %d filters held, want 1", n)
+	if n := len(r.interest.several); n != 0 {
+		t.Errorf("got %d counts kept, want 0", n)
 	}
 }
 
-// What a watcher has been told always adds up to what is subscribed.
+// told is what a watcher has been told until now.
+type told struct {
+	scopes mqtt.Scope
+	held   map[string]byte
+	stop   func()
+}
+
+func (w *told) hear(t *rapid.T, filter string, qos byte, wanted bool) {
+	if had, existed := w.held[filter]; existed == wanted && had == qos {
+		t.Fatalf("scopes %b: told %q of QoS %d, %t, as before", w.scopes, filter, qos, wanted)
+	}
+	if w.held[filter] = qos; !wanted {
+		delete(w.held, filter)
+	}
+}
+
+// What watchers have been told always adds up to what is subscribed, alone and in groups, whenever they came; and
+// counts are kept where the tree does not say it all.
 func TestInterestAgainstModel(t *testing.T) {
+	filters := []string{"a", "a/#", "+", "a/b", "$share/g/a", "$share/h/a", "$share/g/a/b"}
+	scopes := []mqtt.Scope{mqtt.ScopeClient, mqtt.ScopeClient, mqtt.ScopeEdge, mqtt.ScopePeer, mqtt.ScopeTap}
 	rapid.Check(t, func(t *rapid.T) {
 		r := testRouter()
-		scopes := []mqtt.Scope{mqtt.ScopeClient, mqtt.ScopeEdge, mqtt.ScopePeer}
 		var who []*keeper
-		for i := range 6 {
-			who = append(who, &keeper{scope: scopes[i%3]})
+		for _, scope := range scopes {
+			who = append(who, &keeper{scope: scope})
 		}
 		type place struct {
 			who    int
 			filter string
 		}
-		held := map[place]byte{}
-		told := map[string]byte{}
-		start := rapid.IntRange(0, 20).Draw(t, "watch from step")
-		for i := range rapid.IntRange(1, 60).Draw(t, "steps") {
-			if i == start {
-				r.Interest(mqtt.ScopeClient|mqtt.ScopeEdge, func(filter string, qos byte, wanted bool) {
-					if told[filter] = qos; !wanted {
-						delete(told, filter)
-					}
-				})
-			}
-			p := place{rapid.IntRange(0, 5).Draw(t, "who"), rapid.SampledFrom([]string{"a", "a/#", "+"}).Draw(t, "filter")}
-			if qos := byte(rapid.IntRange(0, 3).Draw(t, "qos")); qos < 3 {
-				r.Subscribe(who[p.who], mqtt.Subscription{Filter: p.filter, QoS: qos})
-				held[p] = qos
-			} else {
-				r.Unsubscribe(who[p.who], p.filter)
-				delete(held, p)
-			}
-			if i < start {
-				continue
-			}
-			want := map[string]byte{}
-			for p, qos := range held {
-				if who[p.who].scope != mqtt.ScopePeer {
-					want[p.filter] = max(want[p.filter], qos)
-				}
-			}
-			if fmt.Sprint(told) != fmt.Sprint(want) {
-				t.Fatalf("got told %v, want %v", told, want)
-			}
+		model := map[place]byte{}
+		var watching []*told
+		draw := func(t *rapid.T) place {
+			return place{rapid.IntRange(0, len(who)-1).Draw(t, "who"), rapid.SampledFrom(filters).Draw(t, "filter")}
 		}
+		t.Repeat(map[string]func(*rapid.T){
+			"subscribe": func(t *rapid.T) {
+				p, qos := draw(t), byte(rapid.IntRange(0, 2).Draw(t, "qos"))
+				_, had := model[p]
+				if existed := r.Subscribe(who[p.who], mqtt.Subscription{Filter: p.filter, QoS: qos}); existed != had {
+					t.Fatalf("subscribe %v: got existed %t, want %t", p, existed, had)
+				}
+				model[p] = qos
+			},
+			"unsubscribe": func(t *rapid.T) {
+				p := draw(t)
+				_, had := model[p]
+				if existed := r.Unsubscribe(who[p.who], p.filter); existed != had {
+					t.Fatalf("unsubscribe %v: got existed %t, want %t", p, existed, had)
+				}
+				delete(model, p)
+			},
+			"come": func(t *rapid.T) {
+				w := &told{scopes: mqtt.Scope(rapid.IntRange(1, 31).Draw(t, "scopes")), held: map[string]byte{}}
+				w.stop = r.Interest(w.scopes, func(filter string, qos byte, wanted bool) { w.hear(t, filter, qos, wanted) })
+				watching = append(watching, w)
+			},
+			"leave": func(t *rapid.T) {
+				if len(watching) == 0 {
+					t.Skip("nobody watches")
+				}
+				i := rapid.IntRange(0, len(watching)-1).Draw(t, "watcher")
+				watching[i].stop()
+				watching[i].held = nil // which panics when it is told more
+				watching = slices.Delete(watching, i, i+1)
+			},
+			"": func(t *rapid.T) {
+				n := map[string]int{}
+				for p := range model {
+					_, filter := topic.Split(p.filter)
+					n[filter]++
+				}
+				maps.DeleteFunc(n, func(_ string, n int) bool { return n < 2 })
+				if len(r.interest.several) != len(n) {
+					t.Fatalf("got counts of %d filters, want %d: %v", len(r.interest.several), len(n), n)
+				}
+				for _, w := range watching {
+					want := map[string]byte{}
+					for p, qos := range model {
+						if w.scopes&who[p.who].scope != 0 {
+							_, filter := topic.Split(p.filter)
+							want[filter] = max(want[filter], qos)
+						}
+					}
+					if !maps.Equal(w.held, want) {
+						t.Fatalf("scopes %b: got told %v, want %v", w.scopes, w.held, want)
+					}
+				}
+			},
+		})
 	})
+}
+
+// What a subscription takes of the memory, apart from its filter's string, which the session has too.
+func TestMemoryOfASubscription(t *testing.T) {
+	const n, most = 100_000, 90
+	filters, who := make([]string, n), make([]*sink, n)
+	for i := range n {
+		filters[i], who[i] = fmt.Sprintf("fleet/site/device-%09d/set", i), &sink{}
+	}
+	before := heap()
+	r := testRouter()
+	for i := range n {
+		r.Subscribe(who[i], mqtt.Subscription{Filter: filters[i]})
+	}
+	got := float64(heap()-before) / n
+	t.Logf("%.0f bytes", got)
+	if got > most {
+		t.Errorf("got %.1f bytes for each of %d subscriptions, want at most %d", got, n, most)
+	}
+	runtime.KeepAlive(filters)
+	runtime.KeepAlive(r)
 }

@@ -18,14 +18,14 @@ type target struct {
 // match finds the subscribers of a topic. [MQTT-3.3.2-3] [MQTT311-3.3.2-3] publisher is who publishes there, for No Local.
 func (r *Router) match(topicName, publisher string) []target {
 	m := mergers.Get().(*merger)
-	r.tree.Match(topicName, func(s mqtt.Subscriber, sub mqtt.Subscription) {
+	r.tree.Match(topicName, func(s mqtt.Subscriber, sub terms) {
 		scope := s.Scope()
 		// [MQTT-3.8.3-3] A neighbour's name may equal a client id by chance.
-		if sub.NoLocal && scope&linkScopes == 0 && publisher != "" && publisher == s.ClientID() {
+		if sub.noLocal && scope&linkScopes == 0 && publisher != "" && publisher == s.ClientID() {
 			return
 		}
-		rap := sub.RetainAsPublished || scope&linkScopes != 0
-		m.add(target{to: s, scope: scope, qos: sub.QoS, rap: rap}, sub.ID)
+		rap := sub.rap || scope&linkScopes != 0
+		m.add(target{to: s, scope: scope, qos: sub.qos, rap: rap}, sub.id)
 	})
 	return uplinkLast(m.take())
 }

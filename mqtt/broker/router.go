@@ -30,13 +30,27 @@ type RouterConfig struct {
 // lock; subscribing takes one. Safe for concurrent use.
 type Router struct {
 	cfg     RouterConfig
-	tree    topic.Tree[mqtt.Subscriber, mqtt.Subscription]
+	tree    tree
 	metrics routerMetrics
 	cache   sharedCache
 
 	mu       sync.Mutex // changes of tree, groups and interest, so that watchers see them in order
 	groups   map[groupKey]*group
 	interest interest
+}
+
+// tree is who has which filter.
+type tree = topic.Tree[mqtt.Subscriber, terms]
+
+// terms are what the tree keeps of a subscription besides its filter, which it has.
+type terms struct {
+	id           uint32
+	qos          byte
+	noLocal, rap bool
+}
+
+func termsOf(sub mqtt.Subscription) terms {
+	return terms{id: sub.ID, qos: sub.QoS, noLocal: sub.NoLocal, rap: sub.RetainAsPublished}
 }
 
 const linkScopes = mqtt.ScopeEdge | mqtt.ScopePeer | mqtt.ScopeUplink
@@ -60,6 +74,7 @@ func NewRouter(cfg RouterConfig) *Router {
 		metrics: newRouterMetrics(cfg.Metrics),
 		groups:  map[groupKey]*group{},
 	}
+	r.interest.tree = &r.tree
 	cfg.Metrics.Gauge("mangrove_subscriptions", func() float64 { return float64(r.Subscriptions()) })
 	return r
 }
@@ -121,13 +136,14 @@ func (r *Router) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) (existed bo
 	name, filter := topic.Split(sub.Filter)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var old mqtt.Subscription
+	before := r.interest.of(filter)
+	var old terms
 	if name != "" {
 		old, existed = r.joinLocked(groupKey{name, filter}, s, sub)
 	} else {
-		old, existed = r.tree.Set(filter, s, sub)
+		old, existed = r.tree.Set(filter, s, termsOf(sub))
 	}
-	r.interest.change(filter, s.Scope(), existed, old.QoS, sub.QoS)
+	r.interest.change(filter, before, s.Scope(), existed, old.qos, sub.QoS)
 	return existed
 }
 
@@ -136,14 +152,14 @@ func (r *Router) Unsubscribe(s mqtt.Subscriber, full string) (existed bool) {
 	name, filter := topic.Split(full)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	var old mqtt.Subscription
+	var old terms
 	if name != "" {
 		old, existed = r.leaveLocked(groupKey{name, filter}, s)
 	} else {
 		old, existed = r.tree.Delete(filter, s)
 	}
 	if existed {
-		r.interest.remove(filter, s.Scope(), old.QoS)
+		r.interest.remove(filter, s.Scope(), old.qos)
 	}
 	return existed
 }

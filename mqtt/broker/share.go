@@ -26,21 +26,21 @@ type Member struct {
 }
 
 // joinLocked adds s to a group or replaces its subscription, which was old. The Router's lock is held.
-func (r *Router) joinLocked(key groupKey, s mqtt.Subscriber, sub mqtt.Subscription) (old mqtt.Subscription, existed bool) {
+func (r *Router) joinLocked(key groupKey, s mqtt.Subscriber, sub mqtt.Subscription) (old terms, existed bool) {
 	g := r.groups[key]
 	if g == nil {
 		g = &group{balance: r.cfg.Balance()}
 		r.groups[key] = g
 		g.set(Member{s, sub})
 		// What a member gets is decided by its own subscription, so the group takes everything as it is.
-		r.tree.Set(key.filter, g, mqtt.Subscription{Filter: key.filter, QoS: 2, RetainAsPublished: true})
+		r.tree.Set(key.filter, g, terms{qos: 2, rap: true})
 		return old, false
 	}
 	return g.set(Member{s, sub})
 }
 
 // leaveLocked removes s from a group, where it had old, and the group with its last member. The Router's lock is held.
-func (r *Router) leaveLocked(key groupKey, s mqtt.Subscriber) (old mqtt.Subscription, existed bool) {
+func (r *Router) leaveLocked(key groupKey, s mqtt.Subscriber) (old terms, existed bool) {
 	g := r.groups[key]
 	if g == nil {
 		return old, false
@@ -54,12 +54,12 @@ func (r *Router) leaveLocked(key groupKey, s mqtt.Subscriber) (old mqtt.Subscrip
 }
 
 // set adds a member or replaces what it had.
-func (g *group) set(m Member) (old mqtt.Subscription, existed bool) {
+func (g *group) set(m Member) (old terms, existed bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	members := slices.Clone(g.members)
 	if i := indexOf(members, m.Subscriber); i >= 0 {
-		old, existed, members[i] = members[i].Subscription, true, m
+		old, existed, members[i] = termsOf(members[i].Subscription), true, m
 	} else {
 		members = append(members, m)
 	}
@@ -67,14 +67,21 @@ func (g *group) set(m Member) (old mqtt.Subscription, existed bool) {
 	return old, existed
 }
 
-func (g *group) remove(s mqtt.Subscriber) (old mqtt.Subscription, existed bool, left int) {
+func (g *group) remove(s mqtt.Subscriber) (old terms, existed bool, left int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if i := indexOf(g.members, s); i >= 0 {
-		old, existed = g.members[i].Subscription, true
+		old, existed = termsOf(g.members[i].Subscription), true
 		g.members = slices.Delete(slices.Clone(g.members), i, i+1)
 	}
 	return old, existed, len(g.members)
+}
+
+// all returns the members, which the caller must not change.
+func (g *group) all() []Member {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.members
 }
 
 func indexOf(members []Member, s mqtt.Subscriber) int {
