@@ -14,12 +14,12 @@ func (s *Session) Acked(kind packet.Type, id uint16, reason packet.ReasonCode) e
 	s.mu.Lock()
 	defer s.unlock()
 	switch {
-	case s.ended || s.outlet == nil:
+	case s.ended || s.outlet() == nil:
 		return nil
 	case kind == packet.PUBREL:
 		return s.pubrel(id)
 	}
-	known, err := s.out.acked(kind, id, reason, s)
+	known, err := s.traffic.out.acked(kind, id, reason, s)
 	if !known {
 		s.m.log.Debug("acknowledgement of an unknown packet id", "client", s.clientID, "type", byte(kind), "id", id)
 	}
@@ -27,8 +27,8 @@ func (s *Session) Acked(kind packet.Type, id uint16, reason packet.ReasonCode) e
 }
 
 func (s *Session) releasedLocked(seq uint64, err error) {
-	s.writing--
-	s.out.released(seq, err == nil, s)
+	s.traffic.writing--
+	s.traffic.out.released(seq, err == nil, s)
 	if err != nil {
 		s.failLocked("keep PUBREC", err)
 	}
@@ -41,7 +41,8 @@ func (s *Session) Take(id uint16, r *mqtt.Receipt) (repeat bool) {
 	if s.ended {
 		return false
 	}
-	first, wait := s.in.take(id, r)
+	t := s.wake()
+	first, wait := t.in.take(id, r)
 	if wait {
 		r.Hold()
 	}
@@ -49,9 +50,9 @@ func (s *Session) Take(id uint16, r *mqtt.Receipt) (repeat bool) {
 		return true
 	}
 	r.OnSettle(s, uint64(id))
-	if s.durable {
+	if s.durable() {
 		r.Batch().Put(store.Received, receivedKey(s.number, id), []byte{recordVersion, 0})
-		s.writing++
+		t.writing++
 	}
 	return false
 }
@@ -61,10 +62,10 @@ func (s *Session) Take(id uint16, r *mqtt.Receipt) (repeat bool) {
 func (s *Session) Settle(r *mqtt.Receipt, arg uint64, err error) {
 	id := uint16(arg)
 	s.mu.Lock()
-	waiting := s.in.settle(id, err == nil)
-	wait := s.durable && err != nil && !s.ended
-	if s.durable {
-		s.writing--
+	waiting := s.traffic.in.settle(id, err == nil)
+	wait := s.durable() && err != nil && !s.ended
+	if s.durable() {
+		s.traffic.writing--
 		if wait {
 			b := s.write()
 			b.Delete(store.Received, receivedKey(s.number, id))
@@ -106,9 +107,9 @@ func (f *forgotten) Committed(_ uint64, err error) {
 // a message that the client sends under it next could be taken for a repeat. [MQTT-4.3.3-11] [MQTT-4.3.3-12]
 // [MQTT311-4.3.3-2]
 func (s *Session) pubrel(id uint16) error {
-	switch s.in.pubrel(id) {
+	switch s.traffic.in.pubrel(id) {
 	case 0:
-		s.outlet.Ack(packet.PUBCOMP, id, packet.PacketIDNotFound)
+		s.traffic.outlet.Ack(packet.PUBCOMP, id, packet.PacketIDNotFound)
 	case taking:
 		return &packet.Error{Reason: packet.ProtocolError, Detail: fmt.Sprintf("PUBREL for packet id %d before PUBREC", id)}
 	case taken:
@@ -119,7 +120,7 @@ func (s *Session) pubrel(id uint16) error {
 
 // forgetLocked has an inbound id forgotten, and PUBCOMP leave then.
 func (s *Session) forgetLocked(id uint16) {
-	if !s.durable {
+	if !s.durable() {
 		s.completedLocked(id, nil)
 		return
 	}
@@ -129,11 +130,11 @@ func (s *Session) forgetLocked(id uint16) {
 }
 
 func (s *Session) completedLocked(id uint16, err error) {
-	answer := s.in.completed(id, err == nil)
+	answer := s.traffic.in.completed(id, err == nil)
 	switch {
 	case err != nil:
 		s.failLocked("forget a QoS 2 packet id", err)
 	case answer:
-		s.outlet.Ack(packet.PUBCOMP, id, packet.Success)
+		s.traffic.outlet.Ack(packet.PUBCOMP, id, packet.Success)
 	}
 }

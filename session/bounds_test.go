@@ -135,9 +135,9 @@ func TestExpiryNotedDuringASweep(t *testing.T) {
 		{later, 0, later}, {0, later, later}, {later, later + 1, later}, {later + 1, later, later}, {0, 0, 0},
 	} {
 		s.mu.Lock()
-		s.soonest = c.noted
+		s.traffic.soonest = c.noted
 		s.sweptLocked(&cut{why: dropExpired, least: c.left})
-		got := s.soonest
+		got := s.traffic.soonest
 		s.mu.Unlock()
 		if got != c.want {
 			t.Errorf("noted %d, left %d: got %d, want %d", c.noted, c.left, got, c.want)
@@ -155,11 +155,11 @@ func TestSleepingSessionHoldsNothing(t *testing.T) {
 		n.sendLater("t", "m", 1)
 	}
 	n.mustSend("t", 1, "last")
-	eventually(t, "all are stable", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.writing == 0 })
+	eventually(t, "all are stable", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.traffic.writing == 0 })
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.out.win.buf != nil || s.out.pending != nil || s.out.tail != 501 {
-		t.Fatalf("got a window of %d, %d pending, %d on disk; want 0, 0, 501", len(s.out.win.buf), len(s.out.pending), s.out.tail)
+	if o := &s.traffic.out; o.win.buf != nil || o.pending != nil || o.tail != 501 {
+		t.Fatalf("got a window of %d, %d pending, %d on disk; want 0, 0, 501", len(o.win.buf), len(o.pending), o.tail)
 	}
 }
 
@@ -208,5 +208,5 @@ func TestFullDisk(t *testing.T) {
 		ack(t, s, packet.PUBCOMP, id)
 	}
 	eventually(t, "there is room again", func() bool { return n.send("t", "new", 2) == nil })
-	out.want(t, fmt.Sprint("PUBLISH new qos 2 id ", packetID(s.out.next-1)))
+	out.want(t, fmt.Sprint("PUBLISH new qos 2 id ", packetID(s.traffic.out.next-1)))
 }

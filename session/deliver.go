@@ -41,10 +41,11 @@ func (s *Session) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 
 // deliverNow is QoS 0: at once or not at all, and then why not.
 func (s *Session) deliverNow(m *mqtt.Message, d mqtt.Delivery) drop {
-	if !s.out.running {
+	t := s.traffic
+	if t == nil || !t.out.running {
 		return dropOffline
 	}
-	switch s.outlet.Publish(m, d, 0, false) { // [MQTT-3.3.1-2]
+	switch t.outlet.Publish(m, d, 0, false) { // [MQTT-3.3.1-2]
 	case mqtt.Full:
 		return dropBuffer
 	case mqtt.TooLarge:
@@ -55,17 +56,22 @@ func (s *Session) deliverNow(m *mqtt.Message, d mqtt.Delivery) drop {
 
 // queuesQoS0 reports whether a QoS 0 message goes through the queue: nothing may overtake what waits there.
 func (s *Session) queuesQoS0() bool {
-	return s.m.cfg.QueueQoS0 && s.durable && (!s.out.running || s.out.tail > 0 || s.out.win.len() > s.out.live)
+	t := s.traffic
+	return s.m.cfg.QueueQoS0 && s.durable() && (t == nil || !t.out.running || t.out.tail > 0 || t.out.win.len() > t.out.live)
 }
 
 // full reports whether one more message of that size is above the session's bounds.
 func (s *Session) full(size int) bool {
+	t := s.traffic
+	if t == nil {
+		return false
+	}
 	most, bytes := s.bounds()
-	return s.out.count >= most || s.out.count > 0 && s.out.bytes+int64(size) > bytes
+	return t.out.count >= most || t.out.count > 0 && t.out.bytes+int64(size) > bytes
 }
 
 func (s *Session) bounds() (messages int, bytes int64) {
-	if s.durable {
+	if s.durable() {
 		return s.m.cfg.MaxQueuedMessages, s.m.cfg.MaxQueuedBytes
 	}
 	return s.m.cfg.MaxMemoryMessages, s.m.cfg.MaxMemoryBytes
@@ -77,20 +83,24 @@ func (s *Session) bounds() (messages int, bytes int64) {
 func (s *Session) Room(size int) bool {
 	s.mu.Lock()
 	defer s.unlock()
+	t := s.traffic
+	if t == nil {
+		return true
+	}
 	most, bytes := s.bounds()
-	return s.out.count < (most+1)/2 && (s.out.count == 0 || s.out.bytes+int64(size) <= bytes/2)
+	return t.out.count < (most+1)/2 && (t.out.count == 0 || t.out.bytes+int64(size) <= bytes/2)
 }
 
 // deliverFull does what was configured for a queue at its bound. A publisher is refused only for the
 // sake of a session that promises to keep what it takes.
 func (s *Session) deliverFull(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	switch policy := s.m.cfg.WhenFull; {
-	case !s.durable || d.QoS == 0 || policy == DropNew:
+	case !s.durable() || d.QoS == 0 || policy == DropNew:
 		s.drop(dropQueueFull, 1)
 	case policy == Refuse:
 		s.m.count.refused.Inc()
 		r.Refuse(mqtt.ErrQuota)
-	case s.out.count >= s.m.cfg.MaxQueuedMessages+trimSlack:
+	case s.traffic.out.count >= s.m.cfg.MaxQueuedMessages+trimSlack:
 		s.drop(dropQueueFull, 1)
 	default:
 		s.enqueue(m, d, r)
@@ -99,23 +109,24 @@ func (s *Session) deliverFull(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt)
 }
 
 func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
-	e := entry{seq: s.out.id(), body: m.ID, msg: m, ids: d.IDs, group: d.Group, size: int32(m.Size()), qos: d.QoS,
+	t := s.wake()
+	e := entry{seq: t.out.id(), body: m.ID, msg: m, ids: d.IDs, group: d.Group, size: int32(m.Size()), qos: d.QoS,
 		retain: d.Retain, state: ready}
 	if !m.Expires.IsZero() {
 		e.until = s.m.stamp(m.Expires)
 	}
 	s.shares = s.shares || d.Group != ""
-	if s.durable {
+	if s.durable() {
 		e.state = writing
 		s.keep(&e, r)
 	}
-	s.out.add(e)
-	if s.durable {
+	t.out.add(e)
+	if s.durable() {
 		s.expiresLocked(e.until)
 	} else {
-		s.out.pump(s)
+		t.out.pump(s)
 	}
-	s.out.own(e.seq)
+	t.out.own(e.seq)
 }
 
 // keep writes e's record into the publish's batch.
@@ -128,16 +139,17 @@ func (s *Session) keep(e *entry, r *mqtt.Receipt) {
 	b.PutRef(store.Queues, appendQueueKey(key[:0], s.number, e.seq), e.body, q.append(rec[:0]),
 		func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })
 	b.Notify(s, kindQueued|e.seq)
-	s.writing++
+	s.traffic.writing++
 }
 
 // expiresLocked has the tail looked through when a message in it may have expired.
 func (s *Session) expiresLocked(until int64) {
-	if until == 0 || s.out.tail == 0 {
+	t := s.traffic
+	if until == 0 || t.out.tail == 0 {
 		return
 	}
-	if first := earlier(s.soonest, until); first != s.soonest {
-		s.soonest = first
+	if first := earlier(t.soonest, until); first != t.soonest {
+		t.soonest = first
 		s.armLocked()
 	}
 }
@@ -147,15 +159,15 @@ func (s *Session) drop(why drop, n int) { s.m.count.dropped[why].Add(n) }
 // What follows is outbound's world; the lock is held.
 
 func (s *Session) publish(e *entry, id uint16, dup bool) mqtt.SendResult {
-	return s.outlet.Publish(e.msg, mqtt.Delivery{QoS: e.qos, Retain: e.retain, IDs: e.ids}, id, dup)
+	return s.traffic.outlet.Publish(e.msg, mqtt.Delivery{QoS: e.qos, Retain: e.retain, IDs: e.ids}, id, dup)
 }
 
 func (s *Session) ack(kind packet.Type, id uint16, reason packet.ReasonCode) {
-	s.outlet.Ack(kind, id, reason)
+	s.traffic.outlet.Ack(kind, id, reason)
 }
 
 func (s *Session) release(e *entry) (stable bool) {
-	if !s.durable {
+	if !s.durable() {
 		return true
 	}
 	q := queued{qos: e.qos, released: true, size: e.size}
@@ -163,7 +175,7 @@ func (s *Session) release(e *entry) (stable bool) {
 	b := s.write()
 	b.Put(store.Queues, appendQueueKey(key[:0], s.number, e.seq), q.append(make([]byte, 8, 32)))
 	b.Notify(s, kindReleased|e.seq)
-	s.writing++
+	s.traffic.writing++
 	return false
 }
 
@@ -171,7 +183,7 @@ func (s *Session) done(e *entry, why drop) {
 	if why != delivered {
 		s.drop(why, 1)
 	}
-	if s.durable {
+	if s.durable() {
 		s.m.bin.put(place{s.number, e.seq})
 	}
 }

@@ -33,11 +33,12 @@ const (
 // that was set before the session ended, does nothing: it would read the same records again.
 func (m *Manager) discard(s *Session) {
 	s.mu.Lock()
-	if s.portion != nil {
+	t := s.wake() // for good: the session has ended
+	if t.portion != nil {
 		s.unlock()
 		return
 	}
-	number, shares, sent, since := s.number, s.shares, s.out.sent, s.detached
+	number, shares, sent, since := s.number, s.shares, t.out.sent, s.detached
 	s.unlock()
 	b := m.cfg.Store.NewBatch()
 	p, err := m.leftovers(number)
@@ -54,13 +55,13 @@ func (m *Manager) discard(s *Session) {
 	}
 	s.mu.Lock()
 	defer s.unlock()
-	s.portion = p
+	t.portion = p
 	if err != nil || len(p.rows) == 0 && p.wait {
 		s.discardedLocked(err)
 		return
 	}
 	b.Notify(s, kindDiscard)
-	s.batch = b
+	t.batch = b
 }
 
 // leftovers reads the records of one step. One that cannot be decoded is nobody's.
@@ -88,8 +89,8 @@ func (m *Manager) leftovers(number uint64) (*portion, error) {
 }
 
 func (s *Session) discardedLocked(err error) {
-	p := s.portion
-	s.portion = nil
+	p := s.traffic.portion
+	s.traffic.portion = nil
 	if err != nil {
 		s.m.log.Error("remove what an ended session left", "client", s.clientID, "error", err)
 	} else {

@@ -14,10 +14,10 @@ func (m *Manager) due(s *Session) {
 		m.announce(b, w)
 		s.mu.Lock()
 		switch {
-		case s.durable && over:
+		case s.durable() && over:
 			b.Delete(store.Sessions, []byte(s.clientID))
 			s.keepSentLocked(b)
-		case s.durable:
+		case s.durable():
 			s.recordLocked(b)
 		}
 		s.unlock()
@@ -30,8 +30,8 @@ func (m *Manager) due(s *Session) {
 	}
 	s.mu.Lock()
 	defer s.unlock()
-	if s.soonest != 0 {
-		s.swept = m.clock()
+	if t := s.traffic; t != nil && t.soonest != 0 {
+		t.swept = m.clock()
 		s.need(jobSweep)
 	}
 	s.armLocked()
@@ -43,11 +43,11 @@ func (s *Session) whatIsDue() (w *will, over, ok bool) {
 	s.mu.Lock()
 	defer s.unlock()
 	if s.ended {
-		s.discarding = false
+		s.wake().discarding = false
 		s.leftoversLocked()
 		return nil, false, false
 	}
-	if s.outlet != nil {
+	if s.outlet() != nil {
 		return nil, false, true
 	}
 	now := s.m.clock()

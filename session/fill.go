@@ -11,7 +11,8 @@ import (
 // fill reads messages of the tail into the window. Runs on a worker; the lock is not held while the store is read.
 func (s *Session) fill() {
 	s.mu.Lock()
-	wants, gap, number := s.out.wants(), s.out.gap(), s.number
+	o := &s.wake().out
+	wants, gap, number := o.wants(), o.gap(), s.number
 	s.unlock()
 	if !wants {
 		return
@@ -26,15 +27,16 @@ func (s *Session) fill() {
 		s.hopelessLocked(err)
 		return
 	}
-	if n := s.out.loaded(gap.from, to, entries); n > 0 {
+	o = &s.wake().out
+	if n := o.loaded(gap.from, to, entries); n > 0 {
 		s.m.log.Error("queued messages are missing in the store", "client", s.clientID, "messages", n)
 		s.drop(dropBodyLost, n)
 	}
-	s.out.pump(s)
+	o.pump(s)
 }
 
 func (s *Session) hopelessLocked(err error) {
-	s.out.hopeless = true
+	s.wake().out.hopeless = true
 	s.m.log.Error("read queued messages", "client", s.clientID, "error", err)
 }
 
@@ -93,8 +95,8 @@ func decodeQueueRow(k, v []byte) (seq uint64, q queued, err error) {
 func (s *Session) fetchBodies() {
 	s.mu.Lock()
 	var list []entry
-	if s.out.running && s.durable && !s.out.hopeless {
-		list = s.out.bodiless(s.m.cfg.WindowMessages)
+	if o := &s.wake().out; o.running && s.durable() && !o.hopeless {
+		list = o.bodiless(s.m.cfg.WindowMessages)
 	}
 	s.unlock()
 	if len(list) == 0 {
@@ -107,10 +109,11 @@ func (s *Session) fetchBodies() {
 		s.hopelessLocked(err)
 		return
 	}
+	o := &s.wake().out
 	for i := range list {
-		s.out.given(list[i].seq, list[i].msg, s)
+		o.given(list[i].seq, list[i].msg, s)
 	}
-	s.out.pump(s)
+	o.pump(s)
 }
 
 // readBodies sets the messages of those entries that have a body; it stays nil when the store does not have it.

@@ -48,7 +48,7 @@ func (s *Session) keepSent(b *store.Batch) {
 	}
 	s.mu.Lock()
 	defer s.unlock()
-	if s.durable {
+	if s.durable() {
 		s.keepSentLocked(b)
 	}
 }
@@ -56,8 +56,8 @@ func (s *Session) keepSent(b *store.Batch) {
 // keepSentLocked writes, with the end of the session, which of its messages may have been sent. What comes after this was
 // not: there is no connection.
 func (s *Session) keepSentLocked(b *store.Batch) {
-	if s.shares && s.out.sent > 0 {
-		b.Put(store.Received, receivedKey(s.number, 0), appendSent(nil, s.out.sent))
+	if sent, _ := s.sentLocked(); s.shares && sent > 0 {
+		b.Put(store.Received, receivedKey(s.number, 0), appendSent(nil, sent))
 	}
 }
 
@@ -65,11 +65,12 @@ func (s *Session) keepSentLocked(b *store.Batch) {
 // session are in the store: discard counts them when some may be for others.
 func (s *Session) leaveLocked() []entry {
 	var left []entry
-	if !s.durable {
-		left = s.out.inheritance()
+	o := &s.wake().out
+	if !s.durable() {
+		left = o.inheritance()
 	}
-	n := s.out.clear()
-	if !s.durable || !s.shares {
+	n := o.clear()
+	if !s.durable() || !s.shares {
 		s.drop(dropEnded, n-len(left))
 	}
 	return left

@@ -148,6 +148,8 @@ func runInbound(rt *rapid.T, tempDir func() string) {
 	for id := range open {
 		finish(id)
 	}
+	s.Detach(in, mqtt.DetachRequest{})
+	n.wantAsleep("nothing is under way at the end", true)
 	if rows := n.rows(store.Received); rows > 0 {
 		rt.Fatalf("got %d packet ids kept at the end, want 0", rows)
 	}

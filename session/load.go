@@ -12,6 +12,7 @@ import (
 type loader struct {
 	m        *Manager
 	byNumber map[uint64]*Session
+	guess    map[uint64]uint64   // by number: outbound.guess where it is not sent, for those that have a queue
 	cut      []*Session          // those that were connected
 	orphans  map[uint64]*Session // numbers without a session: what an interrupted discard left
 	bad      error
@@ -19,7 +20,7 @@ type loader struct {
 
 // load runs in New, before any goroutine.
 func (m *Manager) load() error {
-	l := &loader{m: m, byNumber: map[uint64]*Session{}, orphans: map[uint64]*Session{}}
+	l := &loader{m: m, byNumber: map[uint64]*Session{}, guess: map[uint64]uint64{}, orphans: map[uint64]*Session{}}
 	for _, step := range []struct {
 		table store.Table
 		row   func(k, v []byte) error
@@ -48,9 +49,10 @@ func (l *loader) session(k, v []byte) error {
 		return fmt.Errorf("client %q: %w", k, err)
 	}
 	m := l.m
-	s := &Session{m: m, clientID: string(k), number: rec.number, durable: true, expiry: m.cfg.clamp(rec.expiry)}
-	s.out.lim = &m.lim
-	s.out.sent, s.out.guess = rec.sent, rec.guess
+	s := &Session{m: m, clientID: string(k), number: rec.number, expiry: m.cfg.clamp(rec.expiry), next: rec.sent}
+	if rec.guess != rec.sent {
+		l.guess[rec.number] = rec.guess
+	}
 	if rec.connected {
 		l.cut = append(l.cut, s)
 	} else {
@@ -75,7 +77,7 @@ func (l *loader) owner(k []byte) (s *Session, rest []byte, err error) {
 		return s, rest, nil
 	}
 	if s = l.orphans[number]; s == nil {
-		s = &Session{m: l.m, number: number, durable: true, ended: true}
+		s = &Session{m: l.m, number: number, ended: true}
 		l.orphans[number] = s
 	}
 	return s, rest, nil
@@ -112,10 +114,23 @@ func (l *loader) queued(k, v []byte) error {
 	if err != nil {
 		return fmt.Errorf("client %q, message %d: %w", s.clientID, seq, err)
 	}
-	s.out.found(seq, q.size)
+	t := l.wake(s)
+	t.out.found(seq, q.size)
+	t.soonest = earlier(t.soonest, q.expires)
 	s.shares = s.shares || q.group != ""
-	s.soonest = earlier(s.soonest, q.expires)
 	return nil
+}
+
+// wake is Session.wake for one that has a queue: what its record says of the messages counts.
+func (l *loader) wake(s *Session) *traffic {
+	if s.traffic != nil {
+		return s.traffic
+	}
+	t := s.wake()
+	if guess, ok := l.guess[s.number]; ok {
+		t.out.guess = guess
+	}
+	return t
 }
 
 // left looks at a record of an ended session: whether it is for others. One that cannot be read is removed with the rest.
@@ -136,27 +151,27 @@ func (l *loader) received(k, v []byte) error {
 	if len(rest) != 2 || len(v) == 0 || v[0] != recordVersion {
 		return fmt.Errorf("client %q, received packet id: %w", s.clientID, errRecord)
 	}
-	s.in.set(uint16(rest[0])<<8|uint16(rest[1]), taken)
+	s.wake().in.set(uint16(rest[0])<<8|uint16(rest[1]), taken)
 	return nil
 }
 
 // sent reads what is known of an ended session.
 func (l *loader) sent(s *Session, id, v []byte) (err error) {
 	if len(id) == 2 && id[0] == 0 && id[1] == 0 {
-		s.out.sent, err = decodeSent(v)
+		s.wake().out.sent, err = decodeSent(v)
 	}
 	return err
 }
 
 // finish sets the alarms, and has leftovers removed.
 func (l *loader) finish() {
-	for i := range l.cut {
-		l.cut[i].out.restart(true)
+	for _, s := range l.cut {
+		s.restartLocked(true)
 	}
 	l.keepCut()
 	for _, s := range l.byNumber {
 		s.mu.Lock()
-		s.out.restart(false)
+		s.restartLocked(false)
 		s.armLocked()
 		s.unlock()
 	}
@@ -167,6 +182,13 @@ func (l *loader) finish() {
 	}
 	if n := len(l.byNumber); n > 0 {
 		l.m.log.Info("sessions restored", "sessions", n, "connected before", len(l.cut), "leftovers", len(l.orphans))
+	}
+}
+
+// restartLocked ends loading. One that is asleep has nothing to be told.
+func (s *Session) restartLocked(connected bool) {
+	if s.traffic != nil {
+		s.traffic.out.restart(connected)
 	}
 }
 

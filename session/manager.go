@@ -183,11 +183,11 @@ func (m *Manager) Kick(clientID string, reason packet.ReasonCode) bool {
 	}
 	s.mu.Lock()
 	defer s.unlock()
-	if s.outlet == nil {
-		return false
+	out := s.outlet()
+	if out != nil {
+		out.Close(reason)
 	}
-	s.outlet.Close(reason)
-	return true
+	return out != nil
 }
 
 // Close publishes the wills of sessions that are not durable and stops the goroutines; it may be called twice, both wait.
@@ -212,7 +212,7 @@ func (m *Manager) lastWills() {
 	for _, s := range m.all() {
 		s.mu.Lock()
 		var w *will
-		if !s.durable {
+		if !s.durable() {
 			w, s.will = s.will, nil
 		}
 		s.unlock()

@@ -18,6 +18,24 @@ type modelClient struct {
 	got  [3][]string         // payloads by QoS, as the application sees them
 	held map[uint16]struct{} // QoS 2 ids between PUBREC and PUBREL [MQTT-4.3.3-10]
 	bad  string              // what the node did wrong
+
+	sent  map[string]bool // messages that a connection was given
+	maybe map[string]bool // those that were queued when the node died with a connection: DUP or not, both is right
+}
+
+func newModelClient() *modelClient {
+	return &modelClient{held: map[uint16]struct{}{}, sent: map[string]bool{}, maybe: map[string]bool{}}
+}
+
+func modelKey(qos byte, payload string) string { return fmt.Sprint(qos, " ", payload) }
+
+// check looks at DUP: set when a message was sent before, and only then. [MQTT-3.3.1-1]
+func (c *modelClient) check(qos byte, payload string, dup bool) {
+	key := modelKey(qos, payload)
+	if dup != c.sent[key] && (!dup || !c.maybe[key]) {
+		c.bad = fmt.Sprintf("QoS %d message %s: got DUP %v, sent before %v", qos, payload, dup, c.sent[key])
+	}
+	c.sent[key] = true
 }
 
 type modelPacket struct {
@@ -49,6 +67,7 @@ func (o *modelOutlet) Publish(m *mqtt.Message, d mqtt.Delivery, id uint16, dup b
 		o.c.bad = fmt.Sprintf("packet id %d is in use twice", id)
 	}
 	o.inUse[id] = true
+	o.c.check(d.QoS, string(m.Payload), dup)
 	o.in = append(o.in, modelPacket{packet.PUBLISH, id, d.QoS, string(m.Payload), 0})
 	return mqtt.Sent
 }
@@ -121,7 +140,7 @@ func runModel(rt *rapid.T, tempDir func() string) {
 	n.cfg.AckDelay = rapid.SampledFrom([]time.Duration{time.Microsecond, time.Hour}).Draw(rt, "ack delay")
 	n.start()
 	defer func() { n.stop() }()
-	c := &modelClient{held: map[uint16]struct{}{}}
+	c := newModelClient()
 	var s *Session
 	var out *modelOutlet
 	var sent [3][]string
@@ -146,6 +165,17 @@ func runModel(rt *rapid.T, tempDir func() string) {
 			}
 		}
 		out = nil
+	}
+	// crash ends the node with end; what it can have sent is not known then.
+	crash := func(end func()) {
+		connected := out != nil
+		end()
+		for qos, list := range sent {
+			for _, payload := range list {
+				c.maybe[modelKey(byte(qos), payload)] = connected || c.maybe[modelKey(byte(qos), payload)]
+			}
+		}
+		lose()
 	}
 	connect(4)
 	subscribe(rt, s, "qos1", 1)
@@ -209,14 +239,8 @@ func runModel(rt *rapid.T, tempDir func() string) {
 			s.Detach(out, mqtt.DetachRequest{})
 			lose()
 		},
-		"restart": func(t *rapid.T) {
-			n.restart()
-			lose()
-		},
-		"die": func(t *rapid.T) {
-			n.die()
-			lose()
-		},
+		"restart": func(t *rapid.T) { crash(n.restart) },
+		"die":     func(t *rapid.T) { crash(n.die) },
 	})
 
 	connect(8)
@@ -224,12 +248,13 @@ func runModel(rt *rapid.T, tempDir func() string) {
 		if p, ok := out.next(); ok {
 			out.answer(rt, s, c.handle(p))
 		} else if time.Now().After(end) {
-			rt.Fatalf("got stuck with %+v, %+v", s.info(), &s.out)
+			rt.Fatalf("got stuck with %+v, %+v", s.info(), s.traffic)
 		}
 	}
-	if c.bad != "" {
+	if s.Detach(out, mqtt.DetachRequest{}); c.bad != "" {
 		rt.Fatal(c.bad)
 	}
+	n.wantAsleep("nothing is owed at the end", true)
 	if !slices.Equal(c.got[2], sent[2]) {
 		rt.Fatalf("QoS 2: got %v, want %v", c.got[2], sent[2])
 	}

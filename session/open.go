@@ -47,7 +47,7 @@ func (s *Session) finish() {
 		return
 	}
 	s.mu.Lock()
-	out := s.outlet
+	out := s.outlet()
 	s.unlock()
 	if f, ok := out.(mqtt.Finisher); ok {
 		f.Finish()
@@ -66,8 +66,8 @@ func (s *Session) displace(clean bool) (goesOn bool, w *will) {
 	if s.ended {
 		return false, nil
 	}
-	if s.outlet != nil {
-		s.outlet.Close(packet.SessionTakenOver)
+	if out := s.outlet(); out != nil {
+		out.Close(packet.SessionTakenOver)
 		s.detachLocked()
 	}
 	goesOn = !clean && s.expiry != 0 // [MQTT311-3.1.2-6]
@@ -103,10 +103,10 @@ func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) erro
 		old.keepSent(b)
 	}
 	switch {
-	case s.durable:
+	case s.durable():
 		rec := record{number: s.number, connected: true, expiry: m.cfg.clamp(req.Expiry), will: newWill(req, req.ClientID)}
 		b.Put(store.Sessions, []byte(req.ClientID), rec.append(nil))
-	case old != nil && old.durable:
+	case old != nil && old.durable():
 		b.Delete(store.Sessions, []byte(req.ClientID))
 	default:
 		m.commitLater(b)
@@ -127,10 +127,10 @@ func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
 	s.m.announce(b, w)
 	s.mu.Lock()
 	switch {
-	case s.durable && over:
+	case s.durable() && over:
 		b.Delete(store.Sessions, []byte(s.clientID))
 		s.keepSentLocked(b)
-	case s.durable:
+	case s.durable():
 		s.recordLocked(b)
 	}
 	if !over {
@@ -148,11 +148,11 @@ func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
 func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, ok bool) {
 	s.mu.Lock()
 	defer s.unlock()
-	if s.ended || out == nil || s.outlet != out {
+	if s.ended || out == nil || s.outlet() != out {
 		return nil, false, false
 	}
 	s.detachLocked()
-	if s.durable && s.m.isClosed() {
+	if s.durable() && s.m.isClosed() {
 		return nil, false, false
 	}
 	if req.Expiry != nil && s.expiry != 0 { // the broker refuses the other (section 3.14.2.2.2)
@@ -169,7 +169,8 @@ func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, 
 
 // recordLocked writes the record of a detached session.
 func (s *Session) recordLocked(b *store.Batch) {
-	rec := record{number: s.number, expiry: s.expiry, sent: s.out.sent, guess: s.out.guess, will: s.will}
+	rec := record{number: s.number, expiry: s.expiry, will: s.will}
+	rec.sent, rec.guess = s.sentLocked()
 	rec.detached = s.m.stamp(s.m.cfg.Now().Add(s.detached - s.m.clock()))
 	b.Put(store.Sessions, []byte(s.clientID), rec.append(nil))
 }
@@ -180,7 +181,7 @@ func (m *Manager) end(s *Session) {
 	s.ended, s.detached = true, m.clock()
 	left := s.leaveLocked()
 	gone := s.filters
-	s.filters, s.in = filters{}, inbound{}
+	s.filters, s.wake().in = filters{}, inbound{}
 	m.timers.clear(s)
 	s.leftoversLocked()
 	s.unlock()
@@ -198,14 +199,14 @@ func (s *Session) armLocked() {
 			at = t
 		}
 	}
-	if s.outlet == nil && s.expiry >= 0 {
+	if s.outlet() == nil && s.expiry >= 0 {
 		sooner(s.overAtLocked())
 	}
-	if s.outlet == nil && s.will != nil {
+	if s.outlet() == nil && s.will != nil {
 		sooner(max(s.willAtLocked(), s.will.grace))
 	}
-	if s.soonest != 0 {
-		sooner(max(s.m.clock()+s.m.time(s.soonest).Sub(s.m.cfg.Now()), s.swept+s.m.cfg.SweepEvery))
+	if t := s.traffic; t != nil && t.soonest != 0 {
+		sooner(max(s.m.clock()+s.m.time(t.soonest).Sub(s.m.cfg.Now()), t.swept+s.m.cfg.SweepEvery))
 	}
 	if at < 0 {
 		s.m.timers.clear(s)

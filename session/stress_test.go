@@ -37,7 +37,7 @@ func TestManyPublishersAndReconnects(t *testing.T) {
 	published := make(chan struct{})
 	go func() { all.Wait(); close(published) }() // ends with the publishers
 
-	c := &modelClient{held: map[uint16]struct{}{}}
+	c := newModelClient()
 	finished := func() bool {
 		select {
 		case <-published:

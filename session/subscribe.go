@@ -75,7 +75,7 @@ func (s *Session) maySubscribe(more int) error {
 
 // keepFilters commits what fill writes, when the session is durable. The gate is held.
 func (s *Session) keepFilters(fill func(*store.Batch)) error {
-	if !s.durable {
+	if !s.durable() {
 		return nil
 	}
 	b := s.m.newBatch()

@@ -119,8 +119,11 @@ func (o *outbound) inheritance() (list []entry) {
 	return list
 }
 
-// found counts a message that the store has, on loading.
+// found counts a message that the store has, on loading. The tail begins with the first.
 func (o *outbound) found(seq uint64, size int32) {
+	if o.tail == 0 {
+		o.end = seq
+	}
 	o.tail++
 	o.count++
 	o.bytes += int64(size)

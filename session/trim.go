@@ -18,8 +18,9 @@ const cutStep = 4096
 // trim drops the oldest unsent messages of a queue above its bound. Runs on a worker.
 func (s *Session) trim() {
 	s.mu.Lock()
+	o := &s.wake().out
 	n, bytes := s.excess()
-	for (n > 0 || bytes > 0) && s.out.dropOldest(s) {
+	for (n > 0 || bytes > 0) && o.dropOldest(s) {
 		n, bytes = s.excess()
 	}
 	s.unlock()
@@ -31,7 +32,8 @@ func (s *Session) trim() {
 
 // excess is how much the queue is above its bounds.
 func (s *Session) excess() (n int, bytes int64) {
-	return s.out.count - s.m.cfg.MaxQueuedMessages, s.out.bytes - s.m.cfg.MaxQueuedBytes
+	o := &s.wake().out
+	return o.count - s.m.cfg.MaxQueuedMessages, o.bytes - s.m.cfg.MaxQueuedBytes
 }
 
 // sweep drops expired messages of the tail, and goes on where the step before it stopped. Runs on a
@@ -39,16 +41,17 @@ func (s *Session) excess() (n int, bytes int64) {
 func (s *Session) sweep() {
 	now := s.m.stamp(s.m.cfg.Now())
 	s.mu.Lock()
+	t := s.wake()
 	c := &cut{why: dropExpired}
 	from := uint64(0)
-	due := s.soonest != 0 && s.soonest <= now
-	if s.sweeping != nil {
-		due, from, c.least = true, s.sweeping.next, s.sweeping.least
+	due := t.soonest != 0 && t.soonest <= now
+	if t.sweeping != nil {
+		due, from, c.least = true, t.sweeping.next, t.sweeping.least
 	} else if due {
-		s.soonest = 0 // what comes from here on notes itself; what is left notes sweptLocked
+		t.soonest = 0 // what comes from here on notes itself; what is left notes sweptLocked
 	}
-	s.sweeping = nil
-	if len(s.out.pending) > 0 {
+	t.sweeping = nil
+	if len(t.out.pending) > 0 {
 		c.least = earlier(c.least, now+1) // those are not looked at
 	}
 	s.unlock()
@@ -61,8 +64,9 @@ func (s *Session) sweep() {
 
 // sweepAgainLocked has a sweep begin anew, SweepEvery after the last one.
 func (s *Session) sweepAgainLocked(at int64) {
-	if s.soonest = earlier(s.soonest, at); s.out.tail == 0 {
-		s.soonest = 0
+	t := s.wake()
+	if t.soonest = earlier(t.soonest, at); t.out.tail == 0 {
+		t.soonest = 0
 	}
 	s.armLocked()
 }
@@ -86,11 +90,12 @@ func (c *cut) expired(q *queued, now int64) bool {
 // when the tail cannot be cut now.
 func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) (ok bool) {
 	s.mu.Lock()
-	from, to := s.out.readable()
+	o := &s.wake().out
+	from, to := o.readable()
 	from = max(from, least)
-	number, rule := s.number, s.out.rule()
-	may := !s.ended && !s.out.cutting && s.out.tail > 0 && from < to
-	s.out.cutting = s.out.cutting || may
+	number, rule := s.number, o.rule()
+	may := !s.ended && !o.cutting && o.tail > 0 && from < to
+	o.cutting = o.cutting || may
 	s.unlock()
 	if !may {
 		return false
@@ -114,20 +119,21 @@ func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) (ok boo
 	if s.ended {
 		return true // discard sees to all of it
 	}
-	s.cut = c
+	s.traffic.cut = c
 	if err != nil || c.n == 0 {
 		s.cutLocked(err)
 		return true
 	}
 	b.Notify(s, kindCut)
-	s.batch = b
+	s.traffic.batch = b
 	return true
 }
 
 // cutLocked tells what became of the step.
 func (s *Session) cutLocked(err error) {
-	c := s.cut
-	s.cut, s.out.cutting = nil, false
+	t := s.traffic
+	c := t.cut
+	t.cut, t.out.cutting = nil, false
 	switch {
 	case s.ended && s.shares && err == nil: // else they are counted with the others
 		s.drop(c.why, c.n)
@@ -147,7 +153,8 @@ func (s *Session) cutFailedLocked(c *cut, err error) {
 }
 
 func (s *Session) cutDoneLocked(c *cut) {
-	s.out.cut(c.n, c.bytes)
+	t := s.traffic
+	t.out.cut(c.n, c.bytes)
 	s.drop(c.why, c.n)
 	if n, bytes := s.excess(); c.why == dropQueueFull && c.n > 0 && (n > 0 || bytes > 0) {
 		s.need(jobTrim)
@@ -155,13 +162,13 @@ func (s *Session) cutDoneLocked(c *cut) {
 	if c.why == dropExpired {
 		s.sweptLocked(c)
 	}
-	s.out.pump(s)
+	t.out.pump(s)
 }
 
 // sweptLocked goes on with a sweep, or notes when the next one can find something.
 func (s *Session) sweptLocked(c *cut) {
 	if c.next != 0 {
-		s.sweeping = c
+		s.traffic.sweeping = c
 		s.need(jobSweep)
 		return
 	}

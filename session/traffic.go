@@ -1,0 +1,95 @@
+package session
+
+import (
+	"time"
+
+	"mangrove/internal/store"
+	"mangrove/mqtt"
+)
+
+// traffic is what a session has only while it is awake: connected, owed messages, or in the middle of a QoS 2 exchange. Guarded by
+// Session.mu.
+//
+//	asleep ─attach, a message to queue, Take; at the start a queue or QoS 2 record → wake─→ awake
+//	awake  ─detached, and nothing of that is left → unlock─→ asleep
+//
+// What outlasts it is in Session. One that has ended stays awake until it is gone: what was sent decides what is handed over.
+type traffic struct {
+	outlet mqtt.Outlet // nil while detached
+	in     inbound
+	out    outbound
+	batch  *store.Batch // to be committed by unlock
+
+	writing  int           // batches of others that will still bring records of this session
+	soonest  int64         // the first expiry in the tail, in stored time; 0 = none known
+	swept    time.Duration // when the tail was looked through last, or began
+	cut      *cut          // the step that is not stable yet
+	sweeping *cut          // where a sweep goes on
+
+	discarding bool     // the session has ended, and leftovers are being removed
+	portion    *portion // the one of discard that is not stable yet
+}
+
+// wake returns the traffic; if there is none, it begins: no message before next is left then, so sent, guess and end may as well be
+// next. A job that comes too late wakes the session for nothing, until its unlock. The caller holds s.mu, and keeps the
+// pointer no longer.
+func (s *Session) wake() *traffic {
+	if s.traffic == nil {
+		s.traffic = &traffic{swept: s.m.clock(),
+			out: outbound{next: s.next, sent: s.next, guess: s.next, end: s.next, lim: &s.m.lim, memory: !s.durable()}}
+	}
+	return s.traffic
+}
+
+// idle reports whether the session can do without: there is no connection, nothing is owed either way, and nothing is under way that
+// will ask for it.
+func (t *traffic) idle() bool {
+	return t.outlet == nil && t.out.count == 0 && t.writing == 0 && t.in.steps.Len() == 0 && !t.out.cutting
+}
+
+// unlock ends what began with mu.Lock: it commits what was written meanwhile, and lets go of traffic that has ended.
+func (s *Session) unlock() {
+	t := s.traffic
+	if t == nil {
+		s.mu.Unlock()
+		return
+	}
+	b := t.batch
+	t.batch = nil
+	if on := t.out.running && !t.out.blocked; on != s.online.Load() {
+		s.online.Store(on)
+	}
+	if t.idle() && !s.ended {
+		s.next, s.traffic = t.out.next, nil
+	}
+	s.mu.Unlock()
+	if b != nil {
+		s.m.cfg.Store.Commit(b)
+	}
+}
+
+// write is the batch that unlock commits. The caller holds s.mu.
+func (s *Session) write() *store.Batch {
+	t := s.wake()
+	if t.batch == nil {
+		t.batch = s.m.cfg.Store.NewBatch()
+	}
+	return t.batch
+}
+
+// outlet is the connection's; nil while there is none. The caller holds s.mu.
+func (s *Session) outlet() mqtt.Outlet {
+	if s.traffic == nil {
+		return nil
+	}
+	return s.traffic.outlet
+}
+
+// sentLocked is outbound's sent and guess. Asleep, all of what was may have been sent: that matters only for records that come
+// back after a crash because the bin still had them.
+func (s *Session) sentLocked() (sent, guess uint64) {
+	if t := s.traffic; t != nil {
+		return t.out.sent, t.out.guess
+	}
+	return s.next, s.next
+}
