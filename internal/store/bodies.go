@@ -17,16 +17,17 @@ import (
 
 var errNoBodies = errors.New("the buckets of message bodies are missing in the database")
 
-// references returns how many there are to a body, and its size.
-func references(bodies, counts *bolt.Bucket, key []byte) (refs, size int) {
-	body := bodies.Get(key)
-	if body == nil {
-		return 0, 0
+// references returns how many there are to a body in the database, and its size.
+func (v *view) references(key []byte) (refs, size int, err error) {
+	body, err := v.at(bodiesAt, bodiesBucket, key)
+	if err != nil || body == nil {
+		return 0, 0, err
 	}
-	if n, w := binary.Uvarint(counts.Get(key)); w > 0 {
-		return int(n), len(body)
+	count, err := v.at(countsAt, countsBucket, key)
+	if n, w := binary.Uvarint(count); w > 0 {
+		return int(n), len(body), err
 	}
-	return 1, len(body)
+	return 1, len(body), err
 }
 
 // writeBodies puts the bodies of d into the database. What came and went since the last checkpoint is not among them.
@@ -39,22 +40,36 @@ func (s *Store) writeBodies(tx *bolt.Tx, d *delta, done *written) error {
 		return errNoBodies
 	}
 	bodies.FillPercent = 0.9 // ids rise: pages fill from the left and are not split again
+	var r room
 	for c := d.bodies.seek(nil); c.item() != nil; c.next() {
-		if err := s.writeBody(bodies, counts, c.item(), done); err != nil {
+		if err := s.writeBody(bodies, counts, c.item(), &r, done); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *Store) writeBody(bodies, counts *bolt.Bucket, k *kept, done *written) error {
+// room is memory for many small bodies, which live as long as the transaction.
+type room struct{ free []byte }
+
+const roomStep = 64 << 10
+
+func (r *room) take(n int) (b []byte) {
+	if len(r.free) < n {
+		r.free = make([]byte, max(n, roomStep))
+	}
+	b, r.free = r.free[:n:n], r.free[n:]
+	return b
+}
+
+func (s *Store) writeBody(bodies, counts *bolt.Bucket, k *kept, r *room, done *written) error {
 	key := bodyKey(k.id)
 	done.records++
 	if k.refs == 0 {
 		return errors.Join(bodies.Delete(key), counts.Delete(key))
 	}
 	if k.place.record != 0 {
-		body, err := s.readPlace(k.id, k.place, nil)
+		body, err := s.readPlace(k.id, k.place, r.take(int(k.place.size)))
 		if err != nil {
 			return err
 		}

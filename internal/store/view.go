@@ -18,7 +18,31 @@ type view struct {
 	s      *Store
 	layers [2]*layer
 	tx     *bolt.Tx
+	open   [countsAt + 1]*bolt.Cursor // of the buckets used so far: opening one costs as much as looking a key up
 	buf    []byte
+}
+
+// Places of the buckets in view.open, after those of the tables.
+const (
+	bodiesAt = int(lastTable) + 1
+	countsAt = bodiesAt + 1
+)
+
+// at returns the value of key in the bucket of that name, nil = none. i is the bucket's place in v.open.
+func (v *view) at(i int, name, key []byte) ([]byte, error) {
+	c := v.open[i]
+	if c == nil {
+		b := v.tx.Bucket(name)
+		if b == nil {
+			return nil, fmt.Errorf("bucket %q is missing in the database", name)
+		}
+		c = b.Cursor()
+		v.open[i] = c
+	}
+	if found, value := c.Seek(key); bytes.Equal(found, key) {
+		return value, nil
+	}
+	return nil, nil
 }
 
 // errMoved says that a checkpoint began between the layers and the transaction of a view.
@@ -53,12 +77,8 @@ func (v *view) lookup(t Table, key []byte) (value []byte, below bool, err error)
 			return r.value, r.value != nil, nil
 		}
 	}
-	b, err := tableBucket(v.tx, t)
-	if err != nil {
-		return nil, false, err
-	}
-	value = b.Get(key)
-	return value, value != nil, nil
+	value, err = v.at(int(t), t.bucket(), key)
+	return value, value != nil, err
 }
 
 // scan visits the stored keys from <= key < to (to nil = end) in order. below is as in lookup.
@@ -147,15 +167,11 @@ func (v *view) kept(id uint64) (k kept, size int, err error) {
 			return k, int(found.place.size), nil
 		}
 	}
-	bodies, counts := v.tx.Bucket(bodiesBucket), v.tx.Bucket(countsBucket)
-	if bodies == nil || counts == nil {
-		return k, 0, errNoBodies
-	}
-	refs, size := references(bodies, counts, bodyKey(id))
+	refs, size, err := v.references(bodyKey(id))
 	if !known {
 		k.refs, k.below = refs, refs > 0
 	}
-	return k, size, nil
+	return k, size, err
 }
 
 // body returns the bytes of a body, nil when there is none; they are valid until the next call.
@@ -173,11 +189,7 @@ func (v *view) body(id uint64) ([]byte, error) {
 			return v.logged(id, k.place)
 		}
 	}
-	b := v.tx.Bucket(bodiesBucket)
-	if b == nil {
-		return nil, errNoBodies
-	}
-	return b.Get(bodyKey(id)), nil
+	return v.at(bodiesAt, bodiesBucket, bodyKey(id))
 }
 
 // logged reads a body from the log.
