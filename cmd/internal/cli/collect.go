@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
+	"time"
 )
 
 // Go collects garbage whenever the heap has doubled since the last time. The heap of a node that serves a few clients is
@@ -71,8 +72,61 @@ func gogcFor(live uint64) int {
 // giveBack returns to the system what starting took and needs no more: a node that found many sessions has read their
 // records, and would keep twice as much memory as lives until it is busy. Small heaps are left alone.
 func giveBack() {
-	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
-	if metrics.Read(heap); heap[0].Value.Uint64() > heapFloor {
+	if readHeap().objects > heapFloor {
 		debug.FreeOSMemory()
+	}
+}
+
+// heap is what the runtime says of it, in bytes.
+type heap struct {
+	allocated uint64 // since the process began
+	objects   uint64 // that live, or are not collected yet
+	live      uint64 // at the last collection
+}
+
+func readHeap() heap {
+	s := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}, {Name: "/gc/heap/live:bytes"}}
+	metrics.Read(s)
+	return heap{allocated: s[0].Value.Uint64(), objects: s[1].Value.Uint64(), live: s[2].Value.Uint64()}
+}
+
+// calm finds the moments in which a node that was busy has little to do. Go collects when the heap has grown, so after a burst its
+// garbage would stay until the next one.
+type calm struct{ allocated uint64 }
+
+const (
+	calmEvery = time.Second
+	calmBytes = 1 << 20 // allocated in calmEvery, at most
+)
+
+// due tells whether it is worth it to collect: little was allocated since the last call, and much is garbage.
+func (c *calm) due(h heap) bool {
+	recent := h.allocated - c.allocated
+	c.allocated = h.allocated
+	return recent < calmBytes && h.objects > h.live+max(heapFloor/2, h.live/4)
+}
+
+// giveBackWhenCalm returns garbage to the system in such moments, until stop is called, which waits for the goroutine.
+func giveBackWhenCalm() (stop func()) {
+	ended, done := make(chan struct{}), make(chan struct{})
+	go func() { // owned by the caller, ends with stop
+		defer close(done)
+		tick := time.NewTicker(calmEvery)
+		defer tick.Stop()
+		var c calm
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+			}
+			if c.due(readHeap()) {
+				debug.FreeOSMemory()
+			}
+		}
+	}()
+	return func() {
+		close(ended)
+		<-done
 	}
 }

@@ -69,3 +69,46 @@ func TestGarbageOfTheStartIsGivenBack(t *testing.T) {
 		t.Errorf("got %d bytes resident, before it was %d, want most of %d given back", after, before, 4*heapFloor)
 	}
 }
+
+func TestCalm(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct {
+		name string
+		then heap
+		want bool
+	}{
+		{"nothing happened", heap{allocated: 100 * mib, objects: 50 * mib, live: 5 * mib}, true},
+		{"busy", heap{allocated: 102 * mib, objects: 50 * mib, live: 5 * mib}, false},
+		{"little garbage", heap{allocated: 100 * mib, objects: 12 * mib, live: 5 * mib}, false},
+		{"little beside what lives", heap{allocated: 100 * mib, objects: 1200 * mib, live: 1000 * mib}, false},
+		{"much beside what lives", heap{allocated: 100 * mib, objects: 1300 * mib, live: 1000 * mib}, true},
+		{"collected meanwhile", heap{allocated: 100 * mib, objects: 4 * mib, live: 5 * mib}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			at := calm{allocated: 100 * mib}
+			if got := at.due(c.then); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+			if at.allocated != c.then.allocated {
+				t.Error("the next call compares with an older one")
+			}
+		})
+	}
+}
+
+// After a burst the memory goes back without another allocation.
+func TestGarbageOfABurstIsGivenBack(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // nobody else collects
+	runtime.GC()
+	garbage := make([]byte, 4*heapFloor)
+	for i := 0; i < len(garbage); i += 4096 {
+		garbage[i] = 1
+	}
+	garbage = nil
+	defer giveBackWhenCalm()()
+	for end := time.Now().Add(20 * calmEvery); readHeap().objects > 2*heapFloor; time.Sleep(calmEvery / 10) {
+		if time.Now().After(end) {
+			t.Fatalf("got %d bytes of objects, want the garbage of %d collected", readHeap().objects, 4*heapFloor)
+		}
+	}
+}

@@ -52,6 +52,7 @@ func Run(n Node, c *config.Config, log *slog.Logger) error {
 		return startError(c.Place(err))
 	}
 	giveBack()
+	defer giveBackWhenCalm()()
 	announce(n, string(c.Role), log)
 	err = wait(n, signals, log)
 	defer force(signals, log)()
