@@ -81,7 +81,7 @@ func giveBack() {
 type heap struct {
 	allocated uint64 // since the process began
 	objects   uint64 // that live, or are not collected yet
-	live      uint64 // at the last collection
+	live      uint64 // at the last collection; more than that if it came amid a burst
 }
 
 func readHeap() heap {
@@ -92,18 +92,26 @@ func readHeap() heap {
 
 // calm finds the moments in which a node that was busy has little to do. Go collects when the heap has grown, so after a burst its
 // garbage would stay until the next one.
-type calm struct{ allocated uint64 }
+type calm struct {
+	last  uint64 // allocated at the last call
+	given uint64 // allocated when memory was given back last
+}
 
 const (
 	calmEvery = time.Second
 	calmBytes = 1 << 20 // allocated in calmEvery, at most
 )
 
-// due tells whether it is worth it to collect: little was allocated since the last call, and much is garbage.
+// due tells whether it is worth it to collect: little was allocated since the last call, and much since memory was given
+// back, which is more beside more that lives: a collection costs as much as it finds alive.
 func (c *calm) due(h heap) bool {
-	recent := h.allocated - c.allocated
-	c.allocated = h.allocated
-	return recent < calmBytes && h.objects > h.live+max(heapFloor/2, h.live/4)
+	recent := h.allocated - c.last
+	c.last = h.allocated
+	if recent >= calmBytes || h.allocated-c.given < max(heapFloor/2, h.live/4) {
+		return false
+	}
+	c.given = h.allocated
+	return true
 }
 
 // giveBackWhenCalm returns garbage to the system in such moments, until stop is called, which waits for the goroutine.

@@ -74,23 +74,24 @@ func TestCalm(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct {
 		name string
+		from calm
 		then heap
 		want bool
+		next bool // a moment later, when nothing else came
 	}{
-		{"nothing happened", heap{allocated: 100 * mib, objects: 50 * mib, live: 5 * mib}, true},
-		{"busy", heap{allocated: 102 * mib, objects: 50 * mib, live: 5 * mib}, false},
-		{"little garbage", heap{allocated: 100 * mib, objects: 12 * mib, live: 5 * mib}, false},
-		{"little beside what lives", heap{allocated: 100 * mib, objects: 1200 * mib, live: 1000 * mib}, false},
-		{"much beside what lives", heap{allocated: 100 * mib, objects: 1300 * mib, live: 1000 * mib}, true},
-		{"collected meanwhile", heap{allocated: 100 * mib, objects: 4 * mib, live: 5 * mib}, false},
+		{"after a burst", calm{last: 100 * mib, given: 50 * mib}, heap{allocated: 100 * mib, live: 5 * mib}, true, false},
+		{"within one", calm{last: 99 * mib, given: 50 * mib}, heap{allocated: 100 * mib, live: 5 * mib}, false, true},
+		{"little has come", calm{last: 100 * mib, given: 93 * mib}, heap{allocated: 100 * mib, live: 5 * mib}, false, false},
+		{"little beside what lives", calm{last: 1000 * mib, given: 800 * mib}, heap{allocated: 1000 * mib, live: 1000 * mib}, false, false},
+		{"much beside what lives", calm{last: 1000 * mib, given: 700 * mib}, heap{allocated: 1000 * mib, live: 1000 * mib}, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			at := calm{allocated: 100 * mib}
+			at := c.from
 			if got := at.due(c.then); got != c.want {
 				t.Errorf("got %v, want %v", got, c.want)
 			}
-			if at.allocated != c.then.allocated {
-				t.Error("the next call compares with an older one")
+			if got := at.due(c.then); got != c.next {
+				t.Errorf("a moment later: got %v, want %v", got, c.next)
 			}
 		})
 	}
