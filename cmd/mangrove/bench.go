@@ -133,6 +133,9 @@ func (f *benchFlags) bind(set *pflag.FlagSet, s bench.Scenario) {
 	if one("offline", "sleep") {
 		set.BoolVar(&f.Keep, "keep", false, "leave sessions and messages at the broker")
 	}
+	if one("sleep") {
+		set.DurationVar(&f.Rest, "rest", bench.ConnsRest, "how long after the last session memory is looked at")
+	}
 	if one("p2p") {
 		set.IntVar(&f.Deaf, "deaf", 0, "subscribers to everything that never read")
 	}

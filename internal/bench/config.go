@@ -55,6 +55,7 @@ type Config struct {
 	Duration time.Duration // measured
 	WarmUp   time.Duration // before; negative = none
 	Settle   time.Duration // without any progress, after which what is missing is lost
+	Rest     time.Duration // of sleep: until memory is looked at
 
 	// For conns shared by several processes: where this one's source addresses begin, whom to tell when its connections are open,
 	// and whether they may go; nil = nobody shares.
@@ -109,6 +110,7 @@ func (c *Config) Check() error {
 	setDefault(&c.Duration, DefaultDuration)
 	setDefault(&c.WarmUp, DefaultWarmUp)
 	setDefault(&c.Settle, DefaultSettle)
+	setDefault(&c.Rest, ConnsRest)
 	if c.Rate > 0 {
 		setDefault(&c.Window, DefaultOpenWindow)
 	}

@@ -20,7 +20,7 @@ func (f *flow) runSleep(r *Result) error {
 		all, err = f.makeSleepers(&made)
 		return err
 	})
-	if err := errors.Join(err, f.l.forNow(ConnsRest)); err != nil {
+	if err := errors.Join(err, f.l.forNow(f.cfg.Rest)); err != nil {
 		return err
 	}
 	after, err := f.broker()

@@ -293,7 +293,7 @@ func memory() Group {
 	return Group{
 		Title: "Memory",
 		Note: "Idle MQTT 3.1.1 connections, and sessions with one subscription whose clients are away: what the broker's resident memory grew by, three seconds after the " +
-			"last of them, for each. It includes garbage that is not collected yet; sessions without it are under \"Starting again\".",
+			"last of them, for each. Sessions sleep for long, so theirs is looked at 75 seconds after: by then a store has written to its database what it holds of its log.",
 		Figures: []Figure{bytesEach},
 		More:    [][]Figure{{connects, idle, peak}},
 		Cases: []Case{
@@ -301,7 +301,7 @@ func memory() Group {
 				Met: func(m *Measured) bool { return bytesEach.Value(m.Ours) <= 6<<10 && idle.Value(m.Ours) <= 20 }},
 			{Name: "3,000 connections with TLS", Args: args("conns -n 3000 --tls"), TLS: true, Once: true, Goal: "≤ 24 KiB",
 				Met: func(m *Measured) bool { return bytesEach.Value(m.Ours) <= 24<<10 }},
-			{Name: "100,000 sessions that sleep", Args: args("sleep -n 100000 --keep"), Durable: true, Many: true, Full: true, Once: true, Goal: "≤ 600 B",
+			{Name: "100,000 sessions that sleep", Args: args("sleep -n 100000 --keep --rest 75s"), Durable: true, Many: true, Full: true, Once: true, Goal: "≤ 600 B",
 				Met: func(m *Measured) bool { return bytesEach.Value(m.Ours) <= 600 }},
 		},
 	}
