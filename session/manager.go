@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mangrove/mqtt"
@@ -25,6 +26,8 @@ type Manager struct {
 	timers timers
 	jobs   jobs
 	bin    bin
+
+	stopping atomic.Bool // see Stopping
 
 	stop  chan struct{}
 	ended sync.WaitGroup
@@ -189,6 +192,10 @@ func (m *Manager) Kick(clientID string, reason packet.ReasonCode) bool {
 	}
 	return out != nil
 }
+
+// Stopping says that the node is about to close: subscriptions of sessions that end from now on are left to the Router, which
+// goes as well. To take out a million of them would be longer than a node may take to close. An ended session takes nothing.
+func (m *Manager) Stopping() { m.stopping.Store(true) }
 
 // Close publishes the wills of sessions that are not durable and stops the goroutines; it may be called twice, both wait.
 // Durable sessions stay as they are in the store: those that are still connected count as detached

@@ -53,6 +53,20 @@ func TestCleanSessionEnds(t *testing.T) {
 	})
 }
 
+// A node that closes does not take out the subscriptions of each session that ends; what is published meanwhile goes to nobody.
+func TestSubscriptionsOfANodeThatCloses(t *testing.T) {
+	bubble(t, nil, func(t *testing.T, n *node) {
+		s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c"})
+		subscribe(t, s, "t", 1)
+		n.Stopping()
+		s.Detach(out, mqtt.DetachRequest{})
+		n.mustSend("t", 1, "a")
+		if all, _ := n.Count(); all != 0 || n.router.count() != 1 {
+			t.Errorf("got %d sessions and %d subscriptions, want none and 1", all, n.router.count())
+		}
+	})
+}
+
 // The state is kept while connected and for the expiry after it, and not longer. [MQTT-4.1.0-1] [MQTT-4.1.0-2]
 // [MQTT-3.1.2-23]
 func TestSessionExpires(t *testing.T) {

@@ -186,7 +186,9 @@ func (m *Manager) end(s *Session) {
 	s.leftoversLocked()
 	s.unlock()
 	m.leave(s)
-	gone.each(func(f string) { m.cfg.Router.Unsubscribe(s, f) })
+	if !m.stopping.Load() {
+		gone.each(func(f string) { m.cfg.Router.Unsubscribe(s, f) })
+	}
 	m.handOverAll(left)
 }
 

@@ -126,6 +126,9 @@ func (n *Node) serve() error {
 	if err := n.server.Start(); err != nil {
 		return err
 	}
-	n.OnClose("server", n.server.Close)
+	n.OnClose("server", func(ctx context.Context) error {
+		n.sessions.Stopping()
+		return n.server.Close(ctx)
+	})
 	return nil
 }
