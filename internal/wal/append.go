@@ -106,7 +106,7 @@ func (l *Log) undo(s *segment) error {
 		return err
 	}
 	if err := s.file.Sync(); err != nil {
-		return l.brokenBy(err)
+		return l.brokenBy(fmt.Errorf("%s: %w", s.name, err))
 	}
 	l.dirty = 0
 	return nil
@@ -136,7 +136,7 @@ func (l *Log) write(payloads [][]byte) (first uint64, err error) {
 	}
 	if n, err := s.file.WriteAt(l.buf, s.end); err != nil {
 		l.dirty = max(int64(n), recordAlign)
-		return 0, err
+		return 0, fmt.Errorf("append to %s: %w", s.name, err)
 	}
 	l.mu.Lock()
 	for _, p := range payloads {
@@ -158,7 +158,7 @@ func (l *Log) syncLocked() error {
 		return nil
 	}
 	if err := s.file.Sync(); err != nil {
-		return l.brokenBy(err)
+		return l.brokenBy(fmt.Errorf("%s: %w", s.name, err))
 	}
 	l.synced = s.next
 	return nil

@@ -74,7 +74,27 @@ func (d Disk) SyncDir() error {
 	return f.Sync()
 }
 
+// diskFile does not name itself in errors: a spare file was opened under another name than the segment that it is now. Who
+// calls knows that.
 type diskFile struct{ *os.File }
+
+func (f diskFile) ReadAt(b []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(b, off)
+	return n, unnamed(err)
+}
+
+func (f diskFile) WriteAt(b []byte, off int64) (int, error) {
+	n, err := f.File.WriteAt(b, off)
+	return n, unnamed(err)
+}
+
+// unnamed is err without the path.
+func unnamed(err error) error {
+	if named, ok := err.(*os.PathError); ok {
+		return fmt.Errorf("%s: %w", named.Op, named.Err)
+	}
+	return err
+}
 
 // Sync is fdatasync: the segment's size and blocks are stable since it was prepared, so its times are all that is
 // left out.
@@ -85,7 +105,7 @@ func (f diskFile) Sync() error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("fdatasync %s: %w", f.Name(), err)
+			return fmt.Errorf("fdatasync: %w", err)
 		}
 		return nil
 	}

@@ -551,3 +551,21 @@ func TestTrimBesideTheWriter(t *testing.T) {
 	}
 	wantRecords(t, l, l.First(), 1500)
 }
+
+// A segment that was a spare file before is named as what it is now.
+func TestErrorsNameTheSegment(t *testing.T) {
+	l, err := Open(Config{Dir: t.TempDir(), SegmentBytes: testSegment, Spares: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for len(l.segments) < 3 {
+		appendNext(t, l, 10)
+	}
+	name := l.active().name
+	l.active().file.Close()
+	_, err = l.Append(payload(1))
+	if err == nil || !strings.Contains(err.Error(), name) || strings.Contains(err.Error(), "spare") {
+		t.Errorf("got %v, want an error that names %s alone", err, name)
+	}
+	l.Close() // an error tells of the file that is closed already
+}
