@@ -40,36 +40,23 @@ func (s *Store) writeBodies(tx *bolt.Tx, d *delta, done *written) error {
 		return errNoBodies
 	}
 	bodies.FillPercent = 0.9 // ids rise: pages fill from the left and are not split again
-	var r room
+	var text arena
 	for c := d.bodies.seek(nil); c.item() != nil; c.next() {
-		if err := s.writeBody(bodies, counts, c.item(), &r, done); err != nil {
+		if err := s.writeBody(bodies, counts, c.item(), &text, done); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// room is memory for many small bodies, which live as long as the transaction.
-type room struct{ free []byte }
-
-const roomStep = 64 << 10
-
-func (r *room) take(n int) (b []byte) {
-	if len(r.free) < n {
-		r.free = make([]byte, max(n, roomStep))
-	}
-	b, r.free = r.free[:n:n], r.free[n:]
-	return b
-}
-
-func (s *Store) writeBody(bodies, counts *bolt.Bucket, k *kept, r *room, done *written) error {
+func (s *Store) writeBody(bodies, counts *bolt.Bucket, k *kept, text *arena, done *written) error {
 	key := bodyKey(k.id)
 	done.records++
 	if k.refs == 0 {
 		return errors.Join(bodies.Delete(key), counts.Delete(key))
 	}
 	if k.place.record != 0 {
-		body, err := s.readPlace(k.id, k.place, r.take(int(k.place.size)))
+		body, err := s.readPlace(k.id, k.place, text.take(int(k.place.size)))
 		if err != nil {
 			return err
 		}

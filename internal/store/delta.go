@@ -42,6 +42,7 @@ type delta struct {
 	last   uint64    // log record up to which it holds
 	limit  uint64    // numbers reserved by the log, see ids; 0 = none
 	since  time.Time // of its first change; only to decide when to checkpoint
+	text   arena     // keys and values, also of records that were replaced since: no more than was logged
 	memory int       // bytes, estimated
 	logged int64     // bytes of log records in it
 	growth int       // bytes by which the database will grow; negative when it shrinks
@@ -54,7 +55,7 @@ type pin struct {
 	last    uint64
 }
 
-// What an item takes in memory beside its key and value.
+// What an item takes in memory beside its key and value, which are counted with text.
 const (
 	recordOverhead = 120
 	bodyOverhead   = 72
@@ -91,20 +92,22 @@ func (d *delta) setRecord(t Table, key, value []byte, below bool, old int) {
 	tree := &d.tables[t]
 	r := record{key: key, below: below}
 	if before := tree.get(&r); before != nil {
-		d.memory -= len(before.key) + len(before.value) + recordOverhead
+		d.memory -= recordOverhead
 	}
 	d.growth += cost(key, len(value), value != nil) - cost(key, old, old > 0)
 	if value == nil && !below {
 		tree.remove(d.era, &r)
 		return
 	}
-	both := append(append(make([]byte, 0, len(key)+len(value)), key...), value...)
+	before := d.text.size
+	both := d.text.take(len(key) + len(value))
+	copy(both[copy(both, key):], value)
 	r.key = both[:len(key):len(key)]
 	if value != nil {
 		r.value = both[len(key):]
 	}
 	tree.set(d.era, r)
-	d.memory += len(both) + recordOverhead
+	d.memory += d.text.size - before + recordOverhead
 }
 
 // cost is about what a record takes in the database.
