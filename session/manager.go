@@ -124,35 +124,43 @@ func (m *Manager) isClosed() bool {
 	return m.closed
 }
 
-// all returns the sessions of this moment.
-func (m *Manager) all() []*Session {
+// each calls fn for the sessions of this moment. No lock is held: fn may take a session's.
+func (m *Manager) each(fn func(*Session)) {
+	list := lists.Get().(*[]*Session)
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	list := make([]*Session, 0, len(m.sessions))
 	for _, s := range m.sessions {
-		list = append(list, s)
+		*list = append(*list, s)
 	}
-	return list
+	m.mu.Unlock()
+	for _, s := range *list {
+		fn(s)
+	}
+	clear(*list) // nobody is kept alive
+	*list = (*list)[:0]
+	lists.Put(list)
 }
+
+// lists are empty ones: statistics look at all sessions every few seconds.
+var lists = sync.Pool{New: func() any { return new([]*Session) }}
 
 // Count tells how many sessions there are, and how many of them are connected.
 func (m *Manager) Count() (sessions, connected int) {
-	for _, s := range m.all() {
+	m.each(func(s *Session) {
 		sessions++
 		if s.connected() {
 			connected++
 		}
-	}
+	})
 	return sessions, connected
 }
 
 // Queued tells how many messages the sessions are owed, those in flight included, and their bytes.
 func (m *Manager) Queued() (messages int, bytes int64) {
-	for _, s := range m.all() {
+	m.each(func(s *Session) {
 		info := s.info()
 		messages += info.Queued
 		bytes += info.QueuedBytes
-	}
+	})
 	return messages, bytes
 }
 
@@ -173,9 +181,7 @@ type Info struct {
 
 // Each calls fn for each session, in no order. fn may call the Manager.
 func (m *Manager) Each(fn func(Info)) {
-	for _, s := range m.all() {
-		fn(s.info())
-	}
+	m.each(func(s *Session) { fn(s.info()) })
 }
 
 // Kick closes the connection of a client with reason; false when it has none. The session stays.
@@ -216,7 +222,7 @@ func (m *Manager) Close() {
 
 // lastWills publishes the wills that no store keeps.
 func (m *Manager) lastWills() {
-	for _, s := range m.all() {
+	m.each(func(s *Session) {
 		s.mu.Lock()
 		var w *will
 		if !s.durable() {
@@ -226,7 +232,7 @@ func (m *Manager) lastWills() {
 		b := m.newBatch()
 		m.announce(b, w)
 		m.commitLater(b)
-	}
+	})
 }
 
 var _ mqtt.Sessions = (*Manager)(nil)
