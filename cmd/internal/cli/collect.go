@@ -107,7 +107,7 @@ const (
 func (c *calm) due(h heap) bool {
 	recent := h.allocated - c.last
 	c.last = h.allocated
-	if recent >= calmBytes || h.allocated-c.given < max(heapFloor/2, h.live/4) {
+	if recent >= calmBytes || h.allocated-c.given < max(heapFloor/2, h.live/8) {
 		return false
 	}
 	c.given = h.allocated
