@@ -117,6 +117,48 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// Names and filters that pass are checked and taken apart without memory of their own.
+func TestChecksDoNotAllocate(t *testing.T) {
+	const name, filter, shared = "site/4711/temperature", "site/+/temperature/#", "$share/group/site/+/#"
+	if got := testing.AllocsPerRun(100, func() {
+		if CheckName(name, 0) != nil || CheckFilter(filter, 0) != nil || CheckFilter(shared, 0) != nil {
+			t.Fatal("got an error")
+		}
+		if group, rest := Split(shared); group != "group" || rest != "site/+/#" {
+			t.Fatalf("got group %q, filter %q", group, rest)
+		}
+		if !Match(filter, "site/1/temperature/a/b") {
+			t.Fatal("got no match")
+		}
+	}); got != 0 {
+		t.Errorf("got %v allocations, want none", got)
+	}
+}
+
+// Cut at any byte, a name is a name or an error with its rule, and a filter a filter: what was whole levels stays valid.
+func TestCutAtEveryByte(t *testing.T) {
+	const name, filter = "äö/€uro/x", "$share/gü/ä/+/€/#"
+	for n := range name {
+		want := ""
+		if n == 0 {
+			want = "MQTT-4.7.3-1"
+		}
+		wantRule(t, name[:n], CheckName(name[:n], 0), want)
+	}
+	for n := 1; n < len(name); n++ {
+		if !utf8.ValidString(name[:n]) {
+			wantRule(t, name[:n], CheckName(name[:n], 0), "MQTT-1.5.4-1")
+		}
+	}
+	for n, rule := range map[int]string{
+		0: "MQTT-4.7.3-1", len("$shar"): "", len("$share"): "", len("$share/"): "MQTT-4.8.2-1", len("$share/g"): "MQTT-4.8.2-2",
+		len("$share/gü"): "MQTT-4.8.2-2", len("$share/gü/"): "MQTT-4.8.2-2", len("$share/gü/ä"): "", len("$share/gü/ä/"): "",
+		len("$share/gü/ä/+"): "", len("$share/gü/ä/+/€/"): "", len("$share/gü/ä") - 1: "MQTT-1.5.4-1", len(filter): "",
+	} {
+		wantRule(t, filter[:n], CheckFilter(filter[:n], 0), rule)
+	}
+}
+
 // FuzzCheck holds that what passes the checks has the form the standard gives, and that a name is a
 // filter that matches itself and nothing is matched by what a filter does not allow.
 func FuzzCheck(f *testing.F) {
