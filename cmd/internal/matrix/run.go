@@ -201,10 +201,13 @@ func (s *Restarted) again(ctx context.Context, b *broker) (err error) {
 	return errors.Join(err, ctx.Err(), b.stop())
 }
 
-// place gives the broker the first core and the generator the second, where there are two.
+// place gives the broker the first core and the generator the second, where there are two, or what the case asks for.
 func (r *Report) place(c *Case) (broker, generator int) {
-	if c.Spread || len(r.cores) < 2 {
+	switch {
+	case c.Spread || len(r.cores) < 2:
 		return -1, -1
+	case c.Shared:
+		return r.cores[0], r.cores[0]
 	}
 	return r.cores[0], r.cores[1]
 }
