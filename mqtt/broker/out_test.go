@@ -188,3 +188,27 @@ func TestKeepAliveWaitsForTheReader(t *testing.T) { // [MQTT-3.1.2-22]
 		s.WantClosed("silence")
 	})
 }
+
+// What waits behind a write that takes long is counted as sent, as what left is: nothing is in between.
+func TestSentIsCountedBehindASlowWrite(t *testing.T) {
+	script(t, nil, func(b *bench) {
+		s, p := b.client(packet.V311, "s"), b.client(packet.V311, "p")
+		s.Write(sub(1, "a"))
+		s.next()
+		s.pause(true)
+		for range 10 {
+			p.Write(pub("a", "x"))
+			synctest.Wait()
+		}
+		if got := b.srv.metrics.sent[0].Get(); got != 10 {
+			t.Errorf("got %d messages counted as sent, want 10", got)
+		}
+		s.pause(false)
+		for range 10 {
+			s.Want("all of them", pub("a", "x"))
+		}
+		if got := b.srv.metrics.sent[0].Get(); got != 10 {
+			t.Errorf("got %d messages counted as sent at the end, want 10", got)
+		}
+	})
+}

@@ -53,7 +53,9 @@ func (o *out) publish(topicName string, payload []byte, qos, first byte, remaini
 	}
 	b = append(b, props...)
 	s.b = append(b, payload...)
-	o.sent[qos]++
+	if o.sent[qos]++; o.inHand > 0 {
+		o.sent.addTo(&o.metrics.sent) // the write under way may take long
+	}
 	o.appendedLocked()
 	return mqtt.Sent
 }
