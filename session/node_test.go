@@ -1,13 +1,13 @@
 package session
 
 import (
-	"bytes"
 	"os"
 	"testing"
 	"time"
 
 	"mangrove/internal/store"
 	"mangrove/mqtt"
+	"mangrove/mqtt/mqtttest"
 )
 
 // node is a manager with its surroundings, and can be restarted.
@@ -135,20 +135,8 @@ func (n *node) sendMessage(m *mqtt.Message) error {
 	return <-done
 }
 
-// lend publishes m as a connection does: from a buffer that is used again at once.
-func (n *node) lend(m *mqtt.Message, r *mqtt.Receipt) {
-	var loan mqtt.Loan
-	lent := *m
-	lent.Payload = bytes.Clone(m.Payload)
-	buf := lent.Payload
-	l := loan.Lend(lent)
-	n.router.Publish(l, r)
-	m.ID, m.Origin = l.ID, l.Origin
-	loan.End()
-	for i := range buf {
-		buf[i] = '?'
-	}
-}
+// lend publishes m as a connection does.
+func (n *node) lend(m *mqtt.Message, r *mqtt.Receipt) { mqtttest.Lend(n.router.Publish, m, r) }
 
 // sendLater publishes and does not wait.
 func (n *node) sendLater(topic, payload string, qos byte) {
