@@ -78,7 +78,7 @@ func (a *acks) expect(v packet.Version, qos byte, id uint16, max int) (*pending,
 // waitRoom waits until fewer than max acknowledgements are due; false = the connection is closing. It
 // is how clients before 5.0 are slowed. The step must have been committed.
 func (a *acks) waitRoom(max int) bool {
-	return a.c.out.waitWhile(func() bool { return int(a.due.Load()) >= max })
+	return a.c.out.waitWhile(func(bool) bool { return int(a.due.Load()) >= max })
 }
 
 // settle notes that the receipt of p is done and sends what is due now. It is called from any

@@ -163,44 +163,31 @@ func (o *out) flush() {
 
 // waitRoom waits until fewer than max bytes are waiting; false = the connection is closing.
 func (o *out) waitRoom() bool {
-	return o.waitWhile(func() bool { return o.pendingLocked() >= o.max })
+	return o.waitWhile(func(bool) bool { return o.pendingLocked() >= o.max })
 }
 
 // waitTurn is waitRoom for the reader, whose answers may always be appended: one finished write is
 // enough, for it took all that was waiting before. So a client that is sent more than it can
 // take is still heard.
 func (o *out) waitTurn() bool {
-	wrote := o.written()
-	return o.waitWhile(func() bool { return o.pendingLocked() >= o.max && !wrote() })
+	return o.waitWhile(func(wrote bool) bool { return o.pendingLocked() >= o.max && !wrote })
 }
 
 // waitLow is waitRoom for one who has much to send: until fewer than low bytes are waiting, too, or one write has ended, so that
 // others who send all the time do not keep it waiting for ever.
 func (o *out) waitLow(low int) bool {
-	wrote := o.written()
-	return o.waitWhile(func() bool {
+	return o.waitWhile(func(wrote bool) bool {
 		n := o.pendingLocked()
-		return n >= o.max || n >= low && !wrote()
+		return n >= o.max || n >= low && !wrote
 	})
 }
 
-// written returns a function that tells whether a write has ended since its first call. The lock is to be held for it.
-func (o *out) written() func() bool {
-	began, first := uint64(0), true
-	return func() bool {
-		if first {
-			began, first = o.writes, false
-		}
-		return o.writes != began
-	}
-}
-
-// waitWhile waits as long as busy, which is called with the lock held after each signal; false = the
-// connection is closing.
-func (o *out) waitWhile(busy func() bool) bool {
+// waitWhile waits as long as busy, which is called with the lock held after each signal and told whether a write has ended
+// since the beginning; false = the connection is closing.
+func (o *out) waitWhile(busy func(wrote bool) bool) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for !o.closing && busy() {
+	for began := o.writes; !o.closing && busy(o.writes != began); {
 		o.changed.Wait()
 	}
 	return !o.closing

@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -100,16 +101,19 @@ func TestCalm(t *testing.T) {
 // After a burst the memory goes back without another allocation.
 func TestGarbageOfABurstIsGivenBack(t *testing.T) {
 	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // nobody else collects
-	runtime.GC()
-	garbage := make([]byte, 4*heapFloor)
-	for i := 0; i < len(garbage); i += 4096 {
-		garbage[i] = 1
-	}
-	garbage = nil
-	defer giveBackWhenCalm()()
-	for end := time.Now().Add(20 * calmEvery); readHeap().objects > 2*heapFloor; time.Sleep(calmEvery / 10) {
-		if time.Now().After(end) {
-			t.Fatalf("got %d bytes of objects, want the garbage of %d collected", readHeap().objects, 4*heapFloor)
+	synctest.Test(t, func(t *testing.T) {
+		runtime.GC()
+		garbage := make([]byte, 4*heapFloor)
+		for i := 0; i < len(garbage); i += 4096 {
+			garbage[i] = 1
 		}
-	}
+		garbage = nil
+		before := readHeap().objects
+		stop := giveBackWhenCalm()
+		time.Sleep(3 * calmEvery) // the bubble's time: the first look is still within the burst
+		stop()
+		if after := readHeap().objects; after+3*heapFloor > before {
+			t.Errorf("got %d bytes of objects, before it was %d, want the garbage of %d collected", after, before, 4*heapFloor)
+		}
+	})
 }
