@@ -7,7 +7,8 @@
 //
 // Everything runs on the goroutine that calls Run: one loop owns all state, waits for sockets, reads
 // many packets per call, and writes what came of them in one call per connection. There are no other
-// goroutines. A wake reads the clock once, so a latency is that of the read that brought the message.
+// goroutines. The clock is read when the wait ends, which is when what it found had come, and again
+// before publishers go on: what handling takes is not counted as the broker's.
 //
 // Each message carries its stream, its number in the stream, and the time it was meant to be sent;
 // see stamp. Closed loop: a publisher has at most Window messages that are not delivered to all their

@@ -157,7 +157,7 @@ func (f *flow) start() {
 
 // turned is the end of a turn of the loop.
 func (f *flow) turned() (at int64) {
-	now := f.l.now
+	now := f.l.clock() // handling what came is not part of the next latencies
 	ready := f.ready
 	f.ready = f.spare[:0]
 	for _, p := range ready {

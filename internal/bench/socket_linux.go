@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"mangrove/mqtt/transport"
 )
 
 // event is what is known of one socket after a wait.
@@ -149,9 +151,9 @@ func connectError(fd int) error {
 
 // readSocket reads once. Nothing there is 0, nil.
 func readSocket(fd int, b []byte) (int, error) {
-	n, err := unix.Read(fd, b)
+	n, err := transport.TryRead(uintptr(fd), b)
 	switch {
-	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+	case errors.Is(err, unix.EAGAIN):
 		return 0, nil
 	case err != nil:
 		return 0, err
@@ -163,11 +165,11 @@ func readSocket(fd int, b []byte) (int, error) {
 
 // writeSocket writes once. No room is 0, nil.
 func writeSocket(fd int, b []byte) (int, error) {
-	n, err := unix.Write(fd, b)
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+	n, err := transport.TryWrite(uintptr(fd), b)
+	if errors.Is(err, unix.EAGAIN) {
 		return 0, nil
 	}
-	return max(n, 0), err
+	return n, err
 }
 
 func closeSocket(fd int) { unix.Close(fd) } // nothing to do about an error: the descriptor is gone either way
