@@ -13,6 +13,10 @@ import (
 // maxPooled is the size from which on an output buffer is left to the garbage collector.
 const maxPooled = 64 << 10
 
+// lookEvery is how many times the writer starts at once, packets having come one by one, before it looks whether they
+// would come together if it waited.
+const lookEvery = 16
+
 var outBuffers = sync.Pool{New: func() any { return new(outBuffer) }}
 
 // outBuffer is bytes on their way to one client.
@@ -46,6 +50,8 @@ type out struct {
 	writing bool  // the writer runs
 	held    bool  // the reader is in a step and will flush after it
 	full    bool  // somebody was turned away since the last resume
+	crowded bool  // the last write had more than one packet
+	starts  uint8 // of the writer, the last of them later than it could
 	closing bool  // nothing more is taken
 	linger  bool  // the writer leaves nc open for the reader to end
 	dead    bool  // nc failed or was closed
@@ -86,7 +92,12 @@ func (o *out) kickLocked() {
 		return
 	}
 	o.writing = true
-	go o.write()
+	if o.starts++; o.crowded || o.starts >= lookEvery {
+		o.starts = 0
+		go o.writeLater()
+		return
+	}
+	go o.write() // where packets come one by one, waiting would only make each of them late
 }
 
 // send appends a packet that may always go: acknowledgements are bounded by what was read, and
@@ -237,10 +248,14 @@ func (o *out) join() {
 	o.ready = nil
 }
 
+// writeLater is write after the goroutine that appended, and others that are about to, have added to it.
+func (o *out) writeLater() {
+	runtime.Gosched()
+	o.write()
+}
+
 // write is the writer.
 func (o *out) write() {
-	// Let the goroutine that appended, and others that are about to, add to this write.
-	runtime.Gosched()
 	for {
 		buf, last := o.take()
 		if last {
@@ -270,6 +285,7 @@ func (o *out) take() (buf *outBuffer, last bool) {
 		o.ready, o.inHand = nil, len(buf.b)
 		o.metrics.packetsOut.Add(o.packets)
 		o.sent.addTo(&o.metrics.sent)
+		o.crowded = o.packets > 1
 		o.packets = 0
 		return buf, false
 	}
