@@ -15,13 +15,28 @@ import (
 // pageSize of new files.
 const pageSize = 4096
 
-func boltOptions() *bolt.Options {
-	return &bolt.Options{
-		Timeout:        time.Second, // the folder is locked already
-		NoFreelistSync: true,
-		FreelistType:   bolt.FreelistMapType,
-		PageSize:       pageSize,
+// mapAhead is how much of the file is mapped at least, whether it is there yet or not: this is room for addresses only. When bbolt has to map more in
+// the middle of a transaction, it first copies each key and value of the pages that the transaction has changed.
+const mapAhead = 64 << 20
+
+// growStep is how much longer than needed the file becomes, by default it would be as long as what is mapped. It grows once in a checkpoint.
+const growStep = 32 << 10
+
+// openBolt opens the file, which is made when it is missing. open = nil: os.OpenFile.
+func openBolt(path string, open func(name string, flag int, mode os.FileMode) (*os.File, error)) (*bolt.DB, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{
+		Timeout:         time.Second, // the folder is locked already
+		NoFreelistSync:  true,
+		FreelistType:    bolt.FreelistMapType,
+		PageSize:        pageSize,
+		InitialMmapSize: mapAhead,
+		OpenFile:        open,
+	})
+	if err != nil {
+		return nil, err
 	}
+	db.AllocSize = growStep
+	return db, nil
 }
 
 // openDatabase opens dir's database, and makes it first if there is none. The folder is locked.
@@ -62,7 +77,7 @@ func createDatabase(dir string) error {
 		return err
 	}
 	path := filepath.Join(dir, newFile)
-	db, err := bolt.Open(path, 0o600, boltOptions())
+	db, err := openBolt(path, nil)
 	if err != nil {
 		return fmt.Errorf("make %s: %w", path, err)
 	}
@@ -79,8 +94,7 @@ func createDatabase(dir string) error {
 // becomes an error.
 func openFile(path string) (db *database, err error) {
 	var file *os.File
-	options := boltOptions()
-	options.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+	open := func(name string, flag int, mode os.FileMode) (*os.File, error) {
 		f, err := os.OpenFile(name, flag, mode)
 		file = f
 		return f, err
@@ -91,7 +105,7 @@ func openFile(path string) (db *database, err error) {
 			db, err = nil, errors.Join(fmt.Errorf("open %s: %w: %v", path, ErrDamaged, r), file.Close())
 		}
 	}()
-	opened, err := bolt.Open(path, 0o600, options)
+	opened, err := openBolt(path, open)
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}

@@ -47,6 +47,8 @@ type delta struct {
 	logged int64     // bytes of log records in it
 	growth int       // bytes by which the database will grow; negative when it shrinks
 	pin    *pin
+	record record // what setRecord looks for and sets
+	kept   kept   // the same for setBody
 }
 
 // pin counts the readers that may look for bodies in the log records up to last. Store.deltas guards it.
@@ -89,14 +91,14 @@ func (d *delta) empty() bool {
 
 // setRecord copies key and value. old is the stored value the key has had, nil = none.
 func (d *delta) setRecord(t Table, key, value []byte, below bool, old int) {
-	tree := &d.tables[t]
-	r := record{key: key, below: below}
-	if before := tree.get(&r); before != nil {
+	tree, r := &d.tables[t], &d.record
+	*r = record{key: key, below: below}
+	if before := tree.get(r); before != nil {
 		d.memory -= recordOverhead
 	}
 	d.growth += cost(key, len(value), value != nil) - cost(key, old, old > 0)
 	if value == nil && !below {
-		tree.remove(d.era, &r)
+		tree.remove(d.era, r)
 		return
 	}
 	before := d.text.size
@@ -118,8 +120,10 @@ func cost(key []byte, value int, there bool) int {
 	return len(key) + value + elementSize
 }
 
-func (d *delta) setBody(k kept, size, before int) {
-	if d.bodies.get(&k) != nil {
+func (d *delta) setBody(state kept, size, before int) {
+	k := &d.kept
+	*k = state
+	if d.bodies.get(k) != nil {
 		d.memory -= bodyOverhead
 	}
 	switch {
@@ -129,7 +133,7 @@ func (d *delta) setBody(k kept, size, before int) {
 		d.growth -= size + 8 + elementSize
 	}
 	if k.refs == 0 && !k.below {
-		d.bodies.remove(d.era, &k)
+		d.bodies.remove(d.era, k)
 		return
 	}
 	d.bodies.set(d.era, k)

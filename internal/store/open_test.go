@@ -58,7 +58,7 @@ func TestHalfMadeDatabase(t *testing.T) {
 // edit changes the database of a closed store.
 func edit(t *testing.T, dir string, fn func(tx *bolt.Tx) error) {
 	t.Helper()
-	db, err := bolt.Open(filepath.Join(dir, dataFile), 0o600, boltOptions())
+	db, err := openBolt(filepath.Join(dir, dataFile), nil)
 	must(t, err)
 	must(t, errors.Join(db.Update(fn), db.Close()))
 }

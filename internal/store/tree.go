@@ -9,6 +9,8 @@ import "slices"
 //
 // A tree is copied by assignment, at no cost, when who changes it takes a new era from then on: a node of another era is copied
 // before it is changed. So a copy may be read without locks while the tree goes on changing.
+//
+// What an item is compared with is given as a pointer, which escapes to compare: callers that look often keep a place for it.
 type tree[T any] struct {
 	compare func(a, b *T) int
 	root    *node[T]
@@ -91,13 +93,13 @@ func (t *tree[T]) get(item *T) *T {
 	return nil
 }
 
-// set puts item in the place of the one that compares equal, or adds it.
-func (t *tree[T]) set(e *era, item T) {
+// set puts a copy of item in the place of the one that compares equal, or adds it.
+func (t *tree[T]) set(e *era, item *T) {
 	if t.root == nil {
 		t.root = newNode[T](e)
 	}
 	t.root = t.root.own(e)
-	if right := t.insert(t.root, e, &item); right != nil {
+	if right := t.insert(t.root, e, item); right != nil {
 		top := newNode[T](e)
 		top.items = append(top.items, right.items[0], right.items[0])
 		top.below = append(make([]*node[T], 0, fullNode+1), t.root, right)

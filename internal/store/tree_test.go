@@ -69,7 +69,7 @@ func TestTreeAgainstMap(t *testing.T) {
 					tr.remove(e, &pair{key: k})
 					delete(m, k)
 				} else {
-					tr.set(e, pair{k, n})
+					tr.set(e, &pair{k, n})
 					m[k] = n
 				}
 				if r.IntN(1000) == 0 {
@@ -97,7 +97,7 @@ func BenchmarkTree(b *testing.B) {
 	n := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		tr.set(e, pair{n, n})
+		tr.set(e, &pair{n, n})
 		if n++; n > 100_000 {
 			tr.remove(e, &pair{key: n - 100_000})
 		}

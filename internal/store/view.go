@@ -20,6 +20,8 @@ type view struct {
 	tx     *bolt.Tx
 	open   [countsAt + 1]*bolt.Cursor // of the buckets used so far: opening one costs as much as looking a key up
 	buf    []byte
+	record record // what lookup looks for
+	wanted kept   // the same for kept and body
 }
 
 // Places of the buckets in view.open, after those of the tables.
@@ -68,12 +70,12 @@ func (s *Store) view(fn func(v *view) error) error {
 
 // lookup finds a stored value; nil = none. below tells whether there is one below the newest layer.
 func (v *view) lookup(t Table, key []byte) (value []byte, below bool, err error) {
-	want := record{key: key}
-	if r := v.layers[0].tables[t].get(&want); r != nil {
+	v.record.key = key
+	if r := v.layers[0].tables[t].get(&v.record); r != nil {
 		return r.value, r.below, nil
 	}
 	if v.layers[1] != nil {
-		if r := v.layers[1].tables[t].get(&want); r != nil {
+		if r := v.layers[1].tables[t].get(&v.record); r != nil {
 			return r.value, r.value != nil, nil
 		}
 	}
@@ -147,13 +149,13 @@ func (m *merge) next() (key, value []byte, below bool) {
 
 // kept finds the state of a body on top of which the newest layer is to change it, and its size.
 func (v *view) kept(id uint64) (k kept, size int, err error) {
-	k.id = id
+	k.id, v.wanted.id = id, id
 	known := false
 	for i, l := range v.layers {
 		if l == nil {
 			continue
 		}
-		found := l.bodies.get(&k)
+		found := l.bodies.get(&v.wanted)
 		if found == nil {
 			continue
 		}
@@ -176,11 +178,12 @@ func (v *view) kept(id uint64) (k kept, size int, err error) {
 
 // body returns the bytes of a body, nil when there is none; they are valid until the next call.
 func (v *view) body(id uint64) ([]byte, error) {
+	v.wanted.id = id
 	for _, l := range v.layers {
 		if l == nil {
 			continue
 		}
-		k := l.bodies.get(&kept{id: id})
+		k := l.bodies.get(&v.wanted)
 		switch {
 		case k == nil:
 		case k.refs == 0:
