@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"mangrove/internal/store"
@@ -77,6 +78,9 @@ const (
 	recordWill      = 1 << 1
 )
 
+// usualRecord is the bytes of a record without a will, at most as a rule.
+const usualRecord = 24
+
 func (r *record) append(b []byte) []byte {
 	var flags byte
 	if r.connected {
@@ -85,7 +89,7 @@ func (r *record) append(b []byte) []byte {
 	if r.will != nil {
 		flags |= recordWill
 	}
-	b = append(b, recordVersion, flags)
+	b = append(slices.Grow(b, usualRecord), recordVersion, flags)
 	b = binary.AppendUvarint(b, r.number)
 	b = binary.AppendVarint(b, millis(r.expiry))
 	b = binary.AppendVarint(b, r.detached)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"sync"
 
 	"mangrove/internal/store"
 )
@@ -18,9 +19,11 @@ var errNoStore = errors.New("there is no store to keep it in")
 
 // commit commits b and waits until it is stable. No lock but a gate is held.
 func (m *Manager) commit(b *store.Batch) error {
-	w := make(signal, 1)
+	w := signals.Get().(signal)
 	m.commitFor(b, w)
-	return <-w
+	err := <-w
+	signals.Put(w)
+	return err
 }
 
 // commitLater commits b; an error is logged, the state in memory goes on without it.
@@ -40,6 +43,9 @@ func (m *Manager) commitFor(b *store.Batch, w store.Waiter) {
 
 // signal is a store.Waiter for one who waits; its buffer is 1.
 type signal chan error
+
+// signals are those nobody waits for: a waiter is told once.
+var signals = sync.Pool{New: func() any { return make(signal, 1) }}
 
 func (s signal) Committed(_ uint64, err error) { s <- err }
 

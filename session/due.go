@@ -4,7 +4,7 @@ import "mangrove/internal/store"
 
 // due does what a session's alarm was set for: its end, its will, a sweep. Runs on a worker.
 func (m *Manager) due(s *Session) {
-	defer m.gates.enter(s.clientID)()
+	defer m.gates.enter(s.clientID).leave()
 	w, over, ok := s.whatIsDue()
 	if !ok {
 		return

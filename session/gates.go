@@ -9,32 +9,41 @@ type gates struct {
 }
 
 type gate struct {
-	mu    sync.Mutex
-	users int // guarded by gates.mu
+	all      *gates
+	clientID string
+	mu       sync.Mutex
+	users    int // guarded by gates.mu
 }
 
-// enter waits for the client's turn; leave ends it.
-func (g *gates) enter(clientID string) (leave func()) {
+// idleGates are those of no client.
+var idleGates = sync.Pool{New: func() any { return new(gate) }}
+
+// enter waits for the client's turn, which gate.leave ends.
+func (g *gates) enter(clientID string) *gate {
 	g.mu.Lock()
 	if g.open == nil {
 		g.open = make(map[string]*gate)
 	}
 	one := g.open[clientID]
 	if one == nil {
-		one = new(gate)
+		one = idleGates.Get().(*gate)
+		one.all, one.clientID = g, clientID
 		g.open[clientID] = one
 	}
 	one.users++
 	g.mu.Unlock()
 	one.mu.Lock()
-	return func() { g.leave(clientID, one) }
+	return one
 }
 
-func (g *gates) leave(clientID string, one *gate) {
-	one.mu.Unlock()
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if one.users--; one.users == 0 {
-		delete(g.open, clientID)
+func (g *gate) leave() {
+	g.mu.Unlock()
+	all := g.all
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if g.users--; g.users == 0 {
+		delete(all.open, g.clientID)
+		g.all, g.clientID = nil, ""
+		idleGates.Put(g)
 	}
 }

@@ -307,7 +307,7 @@ func TestHandOverBesideAnAlarm(t *testing.T) {
 	b, out := n.join("b", hour, 2)
 	b.Detach(out, mqtt.DetachRequest{})
 	n.toGroup(a, 1, numbered(3*discardStep)...)
-	free := n.gates.enter("x")
+	gate := n.gates.enter("x")
 	for _, s := range []*Session{x, a} { // the only worker waits for the gate of x
 		s.mu.Lock()
 		s.need(jobDue)
@@ -317,7 +317,7 @@ func TestHandOverBesideAnAlarm(t *testing.T) {
 	x.mu.Lock()
 	x.ended = true // takes nothing
 	x.unlock()
-	free()
+	gate.leave()
 	eventually(t, "leftovers are removed", func() bool { return n.rows(store.Queues) >= 3*discardStep && n.rows(store.Received) == 0 })
 	eventually(t, "all is at the other one", func() bool { return n.lookup("b").info().Queued == n.rows(store.Queues) })
 	if got := b.info().Queued; got != 3*discardStep {

@@ -124,24 +124,28 @@ func (m *Manager) isClosed() bool {
 	return m.closed
 }
 
-// each calls fn for the sessions of this moment. No lock is held: fn may take a session's.
+// each calls fn for every session that is there from beginning to end. No lock is held: fn may take a session's. Sessions are gathered some
+// at a time, because statistics look at all of them every few seconds.
 func (m *Manager) each(fn func(*Session)) {
-	list := lists.Get().(*[]*Session)
+	var some [256]*Session
+	n := 0
+	call := func() {
+		for _, s := range some[:n] {
+			fn(s)
+		}
+		n = 0
+	}
 	m.mu.Lock()
-	for _, s := range m.sessions {
-		*list = append(*list, s)
+	for _, s := range m.sessions { // may change between two rounds
+		if some[n], n = s, n+1; n == len(some) {
+			m.mu.Unlock()
+			call()
+			m.mu.Lock()
+		}
 	}
 	m.mu.Unlock()
-	for _, s := range *list {
-		fn(s)
-	}
-	clear(*list) // nobody is kept alive
-	*list = (*list)[:0]
-	lists.Put(list)
+	call()
 }
-
-// lists are empty ones: statistics look at all sessions every few seconds.
-var lists = sync.Pool{New: func() any { return new([]*Session) }}
 
 // Count tells how many sessions there are, and how many of them are connected.
 func (m *Manager) Count() (sessions, connected int) {

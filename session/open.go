@@ -15,7 +15,7 @@ import (
 //	an earlier connection finishes → gate → an earlier connection is closed → one batch: its will, the new record → stable → attached
 func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, bool, error) {
 	m.lookup(req.ClientID).finish()
-	defer m.gates.enter(req.ClientID)()
+	defer m.gates.enter(req.ClientID).leave()
 	if err := m.admit(req.ClientID); err != nil {
 		return nil, false, err
 	}
@@ -118,7 +118,7 @@ func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) erro
 // Detach ends the connection of out. What the session is stays for its expiry. [MQTT-3.1.2-23] [MQTT-3.14.4-3]
 // [MQTT311-4.1.0-1]
 func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
-	defer s.m.gates.enter(s.clientID)()
+	defer s.m.gates.enter(s.clientID).leave()
 	w, over, ok := s.part(out, req)
 	if !ok {
 		return

@@ -14,7 +14,7 @@ var errEnded = errors.New("session has ended")
 // Subscribe keeps the subscriptions, then registers them with the Router, which replaces those of the same filter in
 // one step. [MQTT-3.8.4-3] [MQTT-3.8.4-4] [MQTT311-3.8.4-3]
 func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error) {
-	defer s.m.gates.enter(s.clientID)()
+	defer s.m.gates.enter(s.clientID).leave()
 	if err := s.maySubscribe(len(subs)); err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error
 // Unsubscribe takes full filters. What is queued already is still delivered. [MQTT-3.10.4-1] [MQTT-3.10.4-2]
 // [MQTT-3.10.4-3] [MQTT311-3.10.4-1] [MQTT311-3.10.4-2] [MQTT311-3.10.4-3]
 func (s *Session) Unsubscribe(list []string) (existed []bool, err error) {
-	defer s.m.gates.enter(s.clientID)()
+	defer s.m.gates.enter(s.clientID).leave()
 	if err := s.maySubscribe(0); err != nil {
 		return nil, err
 	}
