@@ -71,9 +71,9 @@ type conn struct {
 func newConn(s *Server, listener string, g *grants, nc net.Conn) *conn {
 	c := &conn{srv: s, listener: listener, grants: g, nc: nc, maxIn: g.MaxPacket}
 	c.in.init(nc, &s.steps)
-	c.out.init(nc, s.cfg.MaxOutput, s.metrics, &s.wheel.now, c.drained)
+	c.out.init(nc, s.cfg.MaxOutput, s.metrics, &s.wheel.now, c)
 	c.acks.c = c
-	c.alarm.check = c.look
+	c.alarm.of = c
 	c.opened = s.wheel.now.Load()
 	return c
 }

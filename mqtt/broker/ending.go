@@ -30,6 +30,9 @@ var errClosing = errors.New("connection is closing")
 // endingOf turns what the reader ended with into why the connection ends; every fault of a client ends it.
 // [MQTT-4.13.1-1] [MQTT311-4.8.0-1]
 func endingOf(err error) ending {
+	if err == errBye { // how most end
+		return ending{why: "client-disconnect", normal: true}
+	}
 	var end *endError
 	var fault *packet.Error
 	switch {
@@ -37,8 +40,6 @@ func endingOf(err error) ending {
 		return end.ending
 	case errors.As(err, &fault):
 		return ending{why: reasonLabel(fault.Reason), reason: fault.Reason, detail: fault.Error(), linger: true}
-	case errors.Is(err, errBye):
-		return ending{why: "client-disconnect", normal: true}
 	case errors.Is(err, io.EOF):
 		return ending{why: "connection-lost", detail: "end of stream"}
 	}

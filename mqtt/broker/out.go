@@ -34,7 +34,7 @@ type out struct {
 	max     int
 	limit   uint32 // bytes of a packet that the client takes, 0 = no bound; set before the first packet
 	metrics *serverMetrics
-	resume  func() // called without locks when output that was full has drained
+	owner   drainer
 	clock   *atomic.Uint32
 	began   atomic.Uint32 // tick in which the running write began; 0 = none
 
@@ -57,8 +57,13 @@ type out struct {
 	dead    bool  // nc failed or was closed
 }
 
-func (o *out) init(nc net.Conn, max int, m *serverMetrics, clock *atomic.Uint32, resume func()) {
-	o.nc, o.max, o.metrics, o.clock, o.resume = nc, max, m, clock, resume
+// drainer is whose output it is.
+type drainer interface {
+	drained() // output that was full has drained; called without locks
+}
+
+func (o *out) init(nc net.Conn, max int, m *serverMetrics, clock *atomic.Uint32, owner drainer) {
+	o.nc, o.max, o.metrics, o.clock, o.owner = nc, max, m, clock, owner
 	o.changed.L = &o.mu
 }
 
@@ -270,7 +275,7 @@ func (o *out) write() {
 		o.began.Store(0)
 		o.metrics.bytesOut.Add(n)
 		if o.wrote(buf, err) {
-			o.resume()
+			o.owner.drained()
 		}
 	}
 }

@@ -26,13 +26,17 @@ type wheel struct {
 
 // alarm is a connection's place in the wheel.
 type alarm struct {
-	// check looks at the connection and returns in how many ticks to look again; 0 = never. Called by the
-	// wheel's goroutine without locks.
-	check func(now uint32) uint32
+	of watched
 
 	slot       *(*alarm) // list it is in; nil = none. The wheel's lock guards the rest.
 	next, prev *alarm
 	gone       bool
+}
+
+// watched is what an alarm is of.
+type watched interface {
+	// look is called by the wheel's goroutine without locks, and returns in how many ticks to look again; 0 = never.
+	look(now uint32) uint32
 }
 
 func newWheel() *wheel {
@@ -84,7 +88,7 @@ func (w *wheel) unlinkLocked(a *alarm) {
 func (w *wheel) turn() {
 	now := w.now.Add(1)
 	for _, a := range w.due(now) {
-		if again := a.check(now); again != 0 {
+		if again := a.of.look(now); again != 0 {
 			w.add(a, again)
 		}
 	}

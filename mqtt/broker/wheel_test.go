@@ -14,7 +14,7 @@ func TestWheelAgainstModel(t *testing.T) {
 		rang := map[int]bool{}
 		alarms := make([]*alarm, 10)
 		for i := range alarms {
-			alarms[i] = &alarm{check: func(uint32) uint32 { rang[i] = true; return 0 }}
+			alarms[i] = &alarm{of: looker(func(uint32) uint32 { rang[i] = true; return 0 })}
 		}
 		gone := map[int]bool{}
 		t.Repeat(map[string]func(*rapid.T){
@@ -50,10 +50,15 @@ func TestWheelAgainstModel(t *testing.T) {
 func BenchmarkWheelTurn(b *testing.B) {
 	w := newWheel()
 	for range 15_000 {
-		w.add(&alarm{check: func(uint32) uint32 { return 60 }}, 60)
+		w.add(&alarm{of: looker(func(uint32) uint32 { return 60 })}, 60)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
 		w.turn()
 	}
 }
+
+// looker is watched by a function.
+type looker func(now uint32) uint32
+
+func (l looker) look(now uint32) uint32 { return l(now) }
