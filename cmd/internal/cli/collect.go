@@ -95,11 +95,13 @@ func readHeap() heap {
 type calm struct {
 	last  uint64 // allocated at the last call
 	given uint64 // allocated when memory was given back last
+	calls int    // since then
 }
 
 const (
 	calmEvery = time.Second
 	calmBytes = 1 << 20 // allocated in calmEvery, at most
+	calmLong  = 60      // calls after which a quarter is enough: what the store held until its checkpoint is garbage then
 )
 
 // due tells whether it is worth it to collect: little was allocated since the last call, and much since memory was given
@@ -107,10 +109,15 @@ const (
 func (c *calm) due(h heap) bool {
 	recent := h.allocated - c.last
 	c.last = h.allocated
-	if recent >= calmBytes || h.allocated-c.given < max(heapFloor/2, h.live/8) {
+	c.calls++
+	enough := max(heapFloor/2, h.live/8)
+	if c.calls >= calmLong {
+		enough /= 4
+	}
+	if recent >= calmBytes || h.allocated-c.given < enough {
 		return false
 	}
-	c.given = h.allocated
+	c.given, c.calls = h.allocated, 0
 	return true
 }
 

@@ -83,6 +83,7 @@ func TestCalm(t *testing.T) {
 		{"after a burst", calm{last: 100 * mib, given: 50 * mib}, heap{allocated: 100 * mib, live: 5 * mib}, true, false},
 		{"within one", calm{last: 99 * mib, given: 50 * mib}, heap{allocated: 100 * mib, live: 5 * mib}, false, true},
 		{"little has come", calm{last: 100 * mib, given: 93 * mib}, heap{allocated: 100 * mib, live: 5 * mib}, false, false},
+		{"little, but for long", calm{last: 100 * mib, given: 97 * mib, calls: calmLong}, heap{allocated: 100 * mib, live: 5 * mib}, true, false},
 		{"little beside what lives", calm{last: 1000 * mib, given: 900 * mib}, heap{allocated: 1000 * mib, live: 1000 * mib}, false, false},
 		{"much beside what lives", calm{last: 1000 * mib, given: 850 * mib}, heap{allocated: 1000 * mib, live: 1000 * mib}, true, false},
 	} {
