@@ -2,7 +2,6 @@ package session
 
 import (
 	"errors"
-	"sync"
 
 	"mangrove/internal/store"
 )
@@ -19,10 +18,13 @@ var errNoStore = errors.New("there is no store to keep it in")
 
 // commit commits b and waits until it is stable. No lock but a gate is held.
 func (m *Manager) commit(b *store.Batch) error {
-	w := signals.Get().(signal)
+	w, ok := m.signals.Get().(signal)
+	if !ok {
+		w = make(signal, 1)
+	}
 	m.commitFor(b, w)
 	err := <-w
-	signals.Put(w)
+	m.signals.Put(w)
 	return err
 }
 
@@ -43,9 +45,6 @@ func (m *Manager) commitFor(b *store.Batch, w store.Waiter) {
 
 // signal is a store.Waiter for one who waits; its buffer is 1.
 type signal chan error
-
-// signals are those nobody waits for: a waiter is told once.
-var signals = sync.Pool{New: func() any { return make(signal, 1) }}
 
 func (s signal) Committed(_ uint64, err error) { s <- err }
 

@@ -27,6 +27,7 @@ type Manager struct {
 	jobs   jobs
 	bin    bin
 
+	signals  sync.Pool   // of signal, those nobody waits for
 	stopping atomic.Bool // see Stopping
 
 	stop  chan struct{}
@@ -124,10 +125,13 @@ func (m *Manager) isClosed() bool {
 	return m.closed
 }
 
+// eachStep is how many sessions each gathers with the Manager's lock held.
+const eachStep = 256
+
 // each calls fn for every session that is there from beginning to end. No lock is held: fn may take a session's. Sessions are gathered some
 // at a time, because statistics look at all of them every few seconds.
 func (m *Manager) each(fn func(*Session)) {
-	var some [256]*Session
+	var some [eachStep]*Session
 	n := 0
 	call := func() {
 		for _, s := range some[:n] {
