@@ -345,3 +345,20 @@ func heapReserved() uint64 {
 	runtime.ReadMemStats(&m)
 	return m.HeapSys
 }
+
+// bbolt copies nothing in the middle of a checkpoint while the database is smaller than what is mapped: see mapAhead.
+func TestCheckpointMapsNothingAnew(t *testing.T) {
+	s := openTest(t, Config{})
+	for i := range 20 {
+		must(t, commit(t, s, func(b *Batch) {
+			for j := range 1000 {
+				b.Put(Sessions, fmt.Appendf(nil, "key %03d %06d", j, i), make([]byte, 100))
+			}
+		}))
+		must(t, s.flush())
+	}
+	stats := s.data.db.Stats()
+	if got := stats.TxStats.GetNodeDeref(); got != 0 {
+		t.Errorf("got %d pages copied while the database grew to %d bytes, want none", got, s.fileBytes())
+	}
+}
