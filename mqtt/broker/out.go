@@ -51,7 +51,7 @@ type out struct {
 	held    bool  // the reader is in a step and will flush after it
 	full    bool  // somebody was turned away since the last resume
 	crowded bool  // the last write had more than one packet
-	starts  uint8 // of the writer, the last of them later than it could
+	starts  uint8 // of the writer since it last let others go first
 	closing bool  // nothing more is taken
 	linger  bool  // the writer leaves nc open for the reader to end
 	dead    bool  // nc failed or was closed
