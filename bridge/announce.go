@@ -13,8 +13,9 @@ import (
 //	                  └ no longer wanted: leaving, until linger has passed
 //
 // A filter nobody wants any more stays announced for linger: clients that come and go do not make the
-// whole fleet change its mind each time. Above max filters "#" is announced in place of all: more
-// than is wanted may come then, but nothing is missed.
+// whole fleet change its mind each time. When more than maxLeaving filters do, those that left first go at once.
+// Above max filters "#" is announced in place of all: more than is wanted may come then, but nothing is missed. A
+// link for which more than max changes wait is told everything anew instead.
 //
 // changed is called by the Router with its locks held; nothing here calls the Router. Safe for concurrent use.
 type announcer struct {
@@ -25,7 +26,7 @@ type announcer struct {
 	mu        sync.Mutex
 	set       interestSet // what is wanted, or leaving
 	leaving   map[string]time.Time
-	due       []leaver // in the order of their times
+	due       []leaver // in the order of their times, at most maxLeaving; some are wanted again
 	listeners map[*listener]struct{}
 	flooded   bool          // "#" is announced in place of set
 	alarm     chan struct{} // due has a first entry; cap 1
@@ -45,6 +46,9 @@ type listener struct {
 	agreed   bool   // no snapshot was needed: an empty frame says so
 	changes  map[string]want
 }
+
+// maxLeaving bounds the filters that linger: subscriptions may come and go as fast as packets do.
+const maxLeaving = 10_000
 
 // floodQoS is what "#" is announced with in place of too many filters.
 const floodQoS = 2
@@ -81,9 +85,23 @@ func (a *announcer) leaveLocked(filter string) {
 	at := a.now().Add(a.linger)
 	a.leaving[filter] = at
 	a.due = append(a.due, leaver{filter, at})
+	if len(a.due) > maxLeaving {
+		a.withdrawLocked()
+	}
 	select {
 	case a.alarm <- struct{}{}:
 	default:
+	}
+}
+
+// withdrawLocked takes out the filter that left first, unless it is wanted again.
+func (a *announcer) withdrawLocked() {
+	d := a.due[0]
+	a.due = a.due[1:]
+	if at, still := a.leaving[d.filter]; still && at.Equal(d.at) {
+		delete(a.leaving, d.filter)
+		a.set.remove(d.filter)
+		a.tellLocked(want{filter: d.filter, gone: true})
 	}
 }
 
@@ -100,7 +118,10 @@ func (a *announcer) tellLocked(w want) {
 		return
 	}
 	for l := range a.listeners {
-		l.changes[w.filter] = w
+		if l.changes[w.filter] = w; len(l.changes) > a.max {
+			a.restartLocked(l)
+			continue
+		}
 		l.kick()
 	}
 }
@@ -126,16 +147,10 @@ func (a *announcer) expire() (next time.Duration) {
 	defer a.mu.Unlock()
 	now := a.now()
 	for len(a.due) > 0 {
-		d := a.due[0]
-		if wait := d.at.Sub(now); wait > 0 {
+		if wait := a.due[0].at.Sub(now); wait > 0 {
 			return wait
 		}
-		a.due = a.due[1:]
-		if at, still := a.leaving[d.filter]; still && at.Equal(d.at) {
-			delete(a.leaving, d.filter)
-			a.set.remove(d.filter)
-			a.tellLocked(want{filter: d.filter, gone: true})
-		}
+		a.withdrawLocked()
 	}
 	a.due = nil
 	return time.Hour

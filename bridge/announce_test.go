@@ -106,3 +106,50 @@ func TestAnnouncerAboveItsBound(t *testing.T) {
 	told(a, l, held)
 	wantHeld(t, held, map[string]byte{"1": 1, "2": 1, "3": 1})
 }
+
+// Subscriptions that come and go fast do not pile up here for as long as they would linger.
+func TestAnnouncerBoundsWhatLingers(t *testing.T) {
+	a := newAnnouncer(time.Minute, 3*maxLeaving, time.Now)
+	held := new(interestSet)
+	l := a.listen(digest{}, func() {})
+	a.changed("stays", 1, true)
+	const more = 1000
+	for i := range maxLeaving + more {
+		filter := fmt.Sprint("t/", i)
+		a.changed(filter, 1, true)
+		a.changed(filter, 0, false)
+	}
+	if len(a.due) != maxLeaving || len(a.leaving) != maxLeaving || len(a.set.filters) != maxLeaving+1 {
+		t.Errorf("got %d due, %d leaving, %d announced, want %d that linger", len(a.due), len(a.leaving), len(a.set.filters), maxLeaving)
+	}
+	told(a, l, held)
+	if held.digest != a.set.digest {
+		t.Error("the far side was not told that some have gone")
+	}
+	for filter, want := range map[string]bool{"stays": true, fmt.Sprint("t/", more-1): false, fmt.Sprint("t/", more): true} {
+		if _, got := held.filters[filter]; got != want {
+			t.Errorf("filter %s: got %v, want %v: the first to leave go first", filter, got, want)
+		}
+	}
+}
+
+// A link that is slower than interest changes keeps no more changes than there may be filters.
+func TestAnnouncerBoundsChanges(t *testing.T) {
+	const most = 50
+	a := newAnnouncer(0, most, time.Now)
+	held := new(interestSet)
+	l := a.listen(digest{}, func() {})
+	told(a, l, held)
+	a.changed("stays", 1, true)
+	for i := range 5*most + 10 {
+		filter := fmt.Sprint("t/", i)
+		a.changed(filter, 1, true)
+		a.changed(filter, 0, false)
+		a.expire()
+		if len(l.changes) > most {
+			t.Fatalf("got %d changes that wait, want at most %d", len(l.changes), most)
+		}
+	}
+	told(a, l, held)
+	wantHeld(t, held, map[string]byte{"stays": 1})
+}
