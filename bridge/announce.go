@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -13,9 +14,9 @@ import (
 //	                  └ no longer wanted: leaving, until linger has passed
 //
 // A filter nobody wants any more stays announced for linger: clients that come and go do not make the
-// whole fleet change its mind each time. When more than maxLeaving filters do, those that left first go at once.
-// Above max filters "#" is announced in place of all: more than is wanted may come then, but nothing is missed. A
-// link for which more than max changes wait is told everything anew instead.
+// whole fleet change its mind each time. Above max filters "#" is announced in place of all: more
+// than is wanted may come then, but nothing is missed. So when more than max linger, those that left first go at once.
+// A link for which more than max changes wait is told everything anew instead.
 //
 // changed is called by the Router with its locks held; nothing here calls the Router. Safe for concurrent use.
 type announcer struct {
@@ -26,7 +27,7 @@ type announcer struct {
 	mu        sync.Mutex
 	set       interestSet // what is wanted, or leaving
 	leaving   map[string]time.Time
-	due       []leaver // in the order of their times, at most maxLeaving; some are wanted again
+	due       []leaver // in the order of their times, at most 2 max; some are wanted again
 	listeners map[*listener]struct{}
 	flooded   bool          // "#" is announced in place of set
 	alarm     chan struct{} // due has a first entry; cap 1
@@ -46,9 +47,6 @@ type listener struct {
 	agreed   bool   // no snapshot was needed: an empty frame says so
 	changes  map[string]want
 }
-
-// maxLeaving bounds the filters that linger: subscriptions may come and go as fast as packets do.
-const maxLeaving = 10_000
 
 // floodQoS is what "#" is announced with in place of too many filters.
 const floodQoS = 2
@@ -85,8 +83,11 @@ func (a *announcer) leaveLocked(filter string) {
 	at := a.now().Add(a.linger)
 	a.leaving[filter] = at
 	a.due = append(a.due, leaver{filter, at})
-	if len(a.due) > maxLeaving {
+	for len(a.leaving) > a.max {
 		a.withdrawLocked()
+	}
+	if len(a.due) > 2*a.max {
+		a.due = slices.DeleteFunc(a.due, func(d leaver) bool { return !a.leavesLocked(d) })
 	}
 	select {
 	case a.alarm <- struct{}{}:
@@ -94,11 +95,17 @@ func (a *announcer) leaveLocked(filter string) {
 	}
 }
 
-// withdrawLocked takes out the filter that left first, unless it is wanted again.
+// leavesLocked tells whether d's filter has not been wanted since.
+func (a *announcer) leavesLocked(d leaver) bool {
+	at, leaves := a.leaving[d.filter]
+	return leaves && at.Equal(d.at)
+}
+
+// withdrawLocked takes out the filter that left first, unless it was wanted since.
 func (a *announcer) withdrawLocked() {
 	d := a.due[0]
 	a.due = a.due[1:]
-	if at, still := a.leaving[d.filter]; still && at.Equal(d.at) {
+	if a.leavesLocked(d) {
 		delete(a.leaving, d.filter)
 		a.set.remove(d.filter)
 		a.tellLocked(want{filter: d.filter, gone: true})

@@ -107,29 +107,49 @@ func TestAnnouncerAboveItsBound(t *testing.T) {
 	wantHeld(t, held, map[string]byte{"1": 1, "2": 1, "3": 1})
 }
 
-// Subscriptions that come and go fast do not pile up here for as long as they would linger.
+// Subscriptions that come and go fast do not pile up here for as long as they would linger, and nothing is missed meanwhile.
 func TestAnnouncerBoundsWhatLingers(t *testing.T) {
-	a := newAnnouncer(time.Minute, 3*maxLeaving, time.Now)
-	held := new(interestSet)
-	l := a.listen(digest{}, func() {})
-	a.changed("stays", 1, true)
-	const more = 1000
-	for i := range maxLeaving + more {
-		filter := fmt.Sprint("t/", i)
-		a.changed(filter, 1, true)
-		a.changed(filter, 0, false)
-	}
-	if len(a.due) != maxLeaving || len(a.leaving) != maxLeaving || len(a.set.filters) != maxLeaving+1 {
-		t.Errorf("got %d due, %d leaving, %d announced, want %d that linger", len(a.due), len(a.leaving), len(a.set.filters), maxLeaving)
-	}
-	told(a, l, held)
-	if held.digest != a.set.digest {
-		t.Error("the far side was not told that some have gone")
-	}
-	for filter, want := range map[string]bool{"stays": true, fmt.Sprint("t/", more-1): false, fmt.Sprint("t/", more): true} {
-		if _, got := held.filters[filter]; got != want {
-			t.Errorf("filter %s: got %v, want %v: the first to leave go first", filter, got, want)
+	synctest.Test(t, func(t *testing.T) {
+		const most = 100
+		a := newAnnouncer(time.Minute, most, time.Now)
+		held := new(interestSet)
+		l := a.listen(digest{}, func() {})
+		a.changed("stays", 1, true)
+		for i := range 10 * most {
+			filter := fmt.Sprint("t/", i)
+			a.changed(filter, 1, true)
+			a.changed(filter, 0, false)
+			if len(a.leaving) > most || len(a.due) > 2*most || len(a.set.filters) > most+1 {
+				t.Fatalf("got %d leaving, %d due, %d announced, want %d that linger", len(a.leaving), len(a.due), len(a.set.filters), most)
+			}
+			if told(a, l, held); i > most {
+				wantHeld(t, held, map[string]byte{"#": floodQoS})
+			}
 		}
+		time.Sleep(2 * time.Minute) // the bubble's time
+		a.expire()
+		told(a, l, held)
+		wantHeld(t, held, map[string]byte{"stays": 1})
+	})
+}
+
+// Filters linger for their time beside one that comes and goes much more often.
+func TestAnnouncerLingersBesideAFlap(t *testing.T) {
+	const most = 100
+	a := newAnnouncer(time.Minute, most, time.Now)
+	for i := range most - 1 {
+		a.changed(fmt.Sprint("t/", i), 1, true)
+		a.changed(fmt.Sprint("t/", i), 0, false)
+	}
+	for range 10 * most {
+		a.changed("flaps", 1, true)
+		a.changed("flaps", 0, false)
+		if len(a.due) > 2*most {
+			t.Fatalf("got %d due, want at most %d", len(a.due), 2*most)
+		}
+	}
+	if len(a.set.filters) != most || len(a.leaving) != most {
+		t.Errorf("got %d announced, %d leaving, want %d", len(a.set.filters), len(a.leaving), most)
 	}
 }
 

@@ -63,7 +63,7 @@ type Config struct {
 	Window      int
 	WindowBytes int
 
-	InterestLinger  time.Duration // interest outlives the last subscriber by this, for at most 10,000 filters; default 60 s
+	InterestLinger  time.Duration // interest outlives the last subscriber by this, for at most MaxInterest/2 filters; default 60 s
 	MovedLinger     time.Duration // how long leftovers for an edge that moved are handed on; default 1 h
 	NeighbourExpiry time.Duration // a neighbour not seen for so long is forgotten with its queue; default 7 days
 	RefuseRetry     time.Duration // when to come again after a refused message; default 5 s
