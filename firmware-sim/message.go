@@ -3,7 +3,6 @@ package firmwaresim
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 )
 
@@ -74,6 +73,3 @@ func siteFilters(run, site string) []string {
 	base := "sim/" + run + "/" + site + "/+/+/"
 	return []string{base + Telemetry.String(), base + Status.String(), base + Reply.String()}
 }
-
-// lastLevel is the part of topic that names the Kind.
-func lastLevel(topic string) string { return topic[strings.LastIndexByte(topic, '/')+1:] }

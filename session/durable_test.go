@@ -81,7 +81,7 @@ func TestReleasedSurvivesCrash(t *testing.T) {
 // A packet id that a client used for QoS 2 is known after a crash, from its PUBLISH to its PUBCOMP. [MQTT-4.3.3-10]
 func TestTakeSurvivesCrash(t *testing.T) {
 	n := newNode(t, true, nil)
-	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	s, _, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 	take := func(id uint16, refuse error) (repeat bool, result error) {
 		b := n.newBatch()
 		done := make(chan error, 1)
@@ -101,7 +101,7 @@ func TestTakeSurvivesCrash(t *testing.T) {
 		t.Fatalf("got repeat %v, %v, want a refusal", repeat, err)
 	}
 	n.die()
-	s, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 	if repeat, err := take(7, nil); !repeat || err != nil {
 		t.Fatalf("got repeat %v, %v, want a repeat", repeat, err)
 	}

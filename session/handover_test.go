@@ -218,7 +218,7 @@ func TestQueueOfAnOlderVersion(t *testing.T) {
 	n := newNode(t, true, func(c *Config) { c.Metrics = reg })
 	a, out := n.join("a", hour, 1)
 	a.Detach(out, mqtt.DetachRequest{})
-	_, outB := n.join("b", hour, 1)
+	n.join("b", hour, 1)
 	m := &mqtt.Message{Topic: "t", Payload: []byte("old"), QoS: 1, ID: n.router.nextID()}
 	batch := n.newBatch()
 	record := []byte{1, 1, 200, 1} // version, QoS, size
@@ -227,7 +227,7 @@ func TestQueueOfAnOlderVersion(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.restart()
-	_, outB, _ = n.connect(mqtt.OpenRequest{ClientID: "b", Expiry: hour})
+	_, outB, _ := n.connect(mqtt.OpenRequest{ClientID: "b", Expiry: hour})
 	_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "a", Expiry: hour})
 	out.want(t, "PUBLISH old qos 1 id 2")
 	n.connect(mqtt.OpenRequest{ClientID: "a", Clean: true})

@@ -32,7 +32,7 @@ type Conn struct {
 // closeGrace bounds how long DISCONNECT may take to leave.
 const closeGrace = time.Second
 
-// ErrQoS: the broker takes QoS 0 only, so nothing could be handed to it for sure.
+// ErrQoS means that the broker takes QoS 0 only, so nothing could be handed to it for sure.
 var ErrQoS = errors.New("broker takes QoS 0 only")
 
 // Dial connects with a session that outlives the connection, and waits for CONNACK.

@@ -17,7 +17,7 @@ import (
 // decimal. With it another edge at the same broker recognises repeats and loops.
 const OriginProperty = "mangrove-origin"
 
-// ErrTooLarge: the packet is above the broker's Maximum Packet Size [MQTT-3.2.2-15]. It was not sent.
+// ErrTooLarge means that the packet is above the broker's Maximum Packet Size [MQTT-3.2.2-15]. It was not sent.
 var ErrTooLarge = errors.New("packet is larger than the broker takes")
 
 // Publish writes m at qos 0 or 1. It may not leave before Flush. At QoS 1 token is what OnAck will be called with; the

@@ -145,32 +145,6 @@ func (c *client) wantNumbered(why, topic, prefix string, from, to int) {
 	}
 }
 
-// wantNumberedOrRepeats is wantNumbered for QoS 1 after a crash: numbers that were seen before may come again.
-func (c *client) wantNumberedOrRepeats(why, topic, prefix string, from, to int) (repeats int) {
-	c.t.Helper()
-	index := make(map[string]int, to)
-	for i := range to {
-		index[numbered(prefix, i)] = i
-	}
-	for next := from; next < to; {
-		select {
-		case m := <-c.messages:
-			i, known := index[string(m.Payload)]
-			switch {
-			case m.Topic != topic || !known || i > next:
-				c.t.Fatalf("%s: got %s %q, want %s %s-%d", why, m.Topic, m.Payload, topic, prefix, next)
-			case i < next:
-				repeats++
-			default:
-				next++
-			}
-		case <-time.After(wait):
-			c.t.Fatalf("%s: got nothing in %v, want %s-%d", why, wait, prefix, next)
-		}
-	}
-	return repeats
-}
-
 // wantNothingBefore publishes a marker that takes the same way as what must not come, and wants the marker first.
 func (c *client) wantNothingBefore(why string, from *client, topic, marker string) {
 	c.t.Helper()

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"cmp"
-	"time"
 )
 
 // layer is what changed in the tables since some moment, on top of what lies below it: the layer that is being checkpointed, and bbolt.
@@ -39,13 +38,12 @@ type place struct {
 type delta struct {
 	layer
 	era    *era
-	last   uint64    // log record up to which it holds
-	limit  uint64    // numbers reserved by the log, see ids; 0 = none
-	since  time.Time // of its first change; only to decide when to checkpoint
-	text   arena     // keys and values, also of records that were replaced since: no more than was logged
-	memory int       // bytes, estimated
-	logged int64     // bytes of log records in it
-	growth int       // bytes by which the database will grow; negative when it shrinks
+	last   uint64 // log record up to which it holds
+	limit  uint64 // numbers reserved by the log, see ids; 0 = none
+	text   arena  // keys and values, also of records that were replaced since: no more than was logged
+	memory int    // bytes, estimated
+	logged int64  // bytes of log records in it
+	growth int    // bytes by which the database will grow; negative when it shrinks
 	pin    *pin
 	record record // what setRecord looks for and sets
 	kept   kept   // the same for setBody
@@ -77,16 +75,6 @@ func (d *delta) share() *layer {
 	d.era = new(era)
 	l := d.layer
 	return &l
-}
-
-// empty tells that a checkpoint of d would change nothing but numbers.
-func (d *delta) empty() bool {
-	for t := range d.tables {
-		if d.tables[t].size > 0 {
-			return false
-		}
-	}
-	return d.bodies.size == 0
 }
 
 // setRecord copies key and value. old is the stored value the key has had, nil = none.

@@ -66,7 +66,7 @@ func (p *powerCut) live(steps int) (done bool) {
 		// The power may be gone by the time of the commit: then it did not happen, or it had happened just before.
 		gone := p.gone()
 		if gone && !p.cut {
-			return errors.Join(tx.Rollback(), syncLost)
+			return errors.Join(tx.Rollback(), errSyncLost)
 		}
 		if err := tx.Commit(); err != nil {
 			return err
@@ -83,7 +83,7 @@ func (p *powerCut) live(steps int) (done bool) {
 	return !p.gone()
 }
 
-var syncLost = errors.New("simulated disk: the power went during the checkpoint")
+var errSyncLost = errors.New("simulated disk: the power went during the checkpoint")
 
 // gone tells whether there is no power any more.
 func (p *powerCut) gone() bool {

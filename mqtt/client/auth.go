@@ -21,7 +21,7 @@ type Authenticator interface {
 	Next(data []byte, last bool) ([]byte, error)
 }
 
-// ErrNoMethod: the connection was opened without Config.Auth.
+// ErrNoMethod means that the connection was opened without Config.Auth.
 var ErrNoMethod = errors.New("no authentication method was agreed on")
 
 // exchange is the authentication of a connection, again and again.

@@ -83,7 +83,7 @@ func (c *Config) check() error {
 	case c.MaxInflight < 0 || c.MaxInflight > maxFlights:
 		return fmt.Errorf("MaxInflight %d: allowed are 0 to %d", c.MaxInflight, maxFlights)
 	case c.Auth != nil && c.Version != packet.V5:
-		return errors.New("Auth needs MQTT 5.0")
+		return errors.New("authentication by exchange needs MQTT 5.0")
 	case c.PingTimeout < 0:
 		return errors.New("PingTimeout may not be negative")
 	}

@@ -14,14 +14,14 @@ type sleeper struct{ id string }
 func (s *sleeper) ClientID() string { return s.id }
 
 type terms struct {
-	id    uint32
-	flags [4]byte
+	_ uint32
+	_ [4]byte
 }
 
 // subscription is as large as mqtt.Subscription.
 type subscription struct {
 	filter string
-	terms
+	_      terms
 }
 
 // What an entry takes, apart from its filter's string, which is the caller's.

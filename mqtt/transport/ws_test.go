@@ -41,9 +41,14 @@ func masked(f ws.Frame) []byte {
 
 func wantFrame(t *testing.T, c net.Conn, op ws.OpCode, payload []byte) {
 	t.Helper()
-	f, err := ws.ReadFrame(c)
-	if err != nil || f.Header.OpCode != op || !bytes.Equal(f.Payload, payload) || f.Header.Masked || !f.Header.Fin {
-		t.Errorf("got %+v %x, %v, want opcode %x %x", f.Header, f.Payload, err, op, payload)
+	h, err := ws.ReadHeader(c)
+	if err != nil {
+		t.Fatalf("got %v, want opcode %x %x", err, op, payload)
+	}
+	got := make([]byte, min(h.Length, 1<<20))
+	_, err = io.ReadFull(c, got)
+	if err != nil || h.OpCode != op || !bytes.Equal(got, payload) || h.Masked || !h.Fin {
+		t.Errorf("got %+v %x, %v, want opcode %x %x", h, got, err, op, payload)
 	}
 }
 
