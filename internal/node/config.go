@@ -9,6 +9,7 @@ import (
 
 	"mangrove/internal/metrics"
 	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 	"mangrove/mqtt/transport"
 )
 
@@ -35,7 +36,7 @@ type Config struct {
 	Limits Limits
 	Shared Shared
 
-	Durability broker.Durability // how stable a publish is to be before it is acknowledged, by topic
+	Durability router.Durability // how stable a publish is to be before it is acknowledged, by topic
 
 	Log     *slog.Logger      // nil = silent
 	Metrics *metrics.Registry // nil = a new one
@@ -79,21 +80,21 @@ type Limits struct {
 
 // Shared is how shared subscriptions choose among their members.
 type Shared struct {
-	Strategy string   // one of broker.BalanceNames; "" = the first
-	Weights  []string // as broker.ParseWeight reads them, for the strategy weighted
+	Strategy string   // one of router.BalanceNames; "" = the first
+	Weights  []string // as router.ParseWeight reads them, for the strategy weighted
 }
 
 // balance makes the strategy.
-func (s *Shared) balance() (func() broker.Balance, error) {
+func (s *Shared) balance() (func() router.Balance, error) {
 	weights := map[string]int{}
 	for _, text := range s.Weights {
-		client, weight, err := broker.ParseWeight(text)
+		client, weight, err := router.ParseWeight(text)
 		if err != nil {
 			return nil, Fault("shared.weights", "found %q: %w", text, err)
 		}
 		weights[client] = weight
 	}
-	strategy, err := broker.NewBalance(s.Strategy, func(clientID string) int { return weights[clientID] })
+	strategy, err := router.NewBalance(s.Strategy, func(clientID string) int { return weights[clientID] })
 	if err != nil {
 		return nil, Fault("shared.strategy", "%w", err)
 	}

@@ -29,6 +29,7 @@ import (
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 	"mangrove/retain"
 	"mangrove/session"
 )
@@ -58,7 +59,7 @@ type Node struct {
 
 	store    *store.Store
 	retained *retain.Store
-	router   *broker.Router
+	router   *router.Router
 	sessions *session.Manager
 	server   *broker.Server
 	http     *dashboard.Server

@@ -10,6 +10,7 @@ import (
 	"mangrove/internal/control"
 	"mangrove/internal/store"
 	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 	"mangrove/mqtt/transport"
 	"mangrove/retain"
 	"mangrove/session"
@@ -48,7 +49,7 @@ func (n *Node) loadState() (err error) {
 	if err != nil {
 		return err
 	}
-	n.router = broker.NewRouter(broker.RouterConfig{
+	n.router = router.New(router.Config{
 		StoreID: n.store.ID(), NextID: n.store.NextID, Retained: n.retained, Durability: n.cfg.Durability, Balance: balance,
 		Log: n.part("router"), Metrics: n.metrics,
 	})

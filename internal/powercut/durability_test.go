@@ -8,7 +8,7 @@ import (
 
 	"mangrove/internal/store"
 	"mangrove/mqtt"
-	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 )
 
 // A power cut takes the end of what was acknowledged on topics of class none, and nothing else: what was acknowledged on others is there,
@@ -33,7 +33,7 @@ func TestPowerCutByTopic(t *testing.T) {
 
 func cutByTopic(folder string, seed uint64) (lost int, err error) {
 	w := newWorld(folder, seed, fault{})
-	w.node.durability = broker.Durability{Rules: []broker.DurabilityRule{{Filter: "debug/#", Slack: store.Unsynced}}}
+	w.node.durability = router.Durability{Rules: []router.DurabilityRule{{Filter: "debug/#", Slack: store.Unsynced}}}
 	if err := w.boot(); err != nil {
 		return 0, err
 	}

@@ -15,7 +15,7 @@ import (
 	"mangrove/internal/sim"
 	"mangrove/internal/store"
 	"mangrove/internal/wal"
-	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 	"mangrove/retain"
 	"mangrove/session"
 )
@@ -28,7 +28,7 @@ type machine struct {
 	boots  int
 	lying  bool // once the node has started, syncs of files do nothing
 
-	durability broker.Durability
+	durability router.Durability
 
 	mu     sync.Mutex
 	data   []byte     // what is on the disk of the database; nil = nothing
@@ -39,7 +39,7 @@ type machine struct {
 
 	store    *store.Store
 	retained *retain.Store
-	router   *broker.Router
+	router   *router.Router
 	sessions *session.Manager
 	links    *bridge.Bridge // nil = there are no neighbours
 	meet     func() (*bridge.Bridge, error)
@@ -77,7 +77,7 @@ func (m *machine) boot() error {
 	if err != nil {
 		return m.blame(errors.Join(err, m.store.Close()))
 	}
-	m.router = broker.NewRouter(broker.RouterConfig{StoreID: m.store.ID(), NextID: m.store.NextID, Retained: m.retained, Durability: m.durability})
+	m.router = router.New(router.Config{StoreID: m.store.ID(), NextID: m.store.NextID, Retained: m.retained, Durability: m.durability})
 	if m.meet != nil {
 		if m.links, err = m.meet(); err != nil {
 			return m.blame(errors.Join(err, m.retained.Close(), m.store.Close()))

@@ -10,6 +10,7 @@ import (
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
+	"mangrove/mqtt/router"
 	"mangrove/mqtt/topic"
 )
 
@@ -30,7 +31,7 @@ const (
 
 // Config of a Server. Router and Sessions are required; every other zero value works.
 type Config struct {
-	Router    *Router
+	Router    *router.Router
 	Sessions  mqtt.Sessions
 	Retained  mqtt.Retained  // nil = retained messages are refused and not sent
 	Store     *store.Store   // commits what takers wrote into the batch of a step; nil = nobody writes

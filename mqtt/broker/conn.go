@@ -9,6 +9,7 @@ import (
 
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/router"
 )
 
 // lingerTime is how long a client that was told goodbye may take to read it; lingerBytes is how much
@@ -62,7 +63,7 @@ type conn struct {
 	given   outAliases
 	aliases inAliases          // reader only
 	owed    owed               // reader only
-	matches matchCache         // reader only
+	matches router.Cache       // reader only
 	detach  mqtt.DetachRequest // reader only
 	left    atomic.Bool        // the session was told of the end
 	end     atomic.Pointer[ending]

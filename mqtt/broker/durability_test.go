@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"math"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -12,55 +11,8 @@ import (
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/router"
 )
-
-func TestParseDurability(t *testing.T) {
-	cases := map[string]store.Slack{"commit": 0, "none": math.MaxInt64, "50ms": store.Slack(50 * time.Millisecond), "1h": store.Slack(time.Hour)}
-	for in, want := range cases {
-		if got, err := ParseDurability(in); err != nil || got != want {
-			t.Errorf("%s: got %d, %v, want %d", in, got, err, want)
-		}
-	}
-	for _, in := range []string{"", "never", "0s", "999us", "-1s", "1h1ms", "50"} {
-		if got, err := ParseDurability(in); err == nil {
-			t.Errorf("%s: got %d, want an error", in, got)
-		}
-	}
-}
-
-func TestParseDurabilityRule(t *testing.T) {
-	cases := map[string]DurabilityRule{
-		"a/+/b = 50ms": {"a/+/b", store.Slack(50 * time.Millisecond)},
-		"#=none":       {"#", store.Unsynced},
-		"a=b/# = none": {"a=b/#", store.Unsynced},
-		"$fleet/# =1s": {"$fleet/#", store.Slack(time.Second)},
-	}
-	for in, want := range cases {
-		if got, err := ParseDurabilityRule(in); err != nil || got != want {
-			t.Errorf("%s: got %+v, %v, want %+v", in, got, err, want)
-		}
-	}
-	for in, want := range map[string]string{
-		"a/b":               "FILTER = CLASS",
-		"a/#/b = none":      "#",
-		" = none":           "empty",
-		"a = sometimes":     "want commit",
-		"$share/g/a = none": "without $share/g/",
-	} {
-		if _, err := ParseDurabilityRule(in); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: got %v, want an error with %q", in, err, want)
-		}
-	}
-}
-
-func TestFirstRuleThatMatchesCounts(t *testing.T) {
-	d := Durability{Default: 1, Rules: []DurabilityRule{{"a/b", 2}, {"a/#", 3}, {"a/c", 4}}}
-	for topicName, want := range map[string]store.Slack{"x": 1, "a/b": 2, "a": 3, "a/c": 3, "$SYS/a": 1} {
-		if got := d.of(topicName); got != want {
-			t.Errorf("%s: got %d, want %d", topicName, got, want)
-		}
-	}
-}
 
 // The topic says how stable a publish is when it is acknowledged; of a step the most careful publish counts.
 func TestDurabilityByTopic(t *testing.T) {
@@ -70,10 +22,8 @@ func TestDurabilityByTopic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := newBench(t, func(c *Config) {
-			c.Store = db
-			c.Router.cfg.Durability = Durability{Rules: []DurabilityRule{{"fast/#", store.Slack(time.Hour)}, {"debug/#", store.Unsynced}}}
-		})
+		rules := []router.DurabilityRule{{Filter: "fast/#", Slack: store.Slack(time.Hour)}, {Filter: "debug/#", Slack: store.Unsynced}}
+		b := newBenchOn(t, router.Config{Durability: router.Durability{Rules: rules}}, func(c *Config) { c.Store = db })
 		unsynced := func(why string, want int) {
 			t.Helper()
 			var all strings.Builder

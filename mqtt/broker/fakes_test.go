@@ -8,12 +8,13 @@ import (
 
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/router"
 	"mangrove/mqtt/topic"
 )
 
 // memSessions keeps sessions in memory: enough of mqtt.Sessions to drive the engine.
 type memSessions struct {
-	router  *Router
+	router  *router.Router
 	dropped atomic.Int64 // QoS 0 messages that found no room
 
 	mu       sync.Mutex // before those of the sessions
@@ -42,7 +43,7 @@ type memQueued struct {
 	d mqtt.Delivery
 }
 
-func newMemSessions(r *Router) *memSessions {
+func newMemSessions(r *router.Router) *memSessions {
 	return &memSessions{router: r, byID: map[string]*memSession{}}
 }
 
@@ -220,61 +221,3 @@ func (rules) Authenticate(c *mqtt.Client) error {
 }
 func (rules) MayPublish(_ *mqtt.Client, t string) bool   { return !strings.HasPrefix(t, "secret") }
 func (rules) MaySubscribe(_ *mqtt.Client, f string) bool { return !strings.HasPrefix(f, "secret") }
-
-// keeper is a durable taker whose commits the test decides.
-type keeper struct {
-	mu    sync.Mutex
-	held  []*mqtt.Receipt
-	fail  error // what Deliver refuses with
-	scope mqtt.Scope
-	name  string
-	got   []*mqtt.Message
-	ds    []mqtt.Delivery
-	off   bool
-	gone  bool // its session has ended: takes nothing
-	full  bool // declines what is offered
-}
-
-func (k *keeper) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.gone || k.full && d.Offered {
-		return
-	}
-	r.Count()
-	k.got, k.ds = append(k.got, m.Kept()), append(k.ds, d)
-	if k.fail != nil {
-		r.Refuse(k.fail)
-		return
-	}
-	if d.QoS > 0 {
-		r.Hold()
-		k.held = append(k.held, r)
-	}
-}
-
-func (k *keeper) ClientID() string { return k.name }
-func (k *keeper) Online() bool     { return !k.off }
-func (k *keeper) Scope() mqtt.Scope {
-	if k.scope == 0 {
-		return mqtt.ScopeClient
-	}
-	return k.scope
-}
-
-// release ends the i-th hold.
-func (k *keeper) release(i int, err error) {
-	k.mu.Lock()
-	r := k.held[i]
-	k.mu.Unlock()
-	r.Release(err)
-}
-
-func (k *keeper) topics() (names []string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, m := range k.got {
-		names = append(names, m.Topic)
-	}
-	return names
-}

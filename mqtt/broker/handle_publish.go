@@ -2,11 +2,14 @@ package broker
 
 import (
 	"bytes"
+	"errors"
 	"strings"
 	"time"
 
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/router"
+	"mangrove/mqtt/topic"
 )
 
 // sysPrefix starts the topics that only the node itself publishes.
@@ -29,12 +32,12 @@ func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 	if err != nil {
 		return err
 	}
-	to, err := c.matches.get(c.srv.router, c.client.ID, name, c.grants.TopicLevels)
+	to, err := c.matches.Get(c.srv.router, c.client.ID, name, c.grants.TopicLevels)
 	if err != nil {
-		return err
+		return invalidName(err)
 	}
 	if p.QoS == 0 {
-		if c.mayPublish(to.topic) == packet.Success {
+		if c.mayPublish(to.Name) == packet.Success {
 			c.route(s, p, to, s.qos0)
 		} else {
 			c.srv.metrics.denied.Inc()
@@ -44,14 +47,23 @@ func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 	return c.publishAcked(s, p, to)
 }
 
+// invalidName is what topic.CheckName found, for DISCONNECT.
+func invalidName(err error) error {
+	fault := &packet.Error{Reason: packet.TopicNameInvalid, Detail: err.Error()}
+	if wrong := (*topic.Error)(nil); errors.As(err, &wrong) { // [MQTT-4.7.3-1] [MQTT-4.7.0-1]
+		fault.Rule, fault.Detail = wrong.Rule, wrong.Detail
+	}
+	return fault
+}
+
 // publishAcked is PUBLISH of QoS 1 and 2: an acknowledgement is owed. Packet ids of QoS 1 are not
 // remembered. [MQTT-4.3.2-4] [MQTT-4.3.2-5] [MQTT-4.3.3-8] [MQTT311-4.3.2-2] [MQTT311-4.3.3-2]
-func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
+func (c *conn) publishAcked(s *step, p *packet.Publish, to *router.Topic) error {
 	ack, err := c.expect(s, p)
 	if err != nil {
 		return err
 	}
-	if refusal := c.mayPublish(to.topic); refusal != packet.Success {
+	if refusal := c.mayPublish(to.Name); refusal != packet.Success {
 		c.srv.metrics.denied.Inc()
 		// Before 5.0 there is no code for it: acknowledged and dropped [MQTT311-3.3.5-2].
 		ack.reason = refusal
@@ -60,7 +72,7 @@ func (c *conn) publishAcked(s *step, p *packet.Publish, to *cached) error {
 	}
 	r := &ack.receipt
 	r.Start(s.batch, ack)
-	r.SetSlack(to.slack) // for the packet identifier, too
+	r.SetSlack(to.Slack) // for the packet identifier, too
 	if p.QoS == 1 {
 		r.PublisherRepeats() // [MQTT-4.4.0-1]
 	}
@@ -111,16 +123,16 @@ func (c *conn) mayPublish(topicName string) packet.ReasonCode {
 }
 
 // route publishes the message of p, which is lent: it aliases the read buffer.
-func (c *conn) route(s *step, p *packet.Publish, to *cached, r *mqtt.Receipt) {
+func (c *conn) route(s *step, p *packet.Publish, to *router.Topic, r *mqtt.Receipt) {
 	m := s.loan.Lend(mqtt.Message{
-		Topic: to.topic, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain && c.grants.retain,
+		Topic: to.Name, Payload: p.Payload, QoS: p.QoS, Retain: p.Retain && c.grants.retain,
 		Publisher: c.client.ID, From: mqtt.Source{Scope: mqtt.ScopeClient},
 	})
 	if p.Props != nil {
 		m.Props = messageProps(p.Props)
 		m.Expires = expiresAt(p.Props, c.srv.now())
 	}
-	c.srv.router.publish(m, r, to.targets, to.slack)
+	c.srv.router.PublishTo(to, m, r)
 	s.loan.End()
 }
 

@@ -7,13 +7,6 @@ import (
 	"mangrove/internal/metrics"
 )
 
-// routerMetrics is what a Router counts.
-type routerMetrics struct{ published *metrics.Counter }
-
-func newRouterMetrics(r *metrics.Registry) routerMetrics {
-	return routerMetrics{published: r.Counter("mangrove_messages_routed_total")}
-}
-
 // serverMetrics is what a Server counts.
 type serverMetrics struct {
 	registry *metrics.Registry

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,13 +16,14 @@ import (
 	"mangrove/internal/metrics"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/router"
 )
 
 // bench is a server under test, inside a synctest bubble.
 type bench struct {
 	t        *testing.T
 	srv      *Server
-	router   *Router
+	router   *router.Router
 	sessions *memSessions
 	retained *memRetained
 	metrics  *metrics.Registry
@@ -43,8 +45,15 @@ func script(t *testing.T, change func(*Config), fn func(b *bench)) {
 
 func newBench(t *testing.T, change func(*Config)) *bench {
 	t.Helper()
+	return newBenchOn(t, router.Config{}, change)
+}
+
+// newBenchOn is newBench with a router of its own configuration.
+func newBenchOn(t *testing.T, rc router.Config, change func(*Config)) *bench {
+	t.Helper()
 	b := &bench{t: t, metrics: metrics.New(), retained: &memRetained{byTopic: map[string]*mqtt.Message{}}}
-	b.router = NewRouter(RouterConfig{StoreID: 7, NextID: counter(), Retained: b.retained, Metrics: b.metrics})
+	rc.StoreID, rc.NextID, rc.Retained, rc.Metrics = 7, counter(), b.retained, b.metrics
+	b.router = router.New(rc)
 	b.sessions = newMemSessions(b.router)
 	cfg := Config{
 		Router: b.router, Sessions: b.sessions, Retained: b.retained, Authority: rules{}, Metrics: b.metrics,
@@ -63,16 +72,12 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 	return b
 }
 
+func testRouter() *router.Router { return router.New(router.Config{StoreID: 7, NextID: counter()}) }
+
 // counter is a NextID.
 func counter() func() uint64 {
-	var mu sync.Mutex
-	var n uint64
-	return func() uint64 {
-		mu.Lock()
-		defer mu.Unlock()
-		n++
-		return n
-	}
+	var n atomic.Uint64
+	return func() uint64 { return n.Add(1) }
 }
 
 // peer is the far end of one connection, driven packet by packet.

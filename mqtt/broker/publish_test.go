@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mangrove/mqtt"
+	"mangrove/mqtt/mqtttest"
 	"mangrove/mqtt/packet"
 )
 
@@ -48,20 +49,20 @@ func TestQoSFlows(t *testing.T) {
 
 func TestAcknowledgementsKeepTheOrder(t *testing.T) { // [MQTT-4.6.0-2] [MQTT-4.6.0-3]
 	script(t, nil, func(b *bench) {
-		k := &keeper{}
+		k := &mqtttest.Keeper{}
 		b.router.Subscribe(k, mqtt.Subscription{Filter: "k/#", QoS: 2})
 		p := b.client(packet.V5, "p")
 		p.Write(pubQ(1, 1, "k/1", ""), pubQ(2, 2, "k/2", ""), pubQ(1, 3, "nobody", ""), pubQ(1, 4, "k/4", ""), pub("k/5", ""))
 		p.WantIdle("nothing is kept yet")
-		k.release(2, nil)
-		k.release(1, nil)
+		k.Release(2, nil)
+		k.Release(1, nil)
 		p.WantIdle("the first is not kept yet")
-		k.release(0, nil)
+		k.Release(0, nil)
 		p.Want("1", ack(packet.PUBACK, 1, 0))
 		p.Want("2", ack(packet.PUBREC, 2, 0))
 		p.Want("3", ack(packet.PUBACK, 3, packet.NoMatchingSubscribers))
 		p.Want("4", ack(packet.PUBACK, 4, 0))
-		if got := fmt.Sprint(k.topics()); got != "[k/1 k/2 k/4 k/5]" {
+		if got := fmt.Sprint(k.Topics()); got != "[k/1 k/2 k/4 k/5]" {
 			t.Errorf("got %s", got)
 		}
 	})
@@ -71,26 +72,26 @@ func TestAcknowledgementsKeepTheOrder(t *testing.T) { // [MQTT-4.6.0-2] [MQTT-4.
 // others are disconnected. [promise P1]
 func TestNotKept(t *testing.T) {
 	script(t, nil, func(b *bench) {
-		k := &keeper{}
+		k := &mqtttest.Keeper{}
 		b.router.Subscribe(k, mqtt.Subscription{Filter: "k", QoS: 2})
 		p := b.client(packet.V5, "p")
-		k.fail = mqtt.ErrQuota
+		k.Fail = mqtt.ErrQuota
 		p.Write(pubQ(1, 1, "k", ""), pubQ(2, 2, "k", ""))
 		p.Want("refused", ack(packet.PUBACK, 1, packet.QuotaExceeded))
 		p.Want("refused", ack(packet.PUBREC, 2, packet.QuotaExceeded))
-		k.fail, k.got = nil, nil
+		k.Fail, k.Got = nil, nil
 		p.Write(pubQ(2, 2, "k", ""))
 		p.WantIdle("not kept yet")
-		if len(k.got) != 1 { // the id was free again [MQTT-4.3.3-9]
-			t.Fatalf("got %d messages, want the new one", len(k.got))
+		if len(k.Got) != 1 { // the id was free again [MQTT-4.3.3-9]
+			t.Fatalf("got %d messages, want the new one", len(k.Got))
 		}
-		k.release(0, errors.New("disk broke"))
+		k.Release(0, errors.New("disk broke"))
 		p.Want("failed", ack(packet.PUBREC, 2, packet.UnspecifiedError))
 
 		q := b.client(packet.V311, "q")
 		q.Write(pubQ(1, 1, "k", ""), pubQ(1, 2, "nobody", ""))
 		q.WantIdle("not kept yet")
-		k.release(1, mqtt.ErrQuota)
+		k.Release(1, mqtt.ErrQuota)
 		q.WantClosed("3.1.1 knows no refusal")
 		b.wantEnd("not-kept")
 	})
@@ -99,13 +100,13 @@ func TestNotKept(t *testing.T) {
 func TestReceiveMaximum(t *testing.T) { // [MQTT-3.3.4-7]
 	limit := func(c *Config) { c.ReceiveMaximum = 2 }
 	script(t, limit, func(b *bench) {
-		k := &keeper{}
+		k := &mqtttest.Keeper{}
 		b.router.Subscribe(k, mqtt.Subscription{Filter: "k", QoS: 2})
 		p := b.client(packet.V5, "p")
 		p.Write(pubQ(2, 1, "k", ""), pubQ(1, 2, "k", ""))
 		p.WantIdle("both in flight")
-		k.release(0, nil)
-		k.release(1, nil)
+		k.Release(0, nil)
+		k.Release(1, nil)
 		p.Want("PUBREC", ack(packet.PUBREC, 1, 0))
 		p.Want("PUBACK", ack(packet.PUBACK, 2, 0))
 		p.Write(ack(packet.PUBREL, 1, 0), pubQ(1, 3, "k", ""), pubQ(1, 4, "k", ""))
@@ -115,19 +116,19 @@ func TestReceiveMaximum(t *testing.T) { // [MQTT-3.3.4-7]
 		b.wantEnd("receive-maximum-exceeded")
 	})
 	script(t, limit, func(b *bench) {
-		k := &keeper{}
+		k := &mqtttest.Keeper{}
 		b.router.Subscribe(k, mqtt.Subscription{Filter: "k", QoS: 2})
 		p := b.client(packet.V311, "p")
 		p.Write(pubQ(1, 1, "k", ""), pubQ(1, 2, "k", ""), pubQ(1, 3, "k", ""), &packet.Pingreq{})
 		p.WantIdle("3.1.1 is not read further")
-		if n := len(k.topics()); n != 2 {
+		if n := len(k.Topics()); n != 2 {
 			t.Fatalf("got %d messages, want 2", n)
 		}
-		k.release(0, nil)
+		k.Release(0, nil)
 		p.Want("PUBACK", ack(packet.PUBACK, 1, 0))
 		p.Want("read again", &packet.Pingresp{})
-		k.release(1, nil)
-		k.release(2, nil)
+		k.Release(1, nil)
+		k.Release(2, nil)
 		p.Want("PUBACK", ack(packet.PUBACK, 2, 0))
 		p.Want("PUBACK", ack(packet.PUBACK, 3, 0))
 	})

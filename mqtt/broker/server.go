@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mangrove/internal/store"
+	"mangrove/mqtt/router"
 	"mangrove/mqtt/transport"
 )
 
@@ -19,7 +20,7 @@ import (
 //	New ──Start──→ accepting ──Close──→ closed
 type Server struct {
 	cfg     Config
-	router  *Router
+	router  *router.Router
 	log     *slog.Logger
 	metrics *serverMetrics
 	wheel   *wheel

@@ -35,7 +35,7 @@ func (s *Server) Stats() Stats {
 		Opened: m.opened.Get(), Subscriptions: s.router.Subscriptions(),
 		MessagesIn:  m.received[0].Get() + m.received[1].Get() + m.received[2].Get(),
 		MessagesOut: m.sent[0].Get() + m.sent[1].Get() + m.sent[2].Get(),
-		PacketsIn:   m.packetsIn.Get(), PacketsOut: m.packetsOut.Get(), SharedGroups: s.router.sharedGroups(),
+		PacketsIn:   m.packetsIn.Get(), PacketsOut: m.packetsOut.Get(), SharedGroups: s.router.SharedGroups(),
 		BytesIn: m.bytesIn.Get(), BytesOut: m.bytesOut.Get(),
 	}
 }

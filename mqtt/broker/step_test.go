@@ -8,15 +8,16 @@ import (
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
+	"mangrove/mqtt/mqtttest"
 	"mangrove/mqtt/packet"
 )
 
 // durable is a taker that writes each message to the store.
-type durable struct{ keeper }
+type durable struct{ mqtttest.Keeper }
 
 func (k *durable) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt) {
 	r.Count()
-	k.got = append(k.got, m.Kept())
+	k.Got = append(k.Got, m.Kept())
 	r.Batch().Put(store.Queues, fmt.Append(nil, m.ID), m.Payload)
 }
 
@@ -46,7 +47,7 @@ func TestOneCommitForAStep(t *testing.T) {
 		if got := counters.Counter("mangrove_store_batches_total").Get() - before; got != 1 {
 			t.Errorf("got %d batches, want 1", got)
 		}
-		for _, m := range k.got {
+		for _, m := range k.Got {
 			if v, err := db.Get(store.Queues, fmt.Append(nil, m.ID)); err != nil || v == nil {
 				t.Errorf("message %d: got %v, %v; want it in the store", m.ID, v, err)
 			}

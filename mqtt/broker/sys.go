@@ -45,7 +45,7 @@ func (y *sys) publish() {
 	receipt := mqtt.NewReceipt(batch, nil)
 	for _, f := range y.figures() {
 		if m := y.keep(f); m != nil {
-			y.srv.router.deliver(m, receipt, y.srv.router.match(m.Topic, ""))
+			y.srv.router.Deliver(m, receipt)
 		}
 	}
 	receipt.Close()
@@ -61,7 +61,7 @@ func (y *sys) keep(f figure) *mqtt.Message {
 		return nil
 	}
 	m := &mqtt.Message{Topic: name, Payload: []byte(f.value), From: mqtt.Source{Scope: mqtt.ScopeClient}}
-	y.srv.router.stamp(m)
+	y.srv.router.Stamp(m)
 	y.latest[name] = m
 	return m
 }

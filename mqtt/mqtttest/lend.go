@@ -1,4 +1,5 @@
-// Package mqtttest publishes as the broker's connections do, for tests of those who take messages.
+// Package mqtttest has both ends of a publish for tests: Lend publishes as the broker's connections do, for tests of those
+// who take messages; a Keeper takes them, for tests of those who hand them out.
 package mqtttest
 
 import (

@@ -11,6 +11,7 @@ import (
 
 	"mangrove/internal/node"
 	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 	"mangrove/mqtt/topic"
 	"mangrove/mqtt/transport"
 )
@@ -56,12 +57,12 @@ func filter(s string) error {
 }
 
 func durabilityClass(s string) error {
-	_, err := broker.ParseDurability(s)
+	_, err := router.ParseDurability(s)
 	return err
 }
 
 func durabilityRule(s string) error {
-	_, err := broker.ParseDurabilityRule(s)
+	_, err := router.ParseDurabilityRule(s)
 	return err
 }
 
@@ -91,7 +92,7 @@ func (c *Config) Early() time.Duration {
 }
 
 func weight(s string) error {
-	_, _, err := broker.ParseWeight(s)
+	_, _, err := router.ParseWeight(s)
 	return err
 }
 
@@ -124,11 +125,11 @@ func (c *Config) Settings() (node.Config, error) {
 
 // durabilityInto reads what the keys' own checks have let pass.
 func (c *Config) durabilityInto(n *node.Config) (err error) {
-	if n.Durability.Default, err = broker.ParseDurability(c.Durability.Default); err != nil {
+	if n.Durability.Default, err = router.ParseDurability(c.Durability.Default); err != nil {
 		return node.Fault("durability.default", "%w", err)
 	}
 	for _, text := range c.Durability.Rules {
-		r, err := broker.ParseDurabilityRule(text)
+		r, err := router.ParseDurabilityRule(text)
 		if err != nil {
 			return node.Fault("durability.rules", "%w", err)
 		}

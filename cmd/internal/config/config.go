@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"mangrove/internal/node"
-	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 )
 
 // Role is what a node is.
@@ -140,7 +140,7 @@ func New(role Role) *Config {
 	c.Limits.WhenFull = "refuse"
 	c.Limits.TopicLevels = 128
 	c.Limits.ReceiveMaximum = 256
-	c.Shared.Strategy = broker.BalanceNames[0]
+	c.Shared.Strategy = router.BalanceNames[0]
 	c.Log.Level, c.Log.Format = "info", "text"
 	if role == Core {
 		c.Listen = []string{"127.0.0.1:1884"}

@@ -16,7 +16,7 @@ import (
 
 	"mangrove/internal/node"
 	"mangrove/internal/store"
-	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 	"mangrove/session"
 )
 
@@ -229,9 +229,9 @@ rules = ["alarm/# = commit", "debug/# = none"]
 	if err := errors.Join(err, err2, n.Check()); err != nil {
 		t.Fatal(err)
 	}
-	want := broker.Durability{
+	want := router.Durability{
 		Default: store.Slack(250 * time.Millisecond),
-		Rules:   []broker.DurabilityRule{{Filter: "alarm/#", Slack: store.Synced}, {Filter: "debug/#", Slack: store.Unsynced}},
+		Rules:   []router.DurabilityRule{{Filter: "alarm/#", Slack: store.Synced}, {Filter: "debug/#", Slack: store.Unsynced}},
 	}
 	if !reflect.DeepEqual(n.Durability, want) || n.Profile != node.SDCard || n.Limits.WhenFull != session.DropOldest {
 		t.Errorf("got %+v, %q, %q", n.Durability, n.Profile, n.Limits.WhenFull)

@@ -7,6 +7,7 @@ import (
 
 	"mangrove/internal/node"
 	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 	"mangrove/session"
 )
 
@@ -164,7 +165,7 @@ func (c *Config) limitKeys() []key {
 func (c *Config) sharedKeys() []key {
 	return []key{
 		{name: "shared.strategy", help: "Which member of a shared subscription ($share/GROUP/FILTER) gets a message, among those at this node that are connected: each in turn, any, any by its weight, always the same one for a publisher or for a topic, or one until it leaves.",
-			value: choice(&c.Shared.Strategy, broker.BalanceNames...)},
+			value: choice(&c.Shared.Strategy, router.BalanceNames...)},
 		{name: "shared.weights", unset: true, help: "How often the strategy weighted takes a member, compared with the others: CLIENT=WEIGHT. Members that are not named weigh 1.",
 			value: list{p: &c.Shared.Weights, word: "CLIENT=WEIGHT", allowed: "client ids with their weights, such as \"worker-1=3\"", check: weight}},
 	}

@@ -16,6 +16,7 @@ import (
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt/broker"
+	"mangrove/mqtt/router"
 	"mangrove/retain"
 	"mangrove/session"
 )
@@ -69,13 +70,13 @@ func (s *Server) open() {
 	s.must(err)
 	s.retained, err = retain.New(retain.Config{Store: s.store})
 	s.must(err)
-	router := broker.NewRouter(broker.RouterConfig{
+	r := router.New(router.Config{
 		StoreID: s.store.ID(), NextID: s.store.NextID, Retained: s.retained, Metrics: s.Metrics,
 	})
-	s.sessions, err = session.New(session.Config{Store: s.store, Router: router, Metrics: s.Metrics})
+	s.sessions, err = session.New(session.Config{Store: s.store, Router: r, Metrics: s.Metrics})
 	s.must(err)
 	cfg := broker.Config{
-		Router: router, Sessions: s.sessions, Retained: s.retained, Store: s.store, Authority: Doors{}, Metrics: s.Metrics,
+		Router: r, Sessions: s.sessions, Retained: s.retained, Store: s.store, Authority: Doors{}, Metrics: s.Metrics,
 		SysInterval: -1, Version: "test",
 	}
 	if s.change != nil {

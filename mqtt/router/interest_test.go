@@ -1,4 +1,4 @@
-package broker
+package router
 
 import (
 	"fmt"
@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"mangrove/mqtt"
+	"mangrove/mqtt/mqtttest"
 	"mangrove/mqtt/topic"
 )
 
@@ -29,7 +30,7 @@ func TestInterest(t *testing.T) {
 		}
 		log = nil
 	}
-	c1, c2, edge, tap := &keeper{}, &keeper{}, &keeper{scope: mqtt.ScopeEdge}, &keeper{scope: mqtt.ScopeTap}
+	c1, c2, edge, tap := &mqtttest.Keeper{}, &mqtttest.Keeper{}, &mqtttest.Keeper{Kind: mqtt.ScopeEdge}, &mqtttest.Keeper{Kind: mqtt.ScopeTap}
 	r.Subscribe(c1, mqtt.Subscription{Filter: "a"})
 	watch("up", mqtt.ScopeClient|mqtt.ScopeEdge)
 	want("snapshot", "up a 0 true")
@@ -77,9 +78,9 @@ func TestInterestAgainstModel(t *testing.T) {
 	scopes := []mqtt.Scope{mqtt.ScopeClient, mqtt.ScopeClient, mqtt.ScopeEdge, mqtt.ScopePeer, mqtt.ScopeTap}
 	rapid.Check(t, func(t *rapid.T) {
 		r := testRouter()
-		var who []*keeper
+		var who []*mqtttest.Keeper
 		for _, scope := range scopes {
-			who = append(who, &keeper{scope: scope})
+			who = append(who, &mqtttest.Keeper{Kind: scope})
 		}
 		type place struct {
 			who    int
@@ -134,7 +135,7 @@ func TestInterestAgainstModel(t *testing.T) {
 				for _, w := range watching {
 					want := map[string]byte{}
 					for p, qos := range model {
-						if w.scopes&who[p.who].scope != 0 {
+						if w.scopes&who[p.who].Kind != 0 {
 							_, filter := topic.Split(p.filter)
 							want[filter] = max(want[filter], qos)
 						}

@@ -1,20 +1,28 @@
-package broker
+package router
 
 import (
 	"fmt"
 	"slices"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"mangrove/internal/store"
 	"mangrove/mqtt"
+	"mangrove/mqtt/mqtttest"
 	"mangrove/mqtt/topic"
 )
 
-func testRouter() *Router { return NewRouter(RouterConfig{StoreID: 7, NextID: counter()}) }
+func testRouter() *Router { return New(Config{StoreID: 7, NextID: counter()}) }
+
+// counter is a NextID.
+func counter() func() uint64 {
+	var n atomic.Uint64
+	return func() uint64 { return n.Add(1) }
+}
 
 // publish routes a message and returns its receipt.
 func publish(r *Router, m *mqtt.Message) *mqtt.Receipt {
@@ -51,17 +59,17 @@ func TestLoopGuard(t *testing.T) {
 	names := map[mqtt.Scope]string{client: "client/", edge: "edge/", peer: "peer/", uplink: "uplink/", tap: "tap/"}
 	for _, test := range tests {
 		r := testRouter()
-		var all []*keeper
-		for _, k := range []*keeper{{scope: client, name: "x"}, {scope: edge, name: "a"}, {scope: edge, name: "b"},
-			{scope: peer, name: "a"}, {scope: peer, name: "b"}, {scope: uplink, name: "u"}, {scope: tap, name: "t"}} {
+		var all []*mqtttest.Keeper
+		for _, k := range []*mqtttest.Keeper{{Kind: client, Name: "x"}, {Kind: edge, Name: "a"}, {Kind: edge, Name: "b"},
+			{Kind: peer, Name: "a"}, {Kind: peer, Name: "b"}, {Kind: uplink, Name: "u"}, {Kind: tap, Name: "t"}} {
 			all = append(all, k)
 			r.Subscribe(k, mqtt.Subscription{Filter: "#", QoS: 0})
 		}
 		publish(r, &mqtt.Message{Topic: "t", From: test.from})
 		var got []string
 		for _, k := range all {
-			if len(k.got) == 1 {
-				got = append(got, names[k.scope]+k.name)
+			if len(k.Got) == 1 {
+				got = append(got, names[k.Kind]+k.Name)
 			}
 		}
 		sort.Strings(got)
@@ -73,23 +81,23 @@ func TestLoopGuard(t *testing.T) {
 
 func TestNoLocalIsNotForNeighbours(t *testing.T) {
 	r := testRouter()
-	k := &keeper{scope: mqtt.ScopeUplink, name: "same"}
+	k := &mqtttest.Keeper{Kind: mqtt.ScopeUplink, Name: "same"}
 	r.Subscribe(k, mqtt.Subscription{Filter: "#", NoLocal: true})
 	publish(r, &mqtt.Message{Topic: "t", Publisher: "same"})
-	if len(k.got) != 1 {
-		t.Errorf("got %d messages, want 1", len(k.got))
+	if len(k.Got) != 1 {
+		t.Errorf("got %d messages, want 1", len(k.Got))
 	}
 }
 
 func TestRetainFlag(t *testing.T) {
 	r := testRouter()
-	plain, rap, link := &keeper{}, &keeper{}, &keeper{scope: mqtt.ScopeEdge}
+	plain, rap, link := &mqtttest.Keeper{}, &mqtttest.Keeper{}, &mqtttest.Keeper{Kind: mqtt.ScopeEdge}
 	r.Subscribe(plain, mqtt.Subscription{Filter: "#"})
 	r.Subscribe(rap, mqtt.Subscription{Filter: "#", RetainAsPublished: true})
 	r.Subscribe(link, mqtt.Subscription{Filter: "#"})
 	publish(r, &mqtt.Message{Topic: "t", Retain: true})
 	publish(r, &mqtt.Message{Topic: "t", Retain: true, Replay: true})
-	flags := func(k *keeper) []bool { return []bool{k.ds[0].Retain, k.ds[1].Retain} }
+	flags := func(k *mqtttest.Keeper) []bool { return []bool{k.Deliveries[0].Retain, k.Deliveries[1].Retain} }
 	// [MQTT-3.3.1-12] [MQTT-3.3.1-13] [MQTT311-3.3.1-8]
 	if got := fmt.Sprint(flags(plain), flags(rap), flags(link)); got != "[false true] [true true] [true true]" {
 		t.Errorf("got %s", got)
@@ -101,16 +109,16 @@ func TestRouterAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r := testRouter()
 		level := rapid.SampledFrom([]string{"a", "b", "+"})
-		var subs []*keeper
+		var subs []*mqtttest.Keeper
 		for i := range 4 {
-			subs = append(subs, &keeper{name: fmt.Sprint("c", i)})
+			subs = append(subs, &mqtttest.Keeper{Name: fmt.Sprint("c", i)})
 		}
 		type place struct {
 			who    int
 			filter string
 		}
 		model := map[place]mqtt.Subscription{}
-		cache := &matchCache{}
+		cache := &Cache{}
 		t.Repeat(map[string]func(*rapid.T){
 			"subscribe": func(t *rapid.T) {
 				filter := strings.Join(rapid.SliceOfN(level, 1, 3).Draw(t, "levels"), "/")
@@ -137,11 +145,11 @@ func TestRouterAgainstModel(t *testing.T) {
 			"publish": func(t *rapid.T) {
 				name := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b"}), 1, 3).Draw(t, "name"), "/")
 				m := &mqtt.Message{Topic: name, QoS: byte(rapid.IntRange(0, 2).Draw(t, "qos")), Publisher: "c0"}
-				e, err := cache.get(r, "c0", []byte(name), 0)
+				e, err := cache.Get(r, "c0", []byte(name), 0)
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.publish(m, mqtt.NewReceipt(new(store.Batch), nil), e.targets, e.slack)
+				r.PublishTo(e, m, mqtt.NewReceipt(new(store.Batch), nil))
 				for i, k := range subs {
 					want := mqtt.Delivery{}
 					n := 0
@@ -155,18 +163,18 @@ func TestRouterAgainstModel(t *testing.T) {
 							want.IDs = append(want.IDs, sub.ID)
 						}
 					}
-					if len(k.ds) != n {
-						t.Fatalf("publish %s: %s got %d messages, want %d", name, k.name, len(k.ds), n)
+					if len(k.Deliveries) != n {
+						t.Fatalf("publish %s: %s got %d messages, want %d", name, k.Name, len(k.Deliveries), n)
 					}
 					if n == 1 {
-						got := k.ds[0]
+						got := k.Deliveries[0]
 						ids := slices.Sorted(slices.Values(got.IDs))
 						slices.Sort(want.IDs)
 						if got.QoS != want.QoS || fmt.Sprint(ids) != fmt.Sprint(want.IDs) {
-							t.Fatalf("publish %s to %s: got %+v, want %+v", name, k.name, got, want)
+							t.Fatalf("publish %s to %s: got %+v, want %+v", name, k.Name, got, want)
 						}
 					}
-					k.ds, k.got, k.held = nil, nil, nil
+					k.Forget()
 				}
 			},
 		})
@@ -176,9 +184,9 @@ func TestRouterAgainstModel(t *testing.T) {
 // The cores are asked last, when it is known whether anybody here has written.
 func TestUplinkIsAskedLast(t *testing.T) {
 	r := testRouter()
-	up := &keeper{name: "up", scope: mqtt.ScopeUplink}
+	up := &mqtttest.Keeper{Name: "up", Kind: mqtt.ScopeUplink}
 	for i := range 5 {
-		r.Subscribe(&keeper{name: fmt.Sprint(i)}, mqtt.Subscription{Filter: "#", QoS: 1})
+		r.Subscribe(&mqtttest.Keeper{Name: fmt.Sprint(i)}, mqtt.Subscription{Filter: "#", QoS: 1})
 		if i == 2 {
 			r.Subscribe(up, mqtt.Subscription{Filter: "#", QoS: 1})
 		}
@@ -191,26 +199,26 @@ func TestUplinkIsAskedLast(t *testing.T) {
 
 func TestMergeOfManyTargets(t *testing.T) {
 	r := testRouter()
-	var all []*keeper
+	var all []*mqtttest.Keeper
 	for i := range 100 {
-		k := &keeper{name: fmt.Sprint(i)}
+		k := &mqtttest.Keeper{Name: fmt.Sprint(i)}
 		all = append(all, k)
 		r.Subscribe(k, mqtt.Subscription{Filter: "a", QoS: 0, ID: 1})
 		r.Subscribe(k, mqtt.Subscription{Filter: "#", QoS: 1, ID: 2})
 	}
 	publish(r, &mqtt.Message{Topic: "a", QoS: 2})
 	for _, k := range all {
-		if len(k.ds) != 1 || k.ds[0].QoS != 1 || len(k.ds[0].IDs) != 2 {
-			t.Fatalf("%s: got %+v, want one delivery of QoS 1 with two identifiers", k.name, k.ds)
+		if len(k.Deliveries) != 1 || k.Deliveries[0].QoS != 1 || len(k.Deliveries[0].IDs) != 2 {
+			t.Fatalf("%s: got %+v, want one delivery of QoS 1 with two identifiers", k.Name, k.Deliveries)
 		}
 	}
 }
 
 func TestCacheIsBoundedAndFollowsTheTree(t *testing.T) {
 	r := testRouter()
-	c := &matchCache{}
+	c := &Cache{}
 	for i := range 10 * maxCached {
-		if _, err := c.get(r, "", fmt.Appendf(nil, "t/%d", i), 0); err != nil {
+		if _, err := c.Get(r, "", fmt.Appendf(nil, "t/%d", i), 0); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -218,13 +226,13 @@ func TestCacheIsBoundedAndFollowsTheTree(t *testing.T) {
 		t.Errorf("got %d topics, want at most %d", len(c.topics), maxCached)
 	}
 	count := func() int {
-		e, err := c.get(r, "", []byte("t/1"), 0)
+		e, err := c.Get(r, "", []byte("t/1"), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return len(e.targets)
 	}
-	k := &keeper{}
+	k := &mqtttest.Keeper{}
 	got := []int{count()}
 	r.Subscribe(k, mqtt.Subscription{Filter: "t/+"})
 	got = append(got, count())
@@ -233,7 +241,7 @@ func TestCacheIsBoundedAndFollowsTheTree(t *testing.T) {
 	if fmt.Sprint(got) != "[0 1 0]" {
 		t.Errorf("got %v targets, want [0 1 0]", got)
 	}
-	if _, err := c.get(r, "", []byte("a/#"), 0); err == nil {
+	if _, err := c.Get(r, "", []byte("a/#"), 0); err == nil {
 		t.Errorf("got no error for a name with a wildcard")
 	}
 }

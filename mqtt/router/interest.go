@@ -1,4 +1,4 @@
-package broker
+package router
 
 import "mangrove/mqtt"
 

@@ -1,4 +1,4 @@
-package broker
+package router
 
 import (
 	"log/slog"
@@ -11,8 +11,8 @@ import (
 	"mangrove/mqtt/topic"
 )
 
-// RouterConfig of a Router. StoreID and NextID are required; other zero values work.
-type RouterConfig struct {
+// Config of a Router. StoreID and NextID are required; other zero values work.
+type Config struct {
 	StoreID  uint64        // names this node in Message.Origin
 	NextID   func() uint64 // gives message numbers that rise and are never given twice
 	Retained mqtt.Retained // nil = nothing is retained
@@ -29,10 +29,10 @@ type RouterConfig struct {
 // Router is where messages and subscriptions meet; it implements mqtt.Router. Publishing takes no
 // lock; subscribing takes one. Safe for concurrent use.
 type Router struct {
-	cfg     RouterConfig
-	tree    tree
-	metrics routerMetrics
-	cache   sharedCache
+	cfg       Config
+	tree      tree
+	published *metrics.Counter
+	anonymous anonymousCache
 
 	mu       sync.Mutex // changes of tree, groups and interest, so that watchers see them in order
 	groups   map[groupKey]*group
@@ -55,10 +55,10 @@ func termsOf(sub mqtt.Subscription) terms {
 
 const linkScopes = mqtt.ScopeEdge | mqtt.ScopePeer | mqtt.ScopeUplink
 
-// NewRouter returns a Router without subscriptions.
-func NewRouter(cfg RouterConfig) *Router {
+// New returns a Router without subscriptions.
+func New(cfg Config) *Router {
 	if cfg.NextID == nil {
-		panic("BUG: RouterConfig.NextID is required")
+		panic("BUG: router.Config.NextID is required")
 	}
 	if cfg.Balance == nil {
 		cfg.Balance = newRoundRobin
@@ -70,9 +70,9 @@ func NewRouter(cfg RouterConfig) *Router {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	r := &Router{
-		cfg:     cfg,
-		metrics: newRouterMetrics(cfg.Metrics),
-		groups:  map[groupKey]*group{},
+		cfg:       cfg,
+		published: cfg.Metrics.Counter("mangrove_messages_routed_total"),
+		groups:    map[groupKey]*group{},
 	}
 	r.interest.tree = &r.tree
 	cfg.Metrics.Gauge("mangrove_subscriptions", func() float64 { return float64(r.Subscriptions()) })
@@ -82,7 +82,8 @@ func NewRouter(cfg RouterConfig) *Router {
 // Subscriptions is the number of filters held; a shared group counts once.
 func (r *Router) Subscriptions() int { return r.tree.Len() }
 
-func (r *Router) sharedGroups() int {
+// SharedGroups is the number of shared subscriptions held.
+func (r *Router) SharedGroups() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return len(r.groups)
@@ -94,22 +95,35 @@ func (r *Router) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
 		r.publish(m, rc, r.match(m.Topic, m.Publisher), r.cfg.Durability.of(m.Topic))
 		return
 	}
-	to := r.cache.get(r, m.Topic)
-	r.publish(m, rc, to.targets, to.slack)
+	to := r.anonymous.get(r, m.Topic)
+	r.publish(m, rc, to.targets, to.Slack)
 }
 
-// publish is Publish with what is known of the topic at hand. What has no RETAIN leaves retained messages alone.
+// PublishTo is Publish for a publisher that has found m's topic in its Cache: nothing is matched and nothing
+// is allocated.
+func (r *Router) PublishTo(to *Topic, m *mqtt.Message, rc *mqtt.Receipt) {
+	r.publish(m, rc, to.targets, to.Slack)
+}
+
+// Deliver hands m to everybody who has subscribed to its topic, as Publish does, and keeps nothing as retained. Stamp
+// must have been called.
+func (r *Router) Deliver(m *mqtt.Message, rc *mqtt.Receipt) {
+	r.deliver(m, rc, r.match(m.Topic, m.Publisher))
+}
+
+// publish is Publish with what is known of the topic at hand. A message without RETAIN leaves retained messages alone.
 // [MQTT-3.3.1-8] [MQTT311-3.3.1-12]
 func (r *Router) publish(m *mqtt.Message, rc *mqtt.Receipt, targets []target, slack store.Slack) {
 	rc.SetSlack(slack)
-	r.stamp(m)
+	r.Stamp(m)
 	if m.Retain && r.cfg.Retained != nil {
 		r.cfg.Retained.Set(m, rc)
 	}
 	r.deliver(m, rc, targets)
 }
 
-func (r *Router) stamp(m *mqtt.Message) {
+// Stamp gives m its ID, and its Origin and From unless it has them.
+func (r *Router) Stamp(m *mqtt.Message) {
 	if m.From.Scope == 0 {
 		m.From.Scope = mqtt.ScopeClient
 	}
@@ -121,7 +135,7 @@ func (r *Router) stamp(m *mqtt.Message) {
 
 // deliver hands m to each of targets, connected or not. [MQTT-4.5.0-1] [MQTT311-4.5.0-1]
 func (r *Router) deliver(m *mqtt.Message, rc *mqtt.Receipt, targets []target) {
-	r.metrics.published.Inc()
+	r.published.Inc()
 	local := m.From.Scope == mqtt.ScopeClient
 	for i := range targets {
 		t := &targets[i]

@@ -1,4 +1,4 @@
-package broker
+package router
 
 import (
 	"fmt"
@@ -6,29 +6,30 @@ import (
 
 	"mangrove/internal/store"
 	"mangrove/mqtt"
+	"mangrove/mqtt/mqtttest"
 )
 
 // shared is a router with one group of n members on "$share/g/#".
-func shared(t *testing.T, balance string, weigh Weigher, n int) (*Router, []*keeper) {
+func shared(t *testing.T, balance string, weigh Weigher, n int) (*Router, []*mqtttest.Keeper) {
 	t.Helper()
 	maker, err := NewBalance(balance, weigh)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := NewRouter(RouterConfig{StoreID: 7, NextID: counter(), Balance: maker})
-	var members []*keeper
+	r := New(Config{StoreID: 7, NextID: counter(), Balance: maker})
+	var members []*mqtttest.Keeper
 	for i := range n {
-		k := &keeper{name: fmt.Sprint("m", i)}
+		k := &mqtttest.Keeper{Name: fmt.Sprint("m", i)}
 		members = append(members, k)
 		r.Subscribe(k, mqtt.Subscription{Filter: "$share/g/#", QoS: 1})
 	}
 	return r, members
 }
 
-func counts(members []*keeper) (n []int) {
+func counts(members []*mqtttest.Keeper) (n []int) {
 	for _, k := range members {
-		n = append(n, len(k.got))
-		k.got = nil
+		n = append(n, len(k.Got))
+		k.Got = nil
 	}
 	return n
 }
@@ -43,7 +44,7 @@ func TestShareGivesEachMessageToOneMember(t *testing.T) { // section 4.8.2
 	for _, name := range BalanceNames {
 		t.Run(name, func(t *testing.T) {
 			r, members := shared(t, name, nil, 3)
-			other := &keeper{}
+			other := &mqtttest.Keeper{}
 			r.Subscribe(other, mqtt.Subscription{Filter: "$share/other/#"})
 			for i := range 300 {
 				send(r, 1, fmt.Sprint("t/", i), fmt.Sprint("p", i))
@@ -55,8 +56,8 @@ func TestShareGivesEachMessageToOneMember(t *testing.T) { // section 4.8.2
 					t.Errorf("member %d: got %d of 300 messages", i, n)
 				}
 			}
-			if sum != 300 || len(other.got) != 300 {
-				t.Errorf("got %d and %d messages, want 300 for each group", sum, len(other.got))
+			if sum != 300 || len(other.Got) != 300 {
+				t.Errorf("got %d and %d messages, want 300 for each group", sum, len(other.Got))
 			}
 		})
 	}
@@ -68,12 +69,12 @@ func TestRoundRobin(t *testing.T) {
 	if got := fmt.Sprint(counts(members)); got != "[3 3 3]" {
 		t.Errorf("got %s, want [3 3 3]", got)
 	}
-	members[1].off = true // online members go first
+	members[1].Away = true // online members go first
 	send(r, 10, "t", "p")
 	if got := fmt.Sprint(counts(members)); got != "[5 0 5]" {
 		t.Errorf("got %s, want [5 0 5]", got)
 	}
-	members[0].off, members[2].off = true, true // none: all keep
+	members[0].Away, members[2].Away = true, true // none: all keep
 	send(r, 9, "t", "p")
 	if got := fmt.Sprint(counts(members)); got != "[3 3 3]" {
 		t.Errorf("got %s, want [3 3 3]", got)
@@ -123,9 +124,9 @@ func TestWeighted(t *testing.T) {
 func TestSticky(t *testing.T) {
 	r, members := shared(t, "sticky", nil, 3)
 	send(r, 5, "t", "p")
-	members[0].off = true
+	members[0].Away = true
 	send(r, 3, "t", "p")
-	members[0].off = false
+	members[0].Away = false
 	send(r, 1, "t", "p")
 	if got := fmt.Sprint(counts(members)); got != "[5 4 0]" {
 		t.Errorf("got %s, want [5 4 0]", got)
@@ -137,7 +138,7 @@ func TestShareUsesTheMembersOwnSubscription(t *testing.T) {
 	r.Subscribe(members[0], mqtt.Subscription{Filter: "$share/g/#", QoS: 2, RetainAsPublished: true, ID: 5})
 	publish(r, &mqtt.Message{Topic: "t", QoS: 2, Retain: true})
 	publish(r, &mqtt.Message{Topic: "t", Retain: true, Replay: true}) // not for groups
-	if d := members[0].ds; len(d) != 1 || d[0].QoS != 2 || !d[0].Retain || len(d[0].IDs) != 1 {
+	if d := members[0].Deliveries; len(d) != 1 || d[0].QoS != 2 || !d[0].Retain || len(d[0].IDs) != 1 {
 		t.Errorf("got %+v, want one delivery of QoS 2, retained, with an identifier", d)
 	}
 	if !r.Unsubscribe(members[0], "$share/g/#") || r.Unsubscribe(members[0], "$share/g/#") {
@@ -168,17 +169,17 @@ func TestParseWeight(t *testing.T) {
 func TestShareGoesOnWithoutTheEnded(t *testing.T) {
 	for _, name := range BalanceNames {
 		r, members := shared(t, name, nil, 4)
-		members[1].gone, members[2].gone, members[3].off = true, true, true
+		members[1].Gone, members[2].Gone, members[3].Away = true, true, true
 		send(r, 10, "t", "p")
 		if got := counts(members); got[0] != 10 {
 			t.Errorf("%s: got %v, want all at the one that is online", name, got)
 		}
-		members[0].gone = true
+		members[0].Gone = true
 		send(r, 10, "t", "p")
 		if got := counts(members); got[3] != 10 {
 			t.Errorf("%s: got %v, want all at the last one", name, got)
 		}
-		members[3].gone = true
+		members[3].Gone = true
 		rc := publish(r, &mqtt.Message{Topic: "t"})
 		if rc.Taken() != 0 {
 			t.Errorf("%s: got %d takers, want none: all have ended", name, rc.Taken())
@@ -190,14 +191,14 @@ func TestShareGoesOnWithoutTheEnded(t *testing.T) {
 func TestShareGoesOnWithoutTheFull(t *testing.T) {
 	for _, name := range BalanceNames {
 		r, members := shared(t, name, nil, 4)
-		members[1].full, members[2].full, members[3].off = true, true, true
+		members[1].Full, members[2].Full, members[3].Away = true, true, true
 		send(r, 10, "t", "p")
 		if got := counts(members); got[0] != 10 {
 			t.Errorf("%s: got %v, want all at the one with room", name, got)
 		}
-		members[0].full = true
+		members[0].Full = true
 		for _, k := range members {
-			k.fail = mqtt.ErrQuota
+			k.Fail = mqtt.ErrQuota
 		}
 		rc := publish(r, &mqtt.Message{Topic: "t"})
 		if got := counts(members); got[3] != 0 || rc.Taken() != 1 || rc.Err() != mqtt.ErrQuota {
@@ -210,17 +211,17 @@ func TestShareGoesOnWithoutTheFull(t *testing.T) {
 func TestHandOver(t *testing.T) {
 	r, members := shared(t, "", nil, 2)
 	r.Subscribe(members[0], mqtt.Subscription{Filter: "$share/g/#", QoS: 1, ID: 5})
-	plain, other := &keeper{}, &keeper{}
+	plain, other := &mqtttest.Keeper{}, &mqtttest.Keeper{}
 	r.Subscribe(plain, mqtt.Subscription{Filter: "#"})
 	r.Subscribe(other, mqtt.Subscription{Filter: "$share/other/#"})
-	members[1].gone = true
+	members[1].Gone = true
 	m := &mqtt.Message{Topic: "t", QoS: 2, Retain: true, ID: 99}
 	rc := mqtt.NewReceipt(new(store.Batch), nil)
 	r.HandOver("$share/g/#", m, rc)
-	if rc.Taken() != 1 || len(plain.got)+len(other.got) != 0 || m.ID != 99 {
-		t.Fatalf("got %d takers, %d and %d messages elsewhere, id %d; want one member's", rc.Taken(), len(plain.got), len(other.got), m.ID)
+	if rc.Taken() != 1 || len(plain.Got)+len(other.Got) != 0 || m.ID != 99 {
+		t.Fatalf("got %d takers, %d and %d messages elsewhere, id %d; want one member's", rc.Taken(), len(plain.Got), len(other.Got), m.ID)
 	}
-	if d := members[0].ds[0]; d.QoS != 1 || d.Retain || d.Group != "$share/g/#" || len(d.IDs) != 1 {
+	if d := members[0].Deliveries[0]; d.QoS != 1 || d.Retain || d.Group != "$share/g/#" || len(d.IDs) != 1 {
 		t.Errorf("got %+v, want that member's own subscription", d)
 	}
 	r.HandOver("$share/nobody/#", m, rc)

@@ -1,4 +1,4 @@
-package broker
+package router
 
 import (
 	"sync"
@@ -47,7 +47,7 @@ type merger struct {
 	index map[mqtt.Subscriber]int // of found, once it is long
 }
 
-// mergers are emptied ones: their rooms have grown already, so that a match allocates its result alone.
+// mergers recycles mergers, so that a match allocates only its result.
 var mergers = sync.Pool{New: func() any { return new(merger) }}
 
 // maxMerger is the number of targets from which on a merger is left to the garbage collector.
