@@ -3,8 +3,10 @@ package mqtt
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"time"
 
+	"mangrove/internal/bytesread"
 	"mangrove/mqtt/packet"
 )
 
@@ -66,48 +68,22 @@ func DecodeMessage(b []byte) (m *Message, rest []byte, err error) {
 	if flags&3 == 3 || flags > 0x1F {
 		return nil, nil, errors.New("decode message: unknown flags")
 	}
-	r := wireReader{b: b[1:]}
+	r := bytesread.New(b[1:])
 	m = &Message{QoS: flags & 3, Retain: flags&wireRetain != 0}
-	m.Origin = Origin{Store: r.uvarint(), Seq: r.uvarint()}
+	m.Origin = Origin{Store: r.Uvarint(), Seq: r.Uvarint()}
 	if flags&wireExpires != 0 {
-		m.Expires = time.UnixMilli(int64(r.uvarint()))
+		m.Expires = time.UnixMilli(int64(r.Uvarint()))
 	}
-	m.Topic = string(r.bytes())
-	if flags&wireProps != 0 && !r.short {
-		if m.Props, r.b, err = packet.DecodeProperties(r.b, messageProps); err != nil {
+	m.Topic = string(r.Prefixed(math.MaxInt))
+	if flags&wireProps != 0 && r.Err() == nil {
+		if m.Props, rest, err = packet.DecodeProperties(r.Rest(), messageProps); err != nil {
 			return nil, nil, err
 		}
+		r.Resume(rest)
 	}
-	m.Payload = r.bytes()
-	if r.short {
+	m.Payload = r.Prefixed(math.MaxInt)
+	if r.Err() != nil {
 		return nil, nil, errShortMessage
 	}
-	return m, r.b, nil
-}
-
-// wireReader reads until the bytes run short, which it remembers.
-type wireReader struct {
-	b     []byte
-	short bool
-}
-
-func (r *wireReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.b)
-	if n <= 0 {
-		r.short, r.b = true, nil
-		return 0
-	}
-	r.b = r.b[n:]
-	return v
-}
-
-func (r *wireReader) bytes() []byte {
-	n := r.uvarint()
-	if n > uint64(len(r.b)) {
-		r.short, r.b = true, nil
-		return nil
-	}
-	v := r.b[:n:n]
-	r.b = r.b[n:]
-	return v
+	return m, r.Rest(), nil
 }
