@@ -48,7 +48,7 @@ type change struct {
 // Committed implements store.Waiter.
 func (c *change) Committed(_ uint64, err error) { c.s.settle(c.e, err) }
 
-// propose makes e the visible entry of its topic until it is settled. Called with the lock.
+// proposeLocked makes e the visible entry of its topic until it is settled.
 func (s *Store) proposeLocked(e *entry) {
 	n := s.root.grow(e.topic)
 	if n.open == nil {
@@ -87,13 +87,15 @@ func (s *Store) showLocked(n *node, e *entry) {
 	if old != nil {
 		s.messages--
 		s.bytes -= old.size
-		s.expiry.remove(old)
+		s.expiry.Remove(old)
 		s.cache.remove(old)
 	}
 	if e != nil {
 		s.messages++
 		s.bytes += e.size
-		s.expiry.add(e)
+		if e.expires.At != 0 {
+			s.expiry.Set(e, e.expires.At)
+		}
 	}
 	n.visible = e
 }

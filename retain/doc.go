@@ -6,9 +6,9 @@
 //	                                       └──────────── Committed: settle, or roll back
 //	session, bridge ─Match(filter)→ trie → entries → messages from the cache, else from the store in pieces
 //
-// The index in memory knows of each topic the body's id, origin, size and expiry. The messages themselves live in
-// the node's store (their expiry in the store's time, which does not jump with the wall clock), shared with the queues that hold them too; small ones are also kept in memory within
-// Config.CacheBytes. Without a store everything is in memory and gone with the process.
+// The index in memory knows of each topic the body's id, origin, size and expiry, in stored time (package due). The
+// messages themselves live in the node's store, shared with the queues that hold them too; small ones are also kept in
+// memory within Config.CacheBytes. Without a store everything is in memory and gone with the process.
 //
 // New starts one goroutine, which removes expired messages in small steps and ends with Close.
 package retain

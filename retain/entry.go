@@ -4,8 +4,9 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync/atomic"
-	"time"
 
+	"mangrove/internal/bytesread"
+	"mangrove/internal/due"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -16,7 +17,7 @@ type entry struct {
 	topic   string
 	id      uint64 // of the body in the store
 	origin  mqtt.Origin
-	expires int64 // in stored time, see Store.stamp; 0 = never
+	expires due.Mark // At is in stored time; 0 = never
 	size    int64
 	gone    bool
 
@@ -26,36 +27,30 @@ type entry struct {
 
 	cached       bool // in the cache's list; Store.mu
 	newer, older *entry
-	heapAt       int // place in the expiry heap plus one; 0 = not there; Store.mu
 }
+
+// Due implements due.Item. Only visible entries wait, under Store.mu.
+func (e *entry) Due() *due.Mark { return &e.expires }
 
 // newEntry makes the entry of m, which is shared and may live in a buffer: own is a message of our own.
 func (s *Store) newEntry(m, own *mqtt.Message) *entry {
 	e := &entry{topic: own.Topic, id: own.ID, origin: own.Origin, size: int64(own.Size())}
 	if !m.Expires.IsZero() {
-		e.expires = max(1, s.stamp(m.Expires))
+		e.expires.At = max(1, s.clock.Stamp(m.Expires))
 	}
 	e.msg.Store(own)
 	return e
 }
 
-func (e *entry) expired(now int64) bool { return e.expires != 0 && now >= e.expires }
-
-// stamp is t as it is stored: a deadline that does not jump with the wall clock, see store.Store.Stamp.
-func (s *Store) stamp(t time.Time) int64 {
-	if s.cfg.Store == nil {
-		return t.UnixMilli()
-	}
-	return s.cfg.Store.Stamp(t)
-}
+func (e *entry) expired(now int64) bool { return e.expires.At != 0 && now >= e.expires.At }
 
 // dated is m, which is e's, with the deadline as seen from now; what m says jumps with the wall clock.
 func (s *Store) dated(m *mqtt.Message, e *entry) *mqtt.Message {
-	if m == nil || e.expires == 0 || s.cfg.Store == nil {
+	if m == nil || e.expires.At == 0 || s.cfg.Store == nil {
 		return m
 	}
 	mine := *m
-	mine.Expires = s.cfg.Store.Time(e.expires)
+	mine.Expires = s.clock.Time(e.expires.At)
 	return &mine
 }
 
@@ -80,29 +75,21 @@ func (e *entry) appendRecord(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, e.origin.Store)
 	dst = binary.AppendUvarint(dst, e.origin.Seq)
 	dst = binary.AppendUvarint(dst, uint64(e.size))
-	return binary.AppendUvarint(dst, uint64(e.expires))
+	return binary.AppendUvarint(dst, uint64(e.expires.At))
 }
 
-// decodeRecord makes the entry of a record.
+// decodeRecord makes the entry of a record. Bytes after its fields are skipped.
 func decodeRecord(topic, value []byte) (*entry, error) {
 	id, rest, ok := store.RefID(value)
 	if !ok || len(rest) == 0 || rest[0] != recordForm {
 		return nil, fmt.Errorf("record of the retained message of %q is damaged", topic)
 	}
-	var fields [4]uint64
-	rest = rest[1:]
-	for i := range fields {
-		v, n := binary.Uvarint(rest)
-		if n <= 0 {
-			return nil, fmt.Errorf("record of the retained message of %q ends early", topic)
-		}
-		fields[i], rest = v, rest[n:]
+	r := bytesread.New(rest[1:])
+	e := &entry{topic: string(topic), id: id, origin: mqtt.Origin{Store: r.Uvarint(), Seq: r.Uvarint()}}
+	e.size = int64(r.Uvarint())
+	e.expires.At = int64(r.Uvarint())
+	if err := r.Err(); err != nil {
+		return nil, fmt.Errorf("record of the retained message of %q: %w", topic, err)
 	}
-	return &entry{
-		topic:   string(topic),
-		id:      id,
-		origin:  mqtt.Origin{Store: fields[0], Seq: fields[1]},
-		size:    int64(fields[2]),
-		expires: int64(fields[3]),
-	}, nil
+	return e, nil
 }

@@ -18,8 +18,8 @@ const matchStep = 128
 // visit may call the Store. A message replaced meanwhile may be left out: whoever subscribed before asking gets the new
 // one anyway.
 func (s *Store) Match(filter string, now time.Time, visit func(*mqtt.Message) bool) {
-	at := s.stamp(now)
-	r := rooms.Get().(*room)
+	at := s.clock.Stamp(now)
+	r := scratches.Get().(*scratch)
 	defer r.free()
 	s.mu.RLock()
 	r.found = s.root.match(filter, r.found)
@@ -33,25 +33,25 @@ func (s *Store) Match(filter string, now time.Time, visit func(*mqtt.Message) bo
 	}
 }
 
-// room is the memory that one Match needs: many find as much as the one before.
-type room struct {
+// scratch is the memory that one Match needs: many find as much as the one before.
+type scratch struct {
 	found []*entry
 	step  [matchStep]*mqtt.Message
 }
 
-var rooms = sync.Pool{New: func() any { return new(room) }}
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
-// maxRoom is the number of entries from which on the room is left to the garbage collector.
-const maxRoom = 1 << 16
+// maxScratch is the number of entries from which on a scratch is left to the garbage collector.
+const maxScratch = 1 << 16
 
-func (r *room) free() {
-	if cap(r.found) > maxRoom {
+func (r *scratch) free() {
+	if cap(r.found) > maxScratch {
 		return
 	}
 	clear(r.found) // nothing is kept alive
 	clear(r.step[:])
 	r.found = r.found[:0]
-	rooms.Put(r)
+	scratches.Put(r)
 }
 
 // messagesOf puts the messages of entries into got; nil for those that have expired or were removed meanwhile.
@@ -96,14 +96,15 @@ func (s *Store) decode(e *entry, body []byte) *mqtt.Message {
 	return m
 }
 
-// remember keeps what was read in the cache, if there is room, and tells of bodies that should have been there.
+// remember keeps what was read in the cache, if it fits, and tells of bodies that should have been there. What was read
+// is stable: an entry that is not has its message in memory.
 func (s *Store) remember(entries []*entry, places []int, got []*mqtt.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, i := range places {
 		e := entries[i]
 		n := s.root.find(e.topic)
-		if n == nil || n.visible != e || n.open != nil {
+		if n == nil || n.visible != e {
 			continue
 		}
 		if got[i] == nil {

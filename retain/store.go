@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync"
 
+	"mangrove/internal/due"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -11,13 +12,14 @@ import (
 // Store implements mqtt.Retained. Safe for concurrent use.
 type Store struct {
 	cfg   Config
+	clock due.Clock // of stored time
 	count counters
 
 	mu       sync.RWMutex
 	root     node
 	messages int   // visible
 	bytes    int64 // of these
-	expiry   expiry
+	expiry   due.Heap[*entry] // the visible entries that expire; deadlines in stored time
 	cache    cache
 
 	stop  chan struct{}
@@ -32,7 +34,7 @@ func New(cfg Config) (*Store, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, count: newCounters(cfg.Metrics), stop: make(chan struct{}), done: make(chan struct{})}
+	s := &Store{cfg: cfg, clock: due.ClockOf(cfg.Store), count: newCounters(cfg.Metrics), stop: make(chan struct{}), done: make(chan struct{})}
 	s.cache.limit = cfg.CacheBytes
 	if cfg.Store != nil {
 		if err := s.load(); err != nil {
@@ -77,7 +79,7 @@ func (s *Store) Set(m *mqtt.Message, r *mqtt.Receipt) {
 	if !s.changesLocked(old, e, m.Origin) {
 		return
 	}
-	if !s.roomLocked(old, e) {
+	if !s.hasRoomLocked(old, e) {
 		s.count.refused.Inc()
 		r.Refuse(fmt.Errorf("retain %q: %w", m.Topic, mqtt.ErrQuota))
 		return
@@ -106,7 +108,7 @@ func (s *Store) proposal(m *mqtt.Message) (e *entry, body []byte, err error) {
 // changesLocked reports whether e changes anything. A repeat of what is not stable yet is written again, since its
 // publisher is to be acknowledged only when it is.
 func (s *Store) changesLocked(old, e *entry, from mqtt.Origin) bool {
-	if s.openLocked(e.topic) {
+	if s.unsettledLocked(e.topic) {
 		return true
 	}
 	if old == nil {
@@ -122,14 +124,14 @@ func (s *Store) visibleLocked(topic string) *entry {
 	return nil
 }
 
-// openLocked reports whether changes of the topic are not stable yet.
-func (s *Store) openLocked(topic string) bool {
+// unsettledLocked reports whether changes of the topic are not stable yet.
+func (s *Store) unsettledLocked(topic string) bool {
 	n := s.root.find(topic)
 	return n != nil && n.open != nil
 }
 
-// roomLocked reports whether e may take the place of old (nil = nothing).
-func (s *Store) roomLocked(old, e *entry) bool {
+// hasRoomLocked reports whether e may take the place of old (nil = nothing).
+func (s *Store) hasRoomLocked(old, e *entry) bool {
 	if e.gone {
 		return true
 	}

@@ -255,7 +255,7 @@ func (b *bench) settled(topic string) {
 	b.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		b.mu.RLock()
-		open := b.openLocked(topic)
+		open := b.unsettledLocked(topic)
 		b.mu.RUnlock()
 		if !open {
 			return

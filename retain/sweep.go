@@ -33,24 +33,34 @@ func (s *Store) stopped() bool {
 // Sweep removes up to sweepStep messages that have expired [MQTT-3.3.2-5] and returns how many. The Store
 // calls it by itself.
 func (s *Store) Sweep(now time.Time) int {
-	at := s.stamp(now)
+	at := s.clock.Stamp(now)
 	s.mu.Lock()
-	due := s.expiry.due(at, sweepStep)
-	s.count.expired.Add(len(due))
+	over := s.overLocked(at)
+	s.count.expired.Add(len(over))
 	if s.cfg.Store == nil {
-		for _, e := range due {
+		for _, e := range over {
 			s.replaceLocked(&entry{topic: e.topic, gone: true})
 		}
 		s.mu.Unlock()
-		return len(due)
+		return len(over)
 	}
 	b := s.cfg.Store.NewBatch()
-	for _, e := range due {
+	for _, e := range over {
 		gone := &entry{topic: e.topic, gone: true}
 		s.proposeLocked(gone)
 		s.writeLocked(gone, nil, b)
 	}
 	s.mu.Unlock()
 	s.cfg.Store.Commit(b) // without the lock: it may tell at once
-	return len(due)
+	return len(over)
+}
+
+// overLocked returns up to sweepStep entries that have expired. They wait in the heap until they are no longer visible.
+func (s *Store) overLocked(now int64) (over []*entry) {
+	for e := range s.expiry.Passed(now) {
+		if over = append(over, e); len(over) == sweepStep {
+			break
+		}
+	}
+	return over
 }
