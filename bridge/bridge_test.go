@@ -174,6 +174,12 @@ func (r *testRetained) Match(filter string, now time.Time, visit func(*mqtt.Mess
 	}
 }
 
+func (r *testRetained) Holds(name string, o mqtt.Origin) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.m[name] != nil && r.m[name].Origin == o
+}
+
 func (r *testRetained) get(name string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -155,15 +155,7 @@ func decodeMessage(b []byte) (*mqtt.Message, error) {
 // holds tells that m is retained here already: retained messages come long after their numbers have left the
 // window of seen.
 func (b *Bridge) holds(m *mqtt.Message) bool {
-	return m.Retain && b.cfg.Retained != nil && b.holdsSame(m)
-}
-
-func (b *Bridge) holdsSame(m *mqtt.Message) (same bool) {
-	b.cfg.Retained.Match(m.Topic, b.cfg.Now(), func(have *mqtt.Message) bool {
-		same = have.Origin == m.Origin
-		return false
-	})
-	return same
+	return m.Retain && b.cfg.Retained != nil && b.cfg.Retained.Holds(m.Topic, m.Origin)
 }
 
 // takeVolatile publishes QoS 0 messages: nobody waits for them, they are not marked as seen.

@@ -52,6 +52,9 @@ type Retained interface {
 	// Match visits the retained messages whose topic matches filter (without $share), expired ones
 	// left out, while visit returns true.
 	Match(filter string, now time.Time, visit func(*Message) bool)
+	// Holds reports whether the message retained for topic is the one of that origin, without reading it. An expired
+	// one counts until it is swept.
+	Holds(topic string, o Origin) bool
 }
 
 // Outlet is a session's way to its connected client; implemented by the engine's connection.

@@ -163,7 +163,8 @@ func (s *Store) writeLocked(e *entry, body []byte, b *store.Batch) {
 	b.Notify(&change{s, e}, 0)
 }
 
-// Holds reports whether the message retained for topic is the one of that origin.
+// Holds reports whether the message retained for topic is the one of that origin, stable or not. It reads nothing
+// from disk. An expired one counts until it is swept.
 func (s *Store) Holds(topic string, o mqtt.Origin) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

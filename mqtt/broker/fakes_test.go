@@ -210,6 +210,12 @@ func (k *memRetained) Match(filter string, now time.Time, visit func(*mqtt.Messa
 	}
 }
 
+func (k *memRetained) Holds(name string, o mqtt.Origin) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.byTopic[name] != nil && k.byTopic[name].Origin == o
+}
+
 // rules is an Authority: users named "nobody" may not connect, topics that start with "secret" are closed.
 type rules struct{}
 
