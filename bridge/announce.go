@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"mangrove/bridge/frame"
 )
 
 // announcer knows what this node tells its links that it wants.
@@ -40,12 +42,12 @@ type leaver struct {
 
 // listener is one link's place in what it has been told.
 type listener struct {
-	kick     func() // there is something to pull; must not block
-	snapshot []want // still to be sent
-	first    bool   // the next frame starts the snapshot
-	sending  bool   // a snapshot is under way
-	agreed   bool   // no snapshot was needed: an empty frame says so
-	changes  map[string]want
+	kick     func()       // there is something to pull; must not block
+	snapshot []frame.Want // still to be sent
+	first    bool         // the next frame starts the snapshot
+	sending  bool         // a snapshot is under way
+	agreed   bool         // no snapshot was needed: an empty frame says so
+	changes  map[string]frame.Want
 }
 
 // floodQoS is what "#" is announced with in place of too many filters.
@@ -75,7 +77,7 @@ func (a *announcer) changed(filter string, qos byte, wanted bool) {
 	}
 	delete(a.leaving, filter)
 	if had, existed := a.set.put(filter, qos); !existed || had != qos {
-		a.tellLocked(want{filter: filter, qos: qos})
+		a.tellLocked(frame.Want{Filter: filter, QoS: qos})
 	}
 }
 
@@ -108,12 +110,12 @@ func (a *announcer) withdrawLocked() {
 	if a.leavesLocked(d) {
 		delete(a.leaving, d.filter)
 		a.set.remove(d.filter)
-		a.tellLocked(want{filter: d.filter, gone: true})
+		a.tellLocked(frame.Want{Filter: d.filter, Gone: true})
 	}
 }
 
 // tellLocked passes a change of set on.
-func (a *announcer) tellLocked(w want) {
+func (a *announcer) tellLocked(w frame.Want) {
 	if over := len(a.set.filters) > a.max; over != a.flooded {
 		a.flooded = over
 		for l := range a.listeners {
@@ -125,7 +127,7 @@ func (a *announcer) tellLocked(w want) {
 		return
 	}
 	for l := range a.listeners {
-		if l.changes[w.filter] = w; len(l.changes) > a.max {
+		if l.changes[w.Filter] = w; len(l.changes) > a.max {
 			a.restartLocked(l)
 			continue
 		}
@@ -164,18 +166,18 @@ func (a *announcer) expire() (next time.Duration) {
 }
 
 // digestLocked sums up what is announced.
-func (a *announcer) digestLocked() digest {
+func (a *announcer) digestLocked() frame.Digest {
 	if !a.flooded {
 		return a.set.digest
 	}
-	var d digest
-	d.add("#", floodQoS)
+	var d frame.Digest
+	addTo(&d, "#", floodQoS)
 	return d
 }
 
 // listen starts telling a link whose far side holds held of what is announced.
-func (a *announcer) listen(held digest, kick func()) *listener {
-	l := &listener{kick: kick, changes: map[string]want{}}
+func (a *announcer) listen(held frame.Digest, kick func()) *listener {
+	l := &listener{kick: kick, changes: map[string]frame.Want{}}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.listeners[l] = struct{}{}
@@ -191,11 +193,11 @@ func (a *announcer) restartLocked(l *listener) {
 	l.agreed = false
 	l.snapshot, l.first, l.sending = nil, true, true
 	if a.flooded {
-		l.snapshot = []want{{filter: "#", qos: floodQoS}}
+		l.snapshot = []frame.Want{{Filter: "#", QoS: floodQoS}}
 	} else {
-		l.snapshot = make([]want, 0, len(a.set.filters))
+		l.snapshot = make([]frame.Want, 0, len(a.set.filters))
 		for filter, qos := range a.set.filters {
-			l.snapshot = append(l.snapshot, want{filter: filter, qos: qos})
+			l.snapshot = append(l.snapshot, frame.Want{Filter: filter, QoS: qos})
 		}
 	}
 	l.kick()
@@ -209,13 +211,13 @@ func (a *announcer) stop(l *listener) {
 
 // pull takes the next frame for l, if there is one. The first one after listen completes what the far side
 // needs to know, or starts a snapshot.
-func (a *announcer) pull(l *listener) (f interestFrame, ok bool) {
+func (a *announcer) pull(l *listener) (f frame.Interest, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if l.sending {
 		n := fitting(l.snapshot)
-		f = interestFrame{first: l.first, last: n == len(l.snapshot), entries: l.snapshot[:n]}
-		l.snapshot, l.first, l.sending = l.snapshot[n:], false, !f.last
+		f = frame.Interest{First: l.first, Last: n == len(l.snapshot), Entries: l.snapshot[:n]}
+		l.snapshot, l.first, l.sending = l.snapshot[n:], false, !f.Last
 		return f, true
 	}
 	if l.agreed {
@@ -224,27 +226,27 @@ func (a *announcer) pull(l *listener) (f interestFrame, ok bool) {
 	}
 	size := 0
 	for filter, w := range l.changes {
-		if len(f.entries) == maxEntries || size > interestBytes {
+		if len(f.Entries) == frame.MaxEntries || size > interestBytes {
 			break
 		}
 		size += len(filter)
-		f.entries = append(f.entries, w)
+		f.Entries = append(f.Entries, w)
 		delete(l.changes, filter)
 	}
-	return f, len(f.entries) > 0
+	return f, len(f.Entries) > 0
 }
 
 // interestBytes is where an INTEREST frame ends: it may be longer by one filter.
 const interestBytes = 128 << 10
 
 // fitting is how many entries go into one frame.
-func fitting(entries []want) int {
+func fitting(entries []frame.Want) int {
 	size := 0
 	for i, w := range entries {
-		if i == maxEntries || size > interestBytes {
+		if i == frame.MaxEntries || size > interestBytes {
 			return i
 		}
-		size += len(w.filter)
+		size += len(w.Filter)
 	}
 	return len(entries)
 }

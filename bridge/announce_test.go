@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"mangrove/bridge/frame"
 )
 
 // told applies what a listener pulls to a set, as the far side does.
@@ -16,14 +18,14 @@ func told(a *announcer, l *listener, held *interestSet) (frames int) {
 			return frames
 		}
 		frames++
-		if f.first {
+		if f.First {
 			*held = interestSet{}
 		}
-		for _, w := range f.entries {
-			if w.gone {
-				held.remove(w.filter)
+		for _, w := range f.Entries {
+			if w.Gone {
+				held.remove(w.Filter)
 			} else {
-				held.put(w.filter, w.qos)
+				held.put(w.Filter, w.QoS)
 			}
 		}
 	}
@@ -42,7 +44,7 @@ func TestAnnouncerLingers(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		go a.run(ctx)
 		held := new(interestSet)
-		l := a.listen(digest{}, func() {})
+		l := a.listen(frame.Digest{}, func() {})
 		if told(a, l, held) != 1 {
 			t.Error("want one empty frame that says nothing is missing")
 		}
@@ -68,21 +70,21 @@ func TestAnnouncerLingers(t *testing.T) {
 
 func TestAnnouncerSnapshotOnlyWhenNeeded(t *testing.T) {
 	a := newAnnouncer(time.Minute, 10_000, time.Now)
-	for i := range 3 * maxEntries {
+	for i := range 3 * frame.MaxEntries {
 		a.changed(fmt.Sprint("t/", i), byte(i%3), true)
 	}
 	held := new(interestSet)
 	held.put("stale", 1)
 	l := a.listen(held.digest, func() {})
 	if got := told(a, l, held); got != 3 {
-		t.Errorf("got %d frames, want 3 of %d filters", got, maxEntries)
+		t.Errorf("got %d frames, want 3 of %d filters", got, frame.MaxEntries)
 	}
-	if len(held.filters) != 3*maxEntries || held.digest != a.set.digest {
-		t.Errorf("got %d filters, want %d", len(held.filters), 3*maxEntries)
+	if len(held.filters) != 3*frame.MaxEntries || held.digest != a.set.digest {
+		t.Errorf("got %d filters, want %d", len(held.filters), 3*frame.MaxEntries)
 	}
 	a.stop(l)
 	l = a.listen(held.digest, func() {})
-	if f, ok := a.pull(l); !ok || len(f.entries) != 0 || f.first {
+	if f, ok := a.pull(l); !ok || len(f.Entries) != 0 || f.First {
 		t.Errorf("got %+v, want one empty frame", f)
 	}
 }
@@ -92,7 +94,7 @@ func TestAnnouncerAboveItsBound(t *testing.T) {
 	now := time.Unix(0, 0)
 	a := newAnnouncer(time.Minute, 3, func() time.Time { return now })
 	held := new(interestSet)
-	l := a.listen(digest{}, func() {})
+	l := a.listen(frame.Digest{}, func() {})
 	for i := range 4 {
 		a.changed(fmt.Sprint(i), 1, true)
 	}
@@ -113,7 +115,7 @@ func TestAnnouncerBoundsWhatLingers(t *testing.T) {
 		const most = 100
 		a := newAnnouncer(time.Minute, most, time.Now)
 		held := new(interestSet)
-		l := a.listen(digest{}, func() {})
+		l := a.listen(frame.Digest{}, func() {})
 		a.changed("stays", 1, true)
 		for i := range 10 * most {
 			filter := fmt.Sprint("t/", i)
@@ -158,7 +160,7 @@ func TestAnnouncerBoundsChanges(t *testing.T) {
 	const most = 50
 	a := newAnnouncer(0, most, time.Now)
 	held := new(interestSet)
-	l := a.listen(digest{}, func() {})
+	l := a.listen(frame.Digest{}, func() {})
 	told(a, l, held)
 	a.changed("stays", 1, true)
 	for i := range 5*most + 10 {

@@ -7,11 +7,13 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"mangrove/bridge/frame"
 )
 
 // balance ranks cores for one edge: the first is to be tried first. It may change the order of cores in
 // place. Not safe for concurrent use.
-type balance func(cores []Core)
+type balance func(cores []frame.Core)
 
 // newBalance knows hash (the default), weighted, round-robin and random.
 //
@@ -23,16 +25,16 @@ type balance func(cores []Core)
 func newBalance(name, node string, random func(n uint64) uint64) (balance, error) {
 	switch name {
 	case "", "hash":
-		return func(cores []Core) {
-			sortByScore(cores, func(c Core) float64 { return score(c, unit(hashOf(node, c.key()))) })
+		return func(cores []frame.Core) {
+			sortByScore(cores, func(c frame.Core) float64 { return score(c, unit(hashOf(node, keyOf(c)))) })
 		}, nil
 	case "weighted":
-		return func(cores []Core) {
-			sortByScore(cores, func(c Core) float64 { return score(c, unit(random(math.MaxUint64))) })
+		return func(cores []frame.Core) {
+			sortByScore(cores, func(c frame.Core) float64 { return score(c, unit(random(math.MaxUint64))) })
 		}, nil
 	case "random":
-		return func(cores []Core) {
-			sortByScore(cores, func(Core) float64 { return unit(random(math.MaxUint64)) })
+		return func(cores []frame.Core) {
+			sortByScore(cores, func(frame.Core) float64 { return unit(random(math.MaxUint64)) })
 		}, nil
 	case "round-robin":
 		return roundRobin(random), nil
@@ -41,10 +43,10 @@ func newBalance(name, node string, random func(n uint64) uint64) (balance, error
 }
 
 // inOrder ranks cores; suspects come after all others.
-func inOrder(rank balance, cores []Core) []Core {
+func inOrder(rank balance, cores []frame.Core) []frame.Core {
 	ranked := slices.Clone(cores)
 	rank(ranked)
-	slices.SortStableFunc(ranked, func(x, y Core) int {
+	slices.SortStableFunc(ranked, func(x, y frame.Core) int {
 		switch {
 		case x.Suspect == y.Suspect:
 			return 0
@@ -59,22 +61,22 @@ func inOrder(rank balance, cores []Core) []Core {
 // roundRobin starts anywhere, so that edges that start together spread.
 func roundRobin(random func(n uint64) uint64) balance {
 	turn, started := uint64(0), false
-	return func(cores []Core) {
+	return func(cores []frame.Core) {
 		if len(cores) == 0 {
 			return
 		}
 		if !started {
 			turn, started = random(1<<32), true
 		}
-		slices.SortFunc(cores, func(x, y Core) int { return compareStrings(x.key(), y.key()) })
+		slices.SortFunc(cores, func(x, y frame.Core) int { return strings.Compare(keyOf(x), keyOf(y)) })
 		first := int(turn % uint64(len(cores)))
 		turn++
 		copy(cores, append(slices.Clone(cores[first:]), cores[:first]...))
 	}
 }
 
-// key names a core; seeds have an address only.
-func (c Core) key() string {
+// keyOf names a core; seeds have an address only.
+func keyOf(c frame.Core) string {
 	if c.Name != "" {
 		return c.Name
 	}
@@ -82,7 +84,7 @@ func (c Core) key() string {
 }
 
 // score is weighted rendezvous: the chance to have the highest is in proportion to the weight.
-func score(c Core, u float64) float64 { return -float64(max(c.Weight, 1)) / math.Log(u) }
+func score(c frame.Core, u float64) float64 { return -float64(max(c.Weight, 1)) / math.Log(u) }
 
 // unit maps a hash into 0 < u < 1.
 func unit(h uint64) float64 { return (float64(h>>11) + 0.5) / (1 << 53) }
@@ -96,12 +98,10 @@ func hashOf(parts ...string) uint64 {
 	return mix(h.Sum64())
 }
 
-func sortByScore(cores []Core, score func(Core) float64) {
+func sortByScore(cores []frame.Core, score func(frame.Core) float64) {
 	scores := make(map[string]float64, len(cores))
 	for _, c := range cores {
-		scores[c.key()] = score(c)
+		scores[keyOf(c)] = score(c)
 	}
-	slices.SortFunc(cores, func(x, y Core) int { return cmp.Compare(scores[y.key()], scores[x.key()]) })
+	slices.SortFunc(cores, func(x, y frame.Core) int { return cmp.Compare(scores[keyOf(y)], scores[keyOf(x)]) })
 }
-
-func compareStrings(a, b string) int { return strings.Compare(a, b) }

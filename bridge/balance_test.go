@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"mangrove/bridge/frame"
 )
 
-func someCores(n int) (cores []Core) {
+func someCores(n int) (cores []frame.Core) {
 	for i := range n {
-		cores = append(cores, Core{Name: fmt.Sprintf("core-%d", i), Addr: fmt.Sprintf("127.0.0.1:%d", i), Weight: 1})
+		cores = append(cores, frame.Core{Name: fmt.Sprintf("core-%d", i), Addr: fmt.Sprintf("127.0.0.1:%d", i), Weight: 1})
 	}
 	return cores
 }
@@ -24,7 +26,7 @@ func mustBalance(t *testing.T, name, node string) balance {
 }
 
 // firsts counts who comes first for a thousand edges.
-func firsts(t *testing.T, name string, cores []Core) map[string]int {
+func firsts(t *testing.T, name string, cores []frame.Core) map[string]int {
 	counts := map[string]int{}
 	for i := range 1000 {
 		b := mustBalance(t, "hash", fmt.Sprintf("edge-%d", i))
@@ -72,7 +74,7 @@ func TestHashMovesOnlyWhoMust(t *testing.T) {
 	for i := range 200 {
 		b := mustBalance(t, "hash", fmt.Sprintf("edge-%d", i))
 		all := inOrder(b, cores)
-		without := inOrder(b, append(append([]Core(nil), cores[:2]...), cores[3:]...))
+		without := inOrder(b, append(append([]frame.Core(nil), cores[:2]...), cores[3:]...))
 		if all[0].Name != "core-2" && without[0] != all[0] {
 			t.Fatalf("edge-%d moved from %s to %s because core-2 left", i, all[0].Name, without[0].Name)
 		}

@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -22,7 +23,7 @@ type Bridge struct {
 	metrics    bridgeMetrics
 	seen       *seen
 	announcer  *announcer
-	compressor *compressor
+	compressor *frame.Compressor
 	tap        *retainedTap
 	unwatch    func() // ends the announcer's interest in the Router
 
@@ -49,7 +50,7 @@ func New(cfg Config) (*Bridge, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("make bridge: %w", err)
 	}
-	c, err := newCompressor(cfg.MaxFrameBytes)
+	c, err := frame.NewCompressor(cfg.MaxFrameBytes)
 	if err != nil {
 		return nil, fmt.Errorf("make bridge: %w", err)
 	}
@@ -64,7 +65,7 @@ func New(cfg Config) (*Bridge, error) {
 	b.cores.Store(new(coreList))
 	if err := b.load(); err != nil {
 		b.cancel()
-		return nil, errors.Join(fmt.Errorf("make bridge: %w", err), c.close())
+		return nil, errors.Join(fmt.Errorf("make bridge: %w", err), c.Close())
 	}
 	b.register()
 	return b, nil
@@ -241,11 +242,11 @@ func (b *Bridge) lookup(name string) *Neighbour {
 }
 
 // heldOf sums up the interest held of a neighbour that may not be known yet.
-func (b *Bridge) heldOf(name string) digest {
+func (b *Bridge) heldOf(name string) frame.Digest {
 	if n := b.lookup(name); n != nil {
 		return n.held()
 	}
-	return digest{}
+	return frame.Digest{}
 }
 
 // all lists the neighbours by name.
@@ -270,8 +271,8 @@ func (b *Bridge) withScope(scope mqtt.Scope) (found []*Neighbour) {
 }
 
 // farewell is how links end when the node stops. Neighbours come back soon: it may be a restart.
-func (b *Bridge) farewell() *goawayFrame {
-	return &goawayFrame{code: goawayShutdown, retry: b.cfg.Backoff.Min, text: errClosing.Error()}
+func (b *Bridge) farewell() *frame.Goaway {
+	return &frame.Goaway{Code: frame.GoawayShutdown, Retry: b.cfg.Backoff.Min, Text: errClosing.Error()}
 }
 
 // Close says goodbye on all links, ends all goroutines and waits for them. When ctx ends first, connections are closed
@@ -294,7 +295,7 @@ func (b *Bridge) Close(ctx context.Context) error {
 		<-done
 	}
 	if first {
-		return b.compressor.close()
+		return b.compressor.Close()
 	}
 	return nil
 }
@@ -336,7 +337,7 @@ func (t *retainedTap) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt)
 	}
 	for _, n := range t.b.withScope(mqtt.ScopePeer) {
 		if !n.loops(m) {
-			n.take(m, m.QoS, itemMessage, r)
+			n.take(m, m.QoS, frame.ItemMessage, r)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -92,8 +93,8 @@ type Backoff struct{ Min, Max time.Duration }
 // check fills in the defaults.
 func (c *Config) check() error {
 	switch {
-	case c.Node == "" || len(c.Node) > maxName:
-		return fmt.Errorf("Config.Node must have 1 to %d bytes", maxName)
+	case c.Node == "" || len(c.Node) > frame.MaxName:
+		return fmt.Errorf("Config.Node must have 1 to %d bytes", frame.MaxName)
 	case strings.HasPrefix(c.Node, "$"):
 		return errors.New("Config.Node must not start with $")
 	case c.Role != RoleEdge && c.Role != RoleCore:

@@ -3,13 +3,14 @@ package bridge
 import (
 	"errors"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
 
 // greet makes the link the neighbour's: from here on the far side has a name.
-func (l *link) greet(h hello, scope mqtt.Scope) error {
-	name := h.name
+func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
+	name := h.Name
 	if scope == mqtt.ScopeUplink {
 		name = uplinkName
 	}
@@ -21,12 +22,12 @@ func (l *link) greet(h hello, scope mqtt.Scope) error {
 		l.refuseName(h)
 		return nil
 	}
-	l.log = l.log.With("neighbour", h.name)
+	l.log = l.log.With("neighbour", h.Name)
 	n.stopMoving()
 	l.acquaint(n, h)
 	l.mu.Lock()
 	l.n, l.theirs, l.stage = n, h, stageGreeted
-	l.credit = credit{messages: h.window, bytes: h.windowBytes}
+	l.credit = credit{messages: h.Window, bytes: h.WindowBytes}
 	leaving := l.leaving
 	l.mu.Unlock()
 	if leaving {
@@ -38,17 +39,17 @@ func (l *link) greet(h hello, scope mqtt.Scope) error {
 
 // claim takes the neighbour for l, in place of an older connection of the same node. It fails when another
 // node of that name is connected.
-func (n *Neighbour) claim(l *link, h hello) bool {
+func (n *Neighbour) claim(l *link, h frame.Hello) bool {
 	n.mu.Lock()
 	old := n.link.Load()
-	if n.queue.isClosed() || old != nil && n.scope != mqtt.ScopeUplink && n.rec.store != h.store {
+	if n.queue.isClosed() || old != nil && n.scope != mqtt.ScopeUplink && n.rec.store != h.Store {
 		n.mu.Unlock()
 		return false
 	}
 	n.link.Store(l)
 	n.mu.Unlock()
 	if old != nil {
-		old.fail(errReplaced, &goawayFrame{code: goawayReplaced, text: errReplaced.Error()})
+		old.fail(errReplaced, &frame.Goaway{Code: frame.GoawayReplaced, Text: errReplaced.Error()})
 	}
 	return true
 }
@@ -57,29 +58,29 @@ var errReplaced = errors.New("replaced by a newer connection")
 
 // acquaint brings the neighbour's record up to date, and tells a node that is new here what the others know
 // already.
-func (l *link) acquaint(n *Neighbour, h hello) {
+func (l *link) acquaint(n *Neighbour, h frame.Hello) {
 	b, batch := l.b, new(store.Batch)
-	isNew := n.snapshot().store != h.store
+	isNew := n.snapshot().store != h.Store
 	if isNew && n.scope != mqtt.ScopeUplink {
 		n.forgetWants(batch)
 	}
-	n.storeID.Store(h.store)
+	n.storeID.Store(h.Store)
 	if isNew && n.scope == mqtt.ScopePeer {
 		batch = n.replay("#", 2, batch)
 		b.tellEdges(n, batch)
 	}
 	n.update(batch, func(r *record) {
-		r.store, r.lastSeen = h.store, b.cfg.Now()
+		r.store, r.lastSeen = h.Store, b.cfg.Now()
 		switch n.scope {
 		case mqtt.ScopeEdge:
-			r.attach = h.attach
+			r.attach = h.Attach
 		case mqtt.ScopeUplink:
 			r.settled = r.attach
 		}
 	})
 	b.cfg.Store.Commit(batch)
 	if isNew {
-		l.log.Info("met neighbour", "store", h.store, "scope", scopeName(n.scope))
+		l.log.Info("met neighbour", "store", h.Store, "scope", scopeName(n.scope))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
@@ -29,16 +30,16 @@ type inbound struct {
 
 func (l *link) handleData(body []byte) error {
 	l.b.metrics.bytesIn.Add(len(body))
-	f, err := decodeData(body, l.b.compressor)
+	f, err := frame.DecodeData(body, l.b.compressor)
 	if err != nil {
 		return err
 	}
-	if f.lane != laneDurable {
+	if f.Lane != frame.LaneDurable {
 		l.takeVolatile(f)
 		return nil
 	}
 	in := &inbound{l: l, era: l.b.seen.era(), slack: store.Unsynced, waiting: 1}
-	if err := l.expectFrame(in, len(f.items)); err != nil {
+	if err := l.expectFrame(in, len(f.Items)); err != nil {
 		return err
 	}
 	batch := l.b.cfg.Store.NewBatch()
@@ -47,7 +48,7 @@ func (l *link) handleData(body []byte) error {
 	batch.Notify(in, 0)
 	if refused != nil {
 		text := "message refused: " + refused.Error()
-		defer l.fail(errors.New(text), &goawayFrame{code: goawayRefused, retry: l.b.cfg.RefuseRetry, text: text})
+		defer l.fail(errors.New(text), &frame.Goaway{Code: frame.GoawayRefused, Retry: l.b.cfg.RefuseRetry, Text: text})
 	}
 	l.b.cfg.Store.Commit(batch)
 	return nil
@@ -65,16 +66,16 @@ func (l *link) expectFrame(in *inbound, items int) error {
 }
 
 // takeDurable takes the items in until one is refused.
-func (l *link) takeDurable(f dataFrame, in *inbound, batch *store.Batch) (refused error) {
-	for _, it := range f.items {
+func (l *link) takeDurable(f frame.Data, in *inbound, batch *store.Batch) (refused error) {
+	for _, it := range f.Items {
 		switch {
-		case it.kind == itemControl:
+		case it.Kind == frame.ItemControl:
 			in.slack = store.Synced
-			l.b.control(l.n, it.body, batch)
-		case it.kind > itemControl:
-		case f.edge != "":
+			l.b.control(l.n, it.Body, batch)
+		case it.Kind > frame.ItemControl:
+		case f.Edge != "":
 			in.slack = store.Synced
-			l.b.takeFor(f.edge, it, batch)
+			l.b.takeFor(f.Edge, it, batch)
 			l.received()
 		default:
 			refused = l.takeOne(it, in, batch)
@@ -82,14 +83,14 @@ func (l *link) takeDurable(f dataFrame, in *inbound, batch *store.Batch) (refuse
 		if refused != nil {
 			break
 		}
-		in.last = it.position
+		in.last = it.Position
 	}
 	l.b.seen.write(in.touched, batch)
 	return refused
 }
 
 // takeOne publishes one message here, unless it was already.
-func (l *link) takeOne(it item, in *inbound, batch *store.Batch) (refused error) {
+func (l *link) takeOne(it frame.Item, in *inbound, batch *store.Batch) (refused error) {
 	m := l.decode(it)
 	if m == nil {
 		return nil
@@ -119,8 +120,8 @@ func (l *link) received() {
 }
 
 // decode makes a message out of an item; nil when it may not come in, counted. Nothing of the frame is held on to.
-func (l *link) decode(it item) *mqtt.Message {
-	m, err := decodeMessage(bytes.Clone(it.body))
+func (l *link) decode(it frame.Item) *mqtt.Message {
+	m, err := decodeMessage(bytes.Clone(it.Body))
 	if err != nil {
 		l.log.Warn("message from neighbour is not valid", "error", err)
 		l.b.metrics.dropped(dropInvalid, 1)
@@ -132,7 +133,7 @@ func (l *link) decode(it item) *mqtt.Message {
 		return nil
 	}
 	m.From = mqtt.Source{Scope: l.n.scope, Name: l.n.name}
-	m.Replay = it.kind == itemReplay
+	m.Replay = it.Kind == frame.ItemReplay
 	return m
 }
 
@@ -159,10 +160,10 @@ func (b *Bridge) holds(m *mqtt.Message) bool {
 }
 
 // takeVolatile publishes QoS 0 messages: nobody waits for them, they are not marked as seen.
-func (l *link) takeVolatile(f dataFrame) {
+func (l *link) takeVolatile(f frame.Data) {
 	batch := l.b.cfg.Store.NewBatch()
-	for _, it := range f.items {
-		if m := l.decode(it); m != nil && it.kind == itemMessage {
+	for _, it := range f.Items {
+		if m := l.decode(it); m != nil && it.Kind == frame.ItemMessage {
 			r := mqtt.NewReceipt(batch, nil)
 			m.QoS = 0
 			l.b.cfg.Router.Publish(m, r)
@@ -230,7 +231,7 @@ func (l *link) settleLocked() {
 		l.inbound = l.inbound[1:]
 		if in.err != nil {
 			text := "message not kept: " + in.err.Error()
-			l.failLocked(errors.New(text), &goawayFrame{code: goawayRefused, retry: l.b.cfg.RefuseRetry, text: text})
+			l.failLocked(errors.New(text), &frame.Goaway{Code: frame.GoawayRefused, Retry: l.b.cfg.RefuseRetry, Text: text})
 			l.inbound = nil
 			return
 		}

@@ -1,12 +1,14 @@
 package bridge
 
-import "hash/fnv"
+import (
+	"hash/fnv"
 
-// digest sums up a set of filters and their QoS, whatever their order: equal digests, equal sets.
-type digest struct{ count, sum uint64 }
+	"mangrove/bridge/frame"
+)
 
-func (d *digest) add(filter string, qos byte)    { d.count++; d.sum += entryHash(filter, qos) }
-func (d *digest) remove(filter string, qos byte) { d.count--; d.sum -= entryHash(filter, qos) }
+// addTo and takeFrom keep a digest in line with the set it sums up, whatever the order of changes.
+func addTo(d *frame.Digest, filter string, qos byte)    { d.Count++; d.Sum += entryHash(filter, qos) }
+func takeFrom(d *frame.Digest, filter string, qos byte) { d.Count--; d.Sum -= entryHash(filter, qos) }
 
 func entryHash(filter string, qos byte) uint64 {
 	h := fnv.New64a()
@@ -27,7 +29,7 @@ func mix(x uint64) uint64 {
 // interestSet is a set of filters with their QoS and its digest. Not safe for concurrent use.
 type interestSet struct {
 	filters map[string]byte
-	digest  digest
+	digest  frame.Digest
 }
 
 // put adds or changes a filter. had is its QoS before.
@@ -36,17 +38,17 @@ func (s *interestSet) put(filter string, qos byte) (had byte, existed bool) {
 		s.filters = map[string]byte{}
 	}
 	if had, existed = s.filters[filter]; existed {
-		s.digest.remove(filter, had)
+		takeFrom(&s.digest, filter, had)
 	}
 	s.filters[filter] = qos
-	s.digest.add(filter, qos)
+	addTo(&s.digest, filter, qos)
 	return had, existed
 }
 
 func (s *interestSet) remove(filter string) (existed bool) {
 	had, existed := s.filters[filter]
 	if existed {
-		s.digest.remove(filter, had)
+		takeFrom(&s.digest, filter, had)
 		delete(s.filters, filter)
 	}
 	return existed

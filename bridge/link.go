@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -37,11 +38,11 @@ type link struct {
 	stage   stage
 	rose    bool       // it was up
 	n       *Neighbour // from greeted on
-	theirs  hello
+	theirs  frame.Hello
 	credit  credit
-	bye     *goawayFrame // to be sent as the last frame; nil = just close
-	leaving bool         // fail was called
-	err     error        // why
+	bye     *frame.Goaway // to be sent as the last frame; nil = just close
+	leaving bool          // fail was called
+	err     error         // why
 	closer  *time.Timer
 	retry   time.Duration
 	ack     uint64 // position to acknowledge
@@ -146,19 +147,19 @@ func (l *link) isLeaving() bool {
 }
 
 // fail ends the link, with bye as its last frame when it is not nil. The first call counts. Does not block.
-func (l *link) fail(err error, bye *goawayFrame) {
+func (l *link) fail(err error, bye *frame.Goaway) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.failLocked(err, bye)
 }
 
-func (l *link) failLocked(err error, bye *goawayFrame) {
+func (l *link) failLocked(err error, bye *frame.Goaway) {
 	if l.leaving {
 		return
 	}
 	l.leaving, l.err, l.bye = true, err, bye
-	if bye != nil && bye.code == goawayRefused {
-		l.retry = max(l.retry, bye.retry)
+	if bye != nil && bye.Code == frame.GoawayRefused {
+		l.retry = max(l.retry, bye.Retry)
 	}
 	if c := l.carrier; c != nil {
 		l.closer = time.AfterFunc(closeGrace, func() { c.Close(packet.Success) }) // run may be stuck in Frame
@@ -174,7 +175,7 @@ func (l *link) end() {
 	reason := packet.Success
 	if bye != nil {
 		l.sayGoodbye(carrier, bye)
-		reason = bye.code.reason()
+		reason = reasonOf(bye.Code)
 	}
 	carrier.Close(reason)
 	l.reading.Lock() // a frame that is being handled comes to its end
@@ -196,8 +197,8 @@ func (l *link) end() {
 	close(l.gone)
 }
 
-func (l *link) sayGoodbye(c mqtt.Carrier, bye *goawayFrame) {
-	if err := c.Frame(kindGoaway, bye.append(nil)); err != nil {
+func (l *link) sayGoodbye(c mqtt.Carrier, bye *frame.Goaway) {
+	if err := c.Frame(frame.KindGoaway, bye.Append(nil)); err != nil {
 		l.log.Debug("goodbye not sent", "error", err)
 	}
 }
@@ -233,19 +234,19 @@ func (l *link) wasUp() bool {
 func (l *link) farEnd() (name string, s stage) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.theirs.name, l.stage
+	return l.theirs.Name, l.stage
 }
 
-// reason is what a goodbye is called in DISCONNECT.
-func (g goaway) reason() packet.ReasonCode {
-	switch g {
-	case goawayShutdown:
+// reasonOf is what a goodbye is called in DISCONNECT.
+func reasonOf(code frame.GoawayCode) packet.ReasonCode {
+	switch code {
+	case frame.GoawayShutdown:
 		return packet.ServerShuttingDown
-	case goawayRefused:
+	case frame.GoawayRefused:
 		return packet.QuotaExceeded
-	case goawayNameInUse:
+	case frame.GoawayNameInUse:
 		return packet.ClientIdentifierNotValid
-	case goawayReplaced:
+	case frame.GoawayReplaced:
 		return packet.SessionTakenOver
 	}
 	return packet.ProtocolError

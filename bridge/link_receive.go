@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"mangrove/bridge/frame"
 	"mangrove/mqtt"
 )
 
@@ -18,69 +19,79 @@ func (l *link) Frame(kind string, body []byte) error {
 	l.b.metrics.framesIn.Inc()
 	if err := l.handle(kind, body); err != nil {
 		l.log.Debug("frame refused", "kind", kind, "error", err)
-		l.fail(err, &goawayFrame{code: goawayProtocol, text: err.Error()})
+		l.fail(err, &frame.Goaway{Code: frame.GoawayProtocol, Text: err.Error()})
 	}
 	return nil
 }
 
-func (l *link) handle(kind string, body []byte) error {
-	if kind == kindGoaway {
-		return l.handleGoaway(body)
-	}
-	if first := l.stageNow() == stageFresh; first != (kind == kindHello) && isKnown(kind) {
-		return fmt.Errorf("%s frame at the wrong time", kind)
-	}
+// handlers says who handles each kind of frame. A kind that is not here is of a later version: it is skipped.
+func handlers(kind string) (handle func(*link, []byte) error, when turn) {
 	switch kind {
-	case kindHello:
-		return l.handleHello(body)
-	case kindCores:
-		return l.handleCores(body)
-	case kindInterest:
-		return l.handleInterest(body)
-	case kindData:
-		return l.handleData(body)
-	case kindAck:
-		return l.handleAck(body)
+	case frame.KindData:
+		return (*link).handleData, afterHello
+	case frame.KindAck:
+		return (*link).handleAck, afterHello
+	case frame.KindInterest:
+		return (*link).handleInterest, afterHello
+	case frame.KindCores:
+		return (*link).handleCores, afterHello
+	case frame.KindHello:
+		return (*link).handleHello, first
+	case frame.KindGoaway:
+		return (*link).handleGoaway, always
 	}
-	return nil // of a later version
+	return nil, always
 }
 
-func isKnown(kind string) bool {
-	switch kind {
-	case kindHello, kindCores, kindInterest, kindData, kindAck:
-		return true
+// turn is when a kind of frame may come.
+type turn byte
+
+const (
+	always turn = iota
+	first
+	afterHello
+)
+
+func (l *link) handle(kind string, body []byte) error {
+	handle, when := handlers(kind)
+	if handle == nil {
+		return nil
 	}
-	return false
+	greeted := l.stageNow() != stageFresh
+	if when == first && greeted || when == afterHello && !greeted {
+		return fmt.Errorf("%s frame at the wrong time", kind)
+	}
+	return handle(l, body)
 }
 
 // handleGoaway ends the link as the other side wants it.
 func (l *link) handleGoaway(body []byte) error {
-	f, err := decodeGoaway(body)
+	f, err := frame.DecodeGoaway(body)
 	if err != nil {
 		return err
 	}
 	l.mu.Lock()
-	l.retry = f.retry
+	l.retry = f.Retry
 	l.mu.Unlock()
-	l.fail(fmt.Errorf("neighbour said goodbye: %s", f.text), nil)
+	l.fail(fmt.Errorf("neighbour said goodbye: %s", f.Text), nil)
 	return nil
 }
 
 // handleHello finds out who is there.
 func (l *link) handleHello(body []byte) error {
-	h, err := decodeHello(body)
+	h, err := frame.DecodeHello(body)
 	if err != nil {
 		return err
 	}
-	scope := scopeOf(l.b.cfg.Role, h.role)
+	scope := scopeOf(l.b.cfg.Role, roleOf(h.Role))
 	switch {
 	case scope == 0:
-		return fmt.Errorf("%s %q and %s %q do not link", l.b.cfg.Role, l.b.cfg.Node, h.role, h.name)
-	case h.store == l.b.cfg.Store.ID():
+		return fmt.Errorf("%s %q and %s %q do not link", l.b.cfg.Role, l.b.cfg.Node, roleOf(h.Role), h.Name)
+	case h.Store == l.b.cfg.Store.ID():
 		return errors.New("node is linked to itself")
-	case l.expect != "" && l.expect != h.name:
-		return fmt.Errorf("node is %q, expected %q", h.name, l.expect)
-	case h.name == l.b.cfg.Node:
+	case l.expect != "" && l.expect != h.Name:
+		return fmt.Errorf("node is %q, expected %q", h.Name, l.expect)
+	case h.Name == l.b.cfg.Node:
 		l.refuseName(h)
 		return nil
 	}
@@ -88,14 +99,14 @@ func (l *link) handleHello(body []byte) error {
 }
 
 // refuseName tells a node that its name belongs to another one that is connected.
-func (l *link) refuseName(h hello) {
-	l.log.Warn("another node has this name already", "node", h.name, "store", h.store)
-	err := fmt.Errorf("name %q is in use by another node", h.name)
-	l.fail(err, &goawayFrame{code: goawayNameInUse, retry: l.b.cfg.Backoff.Max, text: err.Error()})
+func (l *link) refuseName(h frame.Hello) {
+	l.log.Warn("another node has this name already", "node", h.Name, "store", h.Store)
+	err := fmt.Errorf("name %q is in use by another node", h.Name)
+	l.fail(err, &frame.Goaway{Code: frame.GoawayNameInUse, Retry: l.b.cfg.Backoff.Max, Text: err.Error()})
 }
 
 func (l *link) handleCores(body []byte) error {
-	cores, err := decodeCores(body)
+	cores, err := frame.DecodeCores(body)
 	if err != nil {
 		return err
 	}
@@ -106,7 +117,7 @@ func (l *link) handleCores(body []byte) error {
 }
 
 func (l *link) handleInterest(body []byte) error {
-	f, err := decodeInterest(body)
+	f, err := frame.DecodeInterest(body)
 	if err != nil {
 		return err
 	}
@@ -127,17 +138,17 @@ func (l *link) handleInterest(body []byte) error {
 }
 
 func (l *link) handleAck(body []byte) error {
-	f, err := decodeAck(body)
+	f, err := frame.DecodeAck(body)
 	if err != nil {
 		return err
 	}
-	if f.lane != laneDurable {
+	if f.Lane != frame.LaneDurable {
 		return nil
 	}
 	l.mu.Lock()
-	l.credit = credit{messages: f.window, bytes: f.windowBytes}
+	l.credit = credit{messages: f.Window, bytes: f.WindowBytes}
 	l.mu.Unlock()
-	l.n.queue.ack(l, f.position)
+	l.n.queue.ack(l, f.Position)
 	if l.n.queue.untrimmed() >= trimEvery {
 		l.trim()
 	}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 
+	"mangrove/bridge/frame"
 	"mangrove/mqtt"
 )
 
@@ -47,7 +48,7 @@ func (l *link) rise() error {
 		}
 	}
 	if l.n.scope&(mqtt.ScopePeer|mqtt.ScopeUplink) != 0 {
-		l.listener = l.b.announcer.listen(l.theirs.held, l.kick)
+		l.listener = l.b.announcer.listen(l.theirs.Held, l.kick)
 	}
 	l.mu.Lock()
 	if l.stage == stageGreeted {
@@ -62,11 +63,11 @@ func (l *link) rise() error {
 func (l *link) sendNews() (sent bool, err error) {
 	if cores := l.b.coreList(); l.n.scope == mqtt.ScopeEdge && cores != l.coresSent {
 		l.coresSent = cores
-		return true, l.frame(kindCores, appendCores(nil, cores.cores))
+		return true, l.frame(frame.KindCores, frame.AppendCores(nil, cores.cores))
 	}
 	if l.listener != nil {
 		if f, ok := l.b.announcer.pull(l.listener); ok {
-			return true, l.frame(kindInterest, f.append(nil))
+			return true, l.frame(frame.KindInterest, f.Append(nil))
 		}
 	}
 	durable, err := l.sendDurable()
@@ -85,21 +86,21 @@ func (l *link) frame(kind string, body []byte) error {
 	return nil
 }
 
-func (l *link) sendHello(held digest) error {
-	h := hello{
-		name: l.b.cfg.Node, store: l.b.cfg.Store.ID(), role: l.b.cfg.Role, held: held,
-		window: l.b.cfg.Window, windowBytes: l.b.cfg.WindowBytes, maxBytes: l.b.cfg.MaxFrameBytes,
+func (l *link) sendHello(held frame.Digest) error {
+	h := frame.Hello{
+		Name: l.b.cfg.Node, Store: l.b.cfg.Store.ID(), Role: l.b.cfg.Role.code(), Held: held,
+		Window: l.b.cfg.Window, WindowBytes: l.b.cfg.WindowBytes, MaxBytes: l.b.cfg.MaxFrameBytes,
 	}
 	if l.b.uplink != nil {
 		rec := l.b.uplink.n.snapshot()
-		h.attach, h.last = rec.attach, attachment{store: rec.store, attach: rec.settled}
+		h.Attach, h.Last = rec.attach, frame.Attachment{Store: rec.store, Attach: rec.settled}
 	}
-	return l.frame(kindHello, h.append(nil))
+	return l.frame(frame.KindHello, h.Append(nil))
 }
 
 func (l *link) sendAck(position uint64) error {
-	f := ackFrame{lane: laneDurable, position: position, window: l.b.cfg.Window, windowBytes: l.b.cfg.WindowBytes}
-	return l.frame(kindAck, f.append(nil))
+	f := frame.Ack{Lane: frame.LaneDurable, Position: position, Window: l.b.cfg.Window, WindowBytes: l.b.cfg.WindowBytes}
+	return l.frame(frame.KindAck, f.Append(nil))
 }
 
 // sendDurable sends one frame of the durable lane, if credit and queue have one.
@@ -120,7 +121,7 @@ func (l *link) sendDurable() (sent bool, err error) {
 	if err != nil || count == 0 {
 		return true, err
 	}
-	return true, l.sendData(laneDurable, entries[0].edge, first, count)
+	return true, l.sendData(frame.LaneDurable, entries[0].edge, first, count)
 }
 
 // gather writes the entries' items into l.items. What cannot be sent is dropped and counted.
@@ -134,7 +135,7 @@ func (l *link) gather(entries []entry) (first uint64, count int, err error) {
 		e, body, drop := &entries[i], l.body[l.spans[i].from:l.spans[i].to], ""
 		if len(body) == 0 {
 			drop = dropDamaged
-		} else if len(l.items)+len(body)+maxItemByte > l.maxBytes() {
+		} else if len(l.items)+len(body)+frame.MaxItemHead > l.maxBytes() {
 			drop = dropTooLarge
 		}
 		if drop != "" {
@@ -148,7 +149,7 @@ func (l *link) gather(entries []entry) (first uint64, count int, err error) {
 		if count == 0 {
 			first, last = e.pos, e.pos
 		}
-		l.items = appendItem(l.items, last, item{position: e.pos, kind: e.kind, body: body})
+		l.items = frame.AppendItem(l.items, last, frame.Item{Position: e.pos, Kind: e.kind, Body: body})
 		last = e.pos
 		count++
 	}
@@ -190,7 +191,7 @@ func (l *link) fetch(entries []entry) error {
 }
 
 // maxBytes is what the items of a frame may have, here and at the other end.
-func (l *link) maxBytes() int { return min(l.b.cfg.MaxFrameBytes, l.theirs.maxBytes) }
+func (l *link) maxBytes() int { return min(l.b.cfg.MaxFrameBytes, l.theirs.MaxBytes) }
 
 // setQoS changes the QoS in the bytes of a message: see mqtt.AppendMessage.
 func setQoS(b []byte, qos byte) { b[0] = b[0]&^3 | qos&3 }
@@ -205,7 +206,7 @@ func (l *link) sendVolatile() (sent bool, err error) {
 	for i, m := range messages {
 		l.body = mqtt.AppendMessage(l.body[:0], m)
 		setQoS(l.body, 0)
-		if len(l.items)+len(l.body)+maxItemByte > l.maxBytes() {
+		if len(l.items)+len(l.body)+frame.MaxItemHead > l.maxBytes() {
 			l.b.metrics.dropped(dropTooLarge, 1)
 			continue
 		}
@@ -213,14 +214,14 @@ func (l *link) sendVolatile() (sent bool, err error) {
 		if count == 0 {
 			first, last = position, position
 		}
-		l.items = appendItem(l.items, last, item{position: position, body: l.body})
+		l.items = frame.AppendItem(l.items, last, frame.Item{Position: position, Body: l.body})
 		last = position
 		count++
 	}
 	if count == 0 {
 		return len(messages) > 0, nil
 	}
-	if err = l.sendData(laneVolatile, "", first, count); err != nil {
+	if err = l.sendData(frame.LaneVolatile, "", first, count); err != nil {
 		l.b.metrics.dropped(dropLinkDown, count)
 	}
 	return true, err
@@ -228,17 +229,17 @@ func (l *link) sendVolatile() (sent bool, err error) {
 
 // sendData sends the items gathered in l.items.
 func (l *link) sendData(lane byte, edge string, first uint64, count int) error {
-	frame := appendData(nil, lane, edge, first, count, l.items, l.b.compressor)
+	data := frame.AppendData(nil, lane, edge, first, count, l.items, l.b.compressor)
 	if cap(l.items) > 2*frameTarget {
 		l.items, l.body = nil, nil
 	}
 	l.n.sent.Add(uint64(count)) // before the frame: its acknowledgement may be handled before frame returns
-	if err := l.frame(kindData, frame); err != nil {
+	if err := l.frame(frame.KindData, data); err != nil {
 		l.n.sent.Add(-uint64(count))
 		return err
 	}
 	l.b.metrics.sent.Add(count)
-	l.b.metrics.bytesOut.Add(len(frame))
+	l.b.metrics.bytesOut.Add(len(data))
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -16,25 +17,25 @@ import (
 //	moved ─ Config.MovedLinger, queue empty ─→ forgotten
 
 // movedTo takes the news that the edge is attached to another core, unless it is old.
-func (n *Neighbour) movedTo(core string, c edgeAt, batch *store.Batch) {
+func (n *Neighbour) movedTo(core string, c frame.EdgeAt, batch *store.Batch) {
 	rec, live := n.snapshot(), n.link.Load()
 	switch {
-	case rec.store == c.store && c.attach <= rec.attach:
+	case rec.store == c.Store && c.Attach <= rec.attach:
 		return // it has been here since, or moved on since
-	case rec.store != c.store && live != nil:
-		n.b.cfg.Log.Warn("two edges of one name", "edge", n.name, "here", rec.store, "store", c.store, "at", core)
+	case rec.store != c.Store && live != nil:
+		n.b.cfg.Log.Warn("two edges of one name", "edge", n.name, "here", rec.store, "store", c.Store, "at", core)
 		return
 	}
 	if live != nil {
-		live.fail(errReplaced, &goawayFrame{code: goawayReplaced, text: errReplaced.Error()})
+		live.fail(errReplaced, &frame.Goaway{Code: frame.GoawayReplaced, Text: errReplaced.Error()})
 	}
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	was := n.takerLocked()
 	n.update(batch, func(r *record) {
-		r.moved, r.movedTo, r.store, r.attach, r.settled = n.b.cfg.Now(), core, c.store, c.attach, 0
+		r.moved, r.movedTo, r.store, r.attach, r.settled = n.b.cfg.Now(), core, c.Store, c.Attach, 0
 	})
-	n.storeID.Store(c.store)
+	n.storeID.Store(c.Store)
 	n.swapLocked(was)
 	n.b.cfg.Log.Info("edge moved", "edge", n.name, "to", core)
 	n.startMoving()
@@ -155,7 +156,7 @@ func (m *mover) step() (more bool, err error) {
 	if target == nil {
 		return false, nil
 	}
-	entries, refill := q.next(m, nil, credit{messages: maxItems, bytes: frameTarget}, frameTarget, b.cfg.Now())
+	entries, refill := q.next(m, nil, credit{messages: frame.MaxItems, bytes: frameTarget}, frameTarget, b.cfg.Now())
 	if len(entries) == 0 {
 		if !refill {
 			return false, nil
@@ -199,13 +200,13 @@ func (m *mover) move(e entry, to *queue, batch *store.Batch) error {
 
 // takeFor queues a message that another core kept for an edge. It was published there already: it goes to
 // that edge only, which recognises what it has.
-func (b *Bridge) takeFor(edge string, it item, batch *store.Batch) {
+func (b *Bridge) takeFor(edge string, it frame.Item, batch *store.Batch) {
 	n := b.lookup(edge)
 	if n == nil || n.scope != mqtt.ScopeEdge {
 		b.metrics.dropped(dropNeighbourGone, 1)
 		return
 	}
-	m, err := decodeMessage(it.body)
+	m, err := decodeMessage(it.Body)
 	if err != nil {
 		b.cfg.Log.Warn("message handed over is not valid", "edge", edge, "error", err)
 		b.metrics.dropped(dropInvalid, 1)
@@ -214,8 +215,8 @@ func (b *Bridge) takeFor(edge string, it item, batch *store.Batch) {
 	if m.Origin.Store == n.storeID.Load() {
 		return
 	}
-	e := entry{id: b.cfg.Store.NextID(), size: m.Size(), expires: expiryOf(m), qos: m.QoS, kind: it.kind}
-	n.queue.append(e, batch, func(dst []byte) []byte { return append(dst, it.body...) })
+	e := entry{id: b.cfg.Store.NextID(), size: m.Size(), expires: expiryOf(m), qos: m.QoS, kind: it.Kind}
+	n.queue.append(e, batch, func(dst []byte) []byte { return append(dst, it.Body...) })
 }
 
 // trim removes from the disk what left the queue.

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -72,7 +73,7 @@ func (n *Neighbour) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 		return
 	}
 	r.Count()
-	n.take(m, d.QoS, itemMessage, r)
+	n.take(m, d.QoS, frame.ItemMessage, r)
 }
 
 // loops tells that m must not go there: it came from there, or is not for other nodes.
@@ -115,7 +116,7 @@ func (n *Neighbour) Online() bool { return n.link.Load() != nil || n.remote.Load
 func (g *ghost) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	if m.From.Scope == mqtt.ScopePeer && !g.n.loops(m) && d.QoS > 0 {
 		r.Count()
-		g.n.take(m, d.QoS, itemMessage, r)
+		g.n.take(m, d.QoS, frame.ItemMessage, r)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
@@ -53,23 +54,23 @@ func (n *Neighbour) subscribe(s mqtt.Subscriber, filter string, qos byte) {
 }
 
 // hear takes an INTEREST frame. complete tells that no snapshot is under way.
-func (n *Neighbour) hear(f interestFrame) (complete bool, err error) {
+func (n *Neighbour) hear(f frame.Interest) (complete bool, err error) {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
-	if f.first {
+	if f.First {
 		n.incoming = new(interestSet)
 	}
 	if n.incoming == nil {
-		return true, n.changeLocked(f.entries)
+		return true, n.changeLocked(f.Entries)
 	}
-	for _, w := range f.entries {
-		n.incoming.put(w.filter, w.qos)
+	for _, w := range f.Entries {
+		n.incoming.put(w.Filter, w.QoS)
 	}
 	if len(n.incoming.filters) > n.b.cfg.MaxInterest {
 		n.incoming = nil
 		return false, errTooManyFilters
 	}
-	if !f.last {
+	if !f.Last {
 		return false, nil
 	}
 	changes := n.diffLocked()
@@ -80,15 +81,15 @@ func (n *Neighbour) hear(f interestFrame) (complete bool, err error) {
 var errTooManyFilters = errors.New("interest has too many filters")
 
 // diffLocked is what leads from wants to incoming.
-func (n *Neighbour) diffLocked() (changes []want) {
+func (n *Neighbour) diffLocked() (changes []frame.Want) {
 	for filter, qos := range n.incoming.filters {
 		if had, ok := n.wants.filters[filter]; !ok || had != qos {
-			changes = append(changes, want{filter: filter, qos: qos})
+			changes = append(changes, frame.Want{Filter: filter, QoS: qos})
 		}
 	}
 	for filter := range n.wants.filters {
 		if _, ok := n.incoming.filters[filter]; !ok {
-			changes = append(changes, want{filter: filter, gone: true})
+			changes = append(changes, frame.Want{Filter: filter, Gone: true})
 		}
 	}
 	return changes
@@ -96,17 +97,17 @@ func (n *Neighbour) diffLocked() (changes []want) {
 
 // changeLocked registers changes of interest, then keeps them. An edge is sent the retained messages of filters that are
 // new; the filter is kept in the last batch of those.
-func (n *Neighbour) changeLocked(changes []want) error {
+func (n *Neighbour) changeLocked(changes []frame.Want) error {
 	batch := new(store.Batch)
 	taker := n.takerLocked()
 	for _, w := range changes {
-		if !mayWant(w.filter) {
+		if !mayWant(w.Filter) {
 			continue
 		}
-		if w.gone {
-			n.b.cfg.Router.Unsubscribe(taker, w.filter)
-			n.wants.remove(w.filter)
-			batch.Delete(store.Interest, interestKey(n.rec.num, w.filter))
+		if w.Gone {
+			n.b.cfg.Router.Unsubscribe(taker, w.Filter)
+			n.wants.remove(w.Filter)
+			batch.Delete(store.Interest, interestKey(n.rec.num, w.Filter))
 		} else {
 			batch = n.wantLocked(taker, w, batch)
 		}
@@ -122,12 +123,12 @@ func (n *Neighbour) changeLocked(changes []want) error {
 	return nil
 }
 
-func (n *Neighbour) wantLocked(taker mqtt.Subscriber, w want, batch *store.Batch) *store.Batch {
-	n.subscribe(taker, w.filter, w.qos)
-	if _, existed := n.wants.put(w.filter, w.qos); !existed && n.scope == mqtt.ScopeEdge {
-		batch = n.replay(w.filter, w.qos, batch)
+func (n *Neighbour) wantLocked(taker mqtt.Subscriber, w frame.Want, batch *store.Batch) *store.Batch {
+	n.subscribe(taker, w.Filter, w.QoS)
+	if _, existed := n.wants.put(w.Filter, w.QoS); !existed && n.scope == mqtt.ScopeEdge {
+		batch = n.replay(w.Filter, w.QoS, batch)
 	}
-	batch.Put(store.Interest, interestKey(n.rec.num, w.filter), []byte{w.qos})
+	batch.Put(store.Interest, interestKey(n.rec.num, w.Filter), []byte{w.QoS})
 	return batch
 }
 
@@ -149,7 +150,7 @@ func (n *Neighbour) forgetWants(batch *store.Batch) {
 }
 
 // held sums up the interest that this node holds of the neighbour.
-func (n *Neighbour) held() digest {
+func (n *Neighbour) held() frame.Digest {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	return n.wants.digest
@@ -173,7 +174,7 @@ func (n *Neighbour) replay(filter string, qos byte, batch *store.Batch) *store.B
 	})
 	for _, name := range topics {
 		r := mqtt.NewReceipt(batch, nil)
-		n.queue.addFresh(func() *mqtt.Message { return n.b.retained(name) }, qos, itemReplay, r)
+		n.queue.addFresh(func() *mqtt.Message { return n.b.retained(name) }, qos, frame.ItemReplay, r)
 		if r.Err() != nil {
 			n.b.metrics.dropped(dropQueueFull, 1)
 		}

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"sync"
 
+	"mangrove/bridge/frame"
 	"mangrove/mqtt"
+	"strings"
 )
 
 // Peer is another core as membership knows it.
@@ -18,7 +20,7 @@ type Peer struct {
 }
 
 // coreList is what edges are told; replaced as a whole.
-type coreList struct{ cores []Core }
+type coreList struct{ cores []frame.Core }
 
 func (b *Bridge) coreList() *coreList { return b.cores.Load() }
 
@@ -57,11 +59,11 @@ func (b *Bridge) SetPeers(peers []Peer) {
 func (b *Bridge) setCoreList(peers []Peer) {
 	list := new(coreList)
 	for _, p := range peers {
-		if p.Name != "" && p.Addr != "" && len(list.cores) < maxCores {
-			list.cores = append(list.cores, Core{Name: p.Name, Addr: p.Addr, Weight: p.Weight, Suspect: p.Suspect})
+		if p.Name != "" && p.Addr != "" && len(list.cores) < frame.MaxCores {
+			list.cores = append(list.cores, frame.Core{Name: p.Name, Addr: p.Addr, Weight: p.Weight, Suspect: p.Suspect})
 		}
 	}
-	slices.SortFunc(list.cores, func(x, y Core) int { return compareStrings(x.Name, y.Name) })
+	slices.SortFunc(list.cores, func(x, y frame.Core) int { return strings.Compare(x.Name, y.Name) })
 	if slices.Equal(list.cores, b.coreList().cores) {
 		return
 	}
@@ -73,7 +75,7 @@ func (b *Bridge) setCoreList(peers []Peer) {
 
 // listed tells whether membership knows a peer: it is not forgotten then.
 func (b *Bridge) listed(name string) bool {
-	return slices.ContainsFunc(b.coreList().cores, func(c Core) bool { return c.Name == name })
+	return slices.ContainsFunc(b.coreList().cores, func(c frame.Core) bool { return c.Name == name })
 }
 
 // peerDialer keeps up the link to one peer.

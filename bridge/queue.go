@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -155,7 +156,7 @@ func (q *queue) close() (settled bool) {
 // key is where a position lies in table LinkQueues.
 func (q *queue) key(pos uint64) []byte {
 	key := binary.BigEndian.AppendUint64(make([]byte, 0, 17), q.num)
-	key = append(key, laneDurable)
+	key = append(key, frame.LaneDurable)
 	return binary.BigEndian.AppendUint64(key, pos)
 }
 
@@ -166,8 +167,8 @@ func (e *entry) appendValue(dst []byte) []byte {
 	dst = append(dst, e.kind, e.qos)
 	dst = binary.AppendUvarint(dst, uint64(e.size))
 	dst = binary.AppendUvarint(dst, uint64(e.expires))
-	dst = appendString(dst, e.edge)
-	return appendString(dst, e.control)
+	dst = frame.AppendString(dst, e.edge)
+	return frame.AppendString(dst, e.control)
 }
 
 func decodeEntry(k, v []byte) (e entry, err error) {
@@ -175,13 +176,13 @@ func decodeEntry(k, v []byte) (e entry, err error) {
 	if len(k) != 17 || !ok {
 		return e, errors.New("link queue record is too short")
 	}
-	r := reader{b: rest}
-	e = entry{pos: binary.BigEndian.Uint64(k[9:]), id: id, state: ready, kind: r.byte(), qos: r.byte()}
-	e.size = r.count(maxSize)
-	e.expires = int64(r.uvarint())
-	e.edge = r.string(maxName)
-	e.control = slices.Clone(r.bytes(1 << 16))
-	return e, r.err
+	r := frame.Reader{B: rest}
+	e = entry{pos: binary.BigEndian.Uint64(k[9:]), id: id, state: ready, kind: r.Byte(), qos: r.Byte()}
+	e.size = r.Count(frame.MaxSize)
+	e.expires = int64(r.Uvarint())
+	e.edge = r.String(frame.MaxName)
+	e.control = slices.Clone(r.Bytes(1 << 16))
+	return e, r.Err
 }
 
 // put writes e into b.

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -55,9 +56,9 @@ func (q *queue) goesEarlyLocked(m *mqtt.Message, e *entry, r *mqtt.Receipt) bool
 	switch {
 	case !q.early.allowed || q.early.patience == 0 || m.From.Scope != mqtt.ScopeClient:
 		return false
-	case m.QoS != 1 || e.qos != 1 || m.Retain || e.kind != itemMessage || !r.MayWait():
+	case m.QoS != 1 || e.qos != 1 || m.Retain || e.kind != frame.ItemMessage || !r.MayWait():
 		return false
-	case q.diskOnly || len(q.mem) >= memEntries || len(q.mem)-q.sent >= maxItems || q.memSize+e.size > memBytes:
+	case q.diskOnly || len(q.mem) >= memEntries || len(q.mem)-q.sent >= frame.MaxItems || q.memSize+e.size > memBytes:
 		return false
 	}
 	return !time.Now().Before(q.early.rest)

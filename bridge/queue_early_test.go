@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/sim"
 	"mangrove/internal/store"
 	"mangrove/internal/wal"
@@ -41,7 +42,7 @@ func (p *publishers) publish(q *queue, i int, qos byte) {
 	})
 	r.PublisherRepeats()
 	m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: qos, ID: q.st.NextID(), From: mqtt.Source{Scope: mqtt.ScopeClient}}
-	q.add(m, qos, itemMessage, r)
+	q.add(m, qos, frame.ItemMessage, r)
 	r.Close()
 	q.st.Commit(batch)
 }

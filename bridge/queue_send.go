@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -91,7 +92,7 @@ func (q *queue) next(owner any, dst []entry, c credit, maxBytes int, now time.Ti
 		return dst, false
 	}
 	size := 0
-	for q.sent < len(q.mem) && len(dst) < maxItems {
+	for q.sent < len(q.mem) && len(dst) < frame.MaxItems {
 		e := &q.mem[q.sent]
 		if e.state == ready && e.expires != 0 && e.expires <= now.UnixMilli() {
 			q.killLocked(e)

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -27,7 +28,7 @@ func (q *queue) fill(t testing.TB, from, to int) {
 	batch := new(store.Batch)
 	r := mqtt.NewReceipt(batch, nil)
 	for i := from; i < to; i++ {
-		q.add(&mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1, ID: q.st.NextID()}, 1, itemMessage, r)
+		q.add(&mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1, ID: q.st.NextID()}, 1, frame.ItemMessage, r)
 	}
 	r.Close()
 	commit(t, q.st, batch)
@@ -157,7 +158,7 @@ func TestQueueOfRefusedBatch(t *testing.T) {
 	q.attach(t)
 	batch := new(store.Batch)
 	r := mqtt.NewReceipt(batch, nil)
-	q.add(&mqtt.Message{Topic: "t", Payload: []byte("lost"), QoS: 1, ID: st.NextID()}, 1, itemMessage, r)
+	q.add(&mqtt.Message{Topic: "t", Payload: []byte("lost"), QoS: 1, ID: st.NextID()}, 1, frame.ItemMessage, r)
 	r.Close()
 	q.fill(t, 0, 3)
 	if found, _ := q.take(t, t, plenty); len(found) != 0 {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/mqtt"
 )
 
@@ -23,7 +24,7 @@ type record struct {
 	lastSeen time.Time
 	moved    time.Time // an edge that is at another core since then; zero = not
 	movedTo  string
-	cores    []Core
+	cores    []frame.Core
 }
 
 const recordVersion = 1
@@ -36,23 +37,23 @@ func (r *record) append(dst []byte) []byte {
 	for _, v := range []uint64{r.num, r.store, uint64(r.scope), r.attach, r.settled, unix(r.lastSeen), unix(r.moved)} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	dst = appendString(dst, r.movedTo)
-	return appendCores(dst, r.cores)
+	dst = frame.AppendString(dst, r.movedTo)
+	return frame.AppendCores(dst, r.cores)
 }
 
 func decodeRecord(name string, b []byte) (rec record, err error) {
-	r := reader{b: b}
-	if v := r.byte(); v != recordVersion && r.err == nil {
-		r.fail(fmt.Errorf("version %d, known is %d", v, recordVersion))
+	r := frame.Reader{B: b}
+	if v := r.Byte(); v != recordVersion && r.Err == nil {
+		r.Fail(fmt.Errorf("version %d, known is %d", v, recordVersion))
 	}
-	rec = record{num: r.uvarint(), store: r.uvarint(), scope: mqtt.Scope(r.count(0xFF)), attach: r.uvarint(), settled: r.uvarint()}
-	rec.lastSeen, rec.moved = fromUnix(r.uvarint()), fromUnix(r.uvarint())
-	rec.movedTo = r.string(maxName)
-	if r.err == nil {
-		rec.cores, r.err = decodeCores(r.b)
+	rec = record{num: r.Uvarint(), store: r.Uvarint(), scope: mqtt.Scope(r.Count(0xFF)), attach: r.Uvarint(), settled: r.Uvarint()}
+	rec.lastSeen, rec.moved = fromUnix(r.Uvarint()), fromUnix(r.Uvarint())
+	rec.movedTo = r.String(frame.MaxName)
+	if r.Err == nil {
+		rec.cores, r.Err = frame.DecodeCores(r.B)
 	}
-	if r.err != nil {
-		return rec, fmt.Errorf("decode record of neighbour %q: %w", name, r.err)
+	if r.Err != nil {
+		return rec, fmt.Errorf("decode record of neighbour %q: %w", name, r.Err)
 	}
 	return rec, nil
 }

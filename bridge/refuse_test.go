@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -68,36 +69,48 @@ func TestAcknowledgedOnlyWhenKept(t *testing.T) {
 	eventually(t, "they are acknowledged", func() bool { h.release(nil); return a.backlog("x") == 0 })
 }
 
+// encodeData is a DATA frame of items that are at hand.
+func encodeData(f frame.Data, c *frame.Compressor) []byte {
+	var items []byte
+	first := f.Items[0].Position
+	last := first
+	for _, it := range f.Items {
+		items = frame.AppendItem(items, last, it)
+		last = it.Position
+	}
+	return frame.AppendData(nil, f.Lane, f.Edge, first, len(f.Items), items, c)
+}
+
 // P1: a repeat counts on its first copy. When that is refused after all, the frame with the repeat is not acknowledged.
 func TestRepeatOfWhatIsRefused(t *testing.T) {
 	x := newCore(t, "x")
 	h := &holder{testClient: testClient{id: "holder"}}
 	x.router.Subscribe(h, mqtt.Subscription{Filter: "#", QoS: 1})
 	data := func(seqs ...uint64) []byte {
-		f := dataFrame{lane: laneDurable}
+		f := frame.Data{Lane: frame.LaneDurable}
 		for i, seq := range seqs {
 			m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, seq), QoS: 1, Origin: mqtt.Origin{Store: 77, Seq: seq}}
-			f.items = append(f.items, item{position: uint64(i + 1), body: mqtt.AppendMessage(nil, m)})
+			f.Items = append(f.Items, frame.Item{Position: uint64(i + 1), Body: mqtt.AppendMessage(nil, m)})
 		}
-		return f.append(nil, x.b.compressor)
+		return encodeData(f, x.b.compressor)
 	}
 	first, second := openRaw(t, x, "e"), openRaw(t, x, "f")
 	for name, r := range map[string]*rawLink{"e": first, "f": second} {
-		h := hello{name: name, store: uint64(name[0]), role: RoleEdge, attach: 1, window: 10, windowBytes: 1 << 20, maxBytes: 1 << 20}
-		r.send(kindHello, h.append(nil))
+		h := frame.Hello{Name: name, Store: uint64(name[0]), Role: frame.RoleEdge, Attach: 1, Window: 10, WindowBytes: 1 << 20, MaxBytes: 1 << 20}
+		r.send(frame.KindHello, h.Append(nil))
 		x.wantState(name, "up")
 	}
-	first.send(kindData, data(1))
-	second.send(kindData, data(1, 2)) // 1 is a repeat
+	first.send(frame.KindData, data(1))
+	second.send(frame.KindData, data(1, 2)) // 1 is a repeat
 	if got := h.holds(); got != 2 {
 		t.Fatalf("got %d messages on their way to the disk, want 2", got)
 	}
 	h.settle(0, errors.New("no room there"))
 	h.settle(1, nil)
 	eventually(t, "both are told to come again", func() bool { return first.isGone() && second.isGone() })
-	if first.frames(kindAck)+second.frames(kindAck) > 0 || second.frames(kindGoaway) != 1 {
+	if first.frames(frame.KindAck)+second.frames(frame.KindAck) > 0 || second.frames(frame.KindGoaway) != 1 {
 		t.Errorf("got %d and %d acknowledgements, %d times goodbye, want none, none and once",
-			first.frames(kindAck), second.frames(kindAck), second.frames(kindGoaway))
+			first.frames(frame.KindAck), second.frames(frame.KindAck), second.frames(frame.KindGoaway))
 	}
 }
 
@@ -203,30 +216,30 @@ func (r *rawLink) send(kind string, body []byte) {
 }
 
 func edgeHello(name string) []byte {
-	h := hello{name: name, store: 99, role: RoleEdge, attach: 1, window: 10, windowBytes: 1 << 20, maxBytes: 1 << 20}
-	return h.append(nil)
+	h := frame.Hello{Name: name, Store: 99, Role: frame.RoleEdge, Attach: 1, Window: 10, WindowBytes: 1 << 20, MaxBytes: 1 << 20}
+	return h.Append(nil)
 }
 
 func TestFramesThatEndTheLink(t *testing.T) {
 	x := newCore(t, "x")
-	ack := (&ackFrame{lane: 1}).append(nil)
+	ack := frame.Ack{Lane: 1}.Append(nil)
 	for _, c := range []struct {
 		name string
 		send func(*rawLink)
 	}{
-		{"frame before HELLO", func(r *rawLink) { r.send(kindAck, ack) }},
-		{"HELLO twice", func(r *rawLink) { r.send(kindHello, edgeHello("e")); r.send(kindHello, edgeHello("e")) }},
-		{"another name than in CONNECT", func(r *rawLink) { r.send(kindHello, edgeHello("f")) }},
-		{"garbage", func(r *rawLink) { r.send(kindHello, edgeHello("e")); r.send(kindData, []byte{1, 2, 3}) }},
+		{"frame before HELLO", func(r *rawLink) { r.send(frame.KindAck, ack) }},
+		{"HELLO twice", func(r *rawLink) { r.send(frame.KindHello, edgeHello("e")); r.send(frame.KindHello, edgeHello("e")) }},
+		{"another name than in CONNECT", func(r *rawLink) { r.send(frame.KindHello, edgeHello("f")) }},
+		{"garbage", func(r *rawLink) { r.send(frame.KindHello, edgeHello("e")); r.send(frame.KindData, []byte{1, 2, 3}) }},
 		{"empty DATA", func(r *rawLink) {
-			r.send(kindHello, edgeHello("e"))
-			r.send(kindData, []byte{1, 0, 1, 0, 1, 0, 0})
+			r.send(frame.KindHello, edgeHello("e"))
+			r.send(frame.KindData, []byte{1, 0, 1, 0, 1, 0, 0})
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := openRaw(t, x, "e")
 			c.send(r)
-			eventually(t, "goodbye and the end", func() bool { return r.frames(kindGoaway) == 1 && r.isGone() })
+			eventually(t, "goodbye and the end", func() bool { return r.frames(frame.KindGoaway) == 1 && r.isGone() })
 		})
 	}
 }
@@ -235,12 +248,12 @@ func TestUnknownFramesAreSkipped(t *testing.T) {
 	x := newCore(t, "x")
 	r := openRaw(t, x, "e")
 	r.send("later", []byte("before HELLO"))
-	r.send(kindHello, edgeHello("e"))
+	r.send(frame.KindHello, edgeHello("e"))
 	r.send("later", []byte("after HELLO"))
 	x.wantState("e", "up")
-	f := dataFrame{lane: laneDurable, items: []item{{position: 7, kind: 99, body: []byte("?")}}}
-	r.send(kindData, f.append(nil, x.b.compressor))
-	eventually(t, "it is acknowledged", func() bool { return r.frames(kindAck) == 1 })
+	f := frame.Data{Lane: frame.LaneDurable, Items: []frame.Item{{Position: 7, Kind: 99, Body: []byte("?")}}}
+	r.send(frame.KindData, encodeData(f, x.b.compressor))
+	eventually(t, "it is acknowledged", func() bool { return r.frames(frame.KindAck) == 1 })
 }
 
 // Messages that are none, or may not cross, are dropped and counted; the others go on.
@@ -248,22 +261,22 @@ func TestMessagesThatMayNotCross(t *testing.T) {
 	x := newCore(t, "x")
 	sub := x.subscribe("s", "#", 1)
 	r := openRaw(t, x, "e")
-	r.send(kindHello, edgeHello("e"))
+	r.send(frame.KindHello, edgeHello("e"))
 	body := func(topic string, origin uint64) []byte {
 		return mqtt.AppendMessage(nil, &mqtt.Message{Topic: topic, Payload: []byte(topic), QoS: 1, Origin: mqtt.Origin{Store: origin, Seq: 1}})
 	}
-	f := dataFrame{lane: laneDurable, items: []item{
-		{position: 1, body: []byte{0xFF}},
-		{position: 2, body: body("$SYS/x", 99)},
-		{position: 3, body: body("a/+", 99)},
-		{position: 4, body: body("t", 0)},
-		{position: 5, body: append(body("t", 99), 0)},
-		{position: 6, body: body("t", x.st.ID())},
-		{position: 7, body: body("good", 99)},
+	f := frame.Data{Lane: frame.LaneDurable, Items: []frame.Item{
+		{Position: 1, Body: []byte{0xFF}},
+		{Position: 2, Body: body("$SYS/x", 99)},
+		{Position: 3, Body: body("a/+", 99)},
+		{Position: 4, Body: body("t", 0)},
+		{Position: 5, Body: append(body("t", 99), 0)},
+		{Position: 6, Body: body("t", x.st.ID())},
+		{Position: 7, Body: body("good", 99)},
 	}}
-	r.send(kindData, f.append(nil, x.b.compressor))
+	r.send(frame.KindData, encodeData(f, x.b.compressor))
 	sub.want(t, "good")
-	eventually(t, "they are acknowledged", func() bool { return r.frames(kindAck) == 1 })
+	eventually(t, "they are acknowledged", func() bool { return r.frames(frame.KindAck) == 1 })
 	if got := x.reg.Drops()[dropInvalid]; got != 5 {
 		t.Errorf("got %d drops, want 5", got)
 	}
@@ -330,14 +343,14 @@ func TestEdgeLearnsCores(t *testing.T) {
 func TestCloseSaysGoodbye(t *testing.T) {
 	x := newCore(t, "x")
 	r := openRaw(t, x, "e")
-	r.send(kindHello, edgeHello("e"))
+	r.send(frame.KindHello, edgeHello("e"))
 	x.wantState("e", "up")
 	for range 2 {
 		if err := x.b.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if r.frames(kindGoaway) != 1 || !r.isGone() {
-		t.Errorf("got %d goodbyes, closed %v, want 1 and true", r.frames(kindGoaway), r.isGone())
+	if r.frames(frame.KindGoaway) != 1 || !r.isGone() {
+		t.Errorf("got %d goodbyes, closed %v, want 1 and true", r.frames(frame.KindGoaway), r.isGone())
 	}
 }

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"slices"
 
+	"mangrove/bridge/frame"
 	"mangrove/bridge/remote"
 	"mangrove/internal/store"
+	"strings"
 )
 
 // What a broker may hold for us is in table Interest, under the uplink's number: address, 0, filter. A row is there before
@@ -45,9 +47,9 @@ func (b *Bridge) loadHeld(n *Neighbour, addr string) (held map[string]subscripti
 	held = map[string]subscription{}
 	prefix := heldKey(n, addr, "")
 	err = b.cfg.Store.Scan(store.Interest, prefix, interestKey(n.rec.num, addr+"\x01"), func(k, v []byte) bool {
-		r := reader{b: v}
-		s := subscription{qos: r.byte(), id: uint32(r.count(268_435_455))}
-		if filter, ok := bytes.CutPrefix(k, prefix); ok && r.err == nil {
+		r := frame.Reader{B: v}
+		s := subscription{qos: r.Byte(), id: uint32(r.Count(268_435_455))}
+		if filter, ok := bytes.CutPrefix(k, prefix); ok && r.Err == nil {
 			held[string(filter)] = s
 		}
 		return true
@@ -59,19 +61,19 @@ func (b *Bridge) loadHeld(n *Neighbour, addr string) (held map[string]subscripti
 }
 
 // hear takes a change of what this node wants, and brings the broker's subscriptions in line when it is complete.
-func (l *remoteLink) hear(ctx context.Context, f interestFrame) error {
-	if f.first {
+func (l *remoteLink) hear(ctx context.Context, f frame.Interest) error {
+	if f.First {
 		clear(l.wanted)
 		l.complete = false
 	}
-	for _, w := range f.entries {
-		if w.gone {
-			delete(l.wanted, w.filter)
-		} else if mayWant(w.filter) {
-			l.wanted[w.filter] = min(w.qos, remoteQoS)
+	for _, w := range f.Entries {
+		if w.Gone {
+			delete(l.wanted, w.Filter)
+		} else if mayWant(w.Filter) {
+			l.wanted[w.Filter] = min(w.QoS, remoteQoS)
 		}
 	}
-	if f.last || !f.first && len(f.entries) == 0 {
+	if f.Last || !f.First && len(f.Entries) == 0 {
 		l.complete = true
 	}
 	if !l.complete {
@@ -132,7 +134,7 @@ func (l *remoteLink) subscribe(ctx context.Context, filters []remote.Filter) err
 		return nil
 	}
 	slices.SortFunc(filters, func(x, y remote.Filter) int {
-		return cmp.Or(cmp.Compare(x.ID, y.ID), compareStrings(x.Filter, y.Filter))
+		return cmp.Or(cmp.Compare(x.ID, y.ID), strings.Compare(x.Filter, y.Filter))
 	})
 	batch := new(store.Batch)
 	for _, f := range filters {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/bridge/remote"
 	"mangrove/mqtt"
 )
@@ -83,7 +84,7 @@ func (b *Bridge) attemptRemote(ctx context.Context, n *Neighbour, addr string) (
 	}
 	defer context.AfterFunc(ctx, l.conn.Hurry)()
 	n.openRemote(l)
-	l.listener = b.announcer.listen(digest{}, l.kick)
+	l.listener = b.announcer.listen(frame.Digest{}, l.kick)
 	err = l.run(ctx)
 	b.announcer.stop(l.listener)
 	l.end(err)

@@ -3,6 +3,7 @@ package bridge
 import (
 	"sync"
 
+	"mangrove/bridge/frame"
 	"mangrove/mqtt"
 )
 
@@ -63,7 +64,7 @@ func (r *ring) take(dst []*mqtt.Message, maxBytes int) (found []*mqtt.Message, f
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first = r.sent + 1
-	for size := 0; r.n > 0 && len(dst) < maxItems; {
+	for size := 0; r.n > 0 && len(dst) < frame.MaxItems; {
 		next := r.messages[r.head].Size()
 		if len(dst) > 0 && size+next > maxBytes {
 			break

@@ -1,6 +1,9 @@
 package bridge
 
-import "mangrove/mqtt"
+import (
+	"mangrove/bridge/frame"
+	"mangrove/mqtt"
+)
 
 // scopeOf is what a node of role theirs is to a node of role mine; 0 when they do not link.
 func scopeOf(mine, theirs Role) mqtt.Scope {
@@ -15,23 +18,18 @@ func scopeOf(mine, theirs Role) mqtt.Scope {
 	return 0
 }
 
-// code is a role on the wire.
-func (r Role) code() uint64 {
-	switch r {
-	case RoleEdge:
-		return 1
-	case RoleCore:
-		return 2
+// code is a role in HELLO.
+func (r Role) code() frame.Role {
+	if r == RoleEdge {
+		return frame.RoleEdge
 	}
-	return 0
+	return frame.RoleCore
 }
 
-func roleOf(code uint64) Role {
-	switch code {
-	case 1:
+// roleOf is the role of a HELLO.
+func roleOf(code frame.Role) Role {
+	if code == frame.RoleEdge {
 		return RoleEdge
-	case 2:
-		return RoleCore
 	}
-	return ""
+	return RoleCore
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -25,7 +26,7 @@ type uplink struct {
 	balance balance
 	seeds   []string
 	learn   bool
-	known   []Core
+	known   []frame.Core
 	started bool
 	plain   map[string]bool // run only: addresses that were found to be no Mangrove nodes
 }
@@ -72,7 +73,7 @@ func (u *uplink) poke() {
 }
 
 // learnCores takes the list that a core tells, and keeps it.
-func (b *Bridge) learnCores(cores []Core) {
+func (b *Bridge) learnCores(cores []frame.Core) {
 	u := b.uplink
 	u.mu.Lock()
 	same := slices.Equal(u.known, cores)
@@ -87,16 +88,16 @@ func (b *Bridge) learnCores(cores []Core) {
 }
 
 // candidates are the cores in the order they are to be tried.
-func (u *uplink) candidates() []Core {
+func (u *uplink) candidates() []frame.Core {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	var named, seeds []Core
+	var named, seeds []frame.Core
 	if u.learn {
 		named = u.known
 	}
 	for _, addr := range u.seeds {
-		if !slices.ContainsFunc(named, func(c Core) bool { return c.Addr == addr }) {
-			seeds = append(seeds, Core{Addr: addr})
+		if !slices.ContainsFunc(named, func(c frame.Core) bool { return c.Addr == addr }) {
+			seeds = append(seeds, frame.Core{Addr: addr})
 		}
 	}
 	return append(inOrder(u.balance, named), inOrder(u.balance, seeds)...)
@@ -119,7 +120,7 @@ func (u *uplink) run() {
 }
 
 // round tries cores until one was up for a while, or all have failed.
-func (u *uplink) round(ctx context.Context, order []Core, failures int) int {
+func (u *uplink) round(ctx context.Context, order []frame.Core, failures int) int {
 	for _, c := range order {
 		u.n.setDialling(c.Addr)
 		up, retry, err := u.attempt(ctx, c)
@@ -138,7 +139,7 @@ func (u *uplink) round(ctx context.Context, order []Core, failures int) int {
 
 // attempt dials one address in the protocol that is configured, or that it turns out to speak. It is asked anew each
 // time: who answers there may change.
-func (u *uplink) attempt(ctx context.Context, c Core) (up bool, retry time.Duration, err error) {
+func (u *uplink) attempt(ctx context.Context, c frame.Core) (up bool, retry time.Duration, err error) {
 	if u.b.cfg.Protocol != ProtocolMQTT {
 		up, retry, err = u.b.attempt(ctx, c.Name, c.Addr, u.attach)
 		if !errors.Is(err, errNotLink) || u.b.cfg.Protocol == ProtocolMangrove {
@@ -147,7 +148,7 @@ func (u *uplink) attempt(ctx context.Context, c Core) (up bool, retry time.Durat
 		if !u.plain[c.Addr] {
 			u.b.cfg.Log.Info("not a Mangrove node: speaking plain MQTT 5", "addr", c.Addr)
 		}
-		if len(u.plain) < maxCores { // beyond it each time is told
+		if len(u.plain) < frame.MaxCores { // beyond it each time is told
 			u.plain[c.Addr] = true
 		}
 	}

@@ -1,4 +1,4 @@
-package bridge
+package frame
 
 import (
 	"encoding/binary"
@@ -13,17 +13,17 @@ type Core struct {
 	Suspect bool   // membership thinks it is away: tried last
 }
 
-// A CORES frame tells an edge of all cores there are:
+// AppendCores writes a CORES frame, which tells an edge of all cores there are, at most MaxCores:
 //
 //	version  1
 //	count    uvarint
 //	each     name, address: uvarint length, bytes; weight uvarint; state byte, bit 0 = suspect
-func appendCores(dst []byte, cores []Core) []byte {
-	dst = append(dst, frameVersion)
+func AppendCores(dst []byte, cores []Core) []byte {
+	dst = append(dst, version)
 	dst = binary.AppendUvarint(dst, uint64(len(cores)))
 	for _, c := range cores {
-		dst = appendString(dst, c.Name)
-		dst = appendString(dst, c.Addr)
+		dst = AppendString(dst, c.Name)
+		dst = AppendString(dst, c.Addr)
 		dst = binary.AppendUvarint(dst, uint64(max(c.Weight, 0)))
 		state := byte(0)
 		if c.Suspect {
@@ -34,17 +34,18 @@ func appendCores(dst []byte, cores []Core) []byte {
 	return dst
 }
 
-func decodeCores(b []byte) (cores []Core, err error) {
-	r := reader{b: b}
+// DecodeCores reads a CORES frame. Each core has a name and an address.
+func DecodeCores(b []byte) (cores []Core, err error) {
+	r := Reader{B: b}
 	r.version()
-	for n := r.count(maxCores); n > 0 && r.err == nil; n-- {
-		c := Core{Name: r.string(maxName), Addr: r.string(maxName), Weight: r.count(1 << 20), Suspect: r.byte()&1 != 0}
-		if r.err == nil && (c.Name == "" || c.Addr == "") {
-			r.fail(errors.New("core without name or address"))
+	for n := r.Count(MaxCores); n > 0 && r.Err == nil; n-- {
+		c := Core{Name: r.String(MaxName), Addr: r.String(MaxName), Weight: r.Count(1 << 20), Suspect: r.Byte()&1 != 0}
+		if r.Err == nil && (c.Name == "" || c.Addr == "") {
+			r.Fail(errors.New("core without name or address"))
 		}
 		cores = append(cores, c)
 	}
-	if err := r.done(kindCores); err != nil {
+	if err := r.done(KindCores); err != nil {
 		return nil, err
 	}
 	return cores, nil

@@ -1,0 +1,45 @@
+package frame
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// EdgeAt is a control record: it travels in a peer's durable lane among the messages, so that it is neither lost nor
+// overtakes them.
+//
+//	type    1, = 1
+//	edge    uvarint length, bytes
+//	store   uvarint
+//	attach  uvarint, the edge's count of attachments
+//
+// It says: the edge is attached to the sender, and the sender's interest covers the edge's. A core that kept messages
+// for that edge until now hands them over.
+type EdgeAt struct {
+	Edge   string
+	Store  uint64
+	Attach uint64
+}
+
+const controlEdgeAt = 1
+
+// ErrUnknownControl says that a control record is of a type that is not known here: it is to be skipped.
+var ErrUnknownControl = errors.New("control record of an unknown type")
+
+// Append writes the record behind dst.
+func (c EdgeAt) Append(dst []byte) []byte {
+	dst = append(dst, controlEdgeAt)
+	dst = AppendString(dst, c.Edge)
+	dst = binary.AppendUvarint(dst, c.Store)
+	return binary.AppendUvarint(dst, c.Attach)
+}
+
+// DecodeEdgeAt reads a control record. The error is ErrUnknownControl when it is another one.
+func DecodeEdgeAt(b []byte) (c EdgeAt, err error) {
+	r := Reader{B: b}
+	if r.Byte() != controlEdgeAt && r.Err == nil {
+		return c, ErrUnknownControl
+	}
+	c = EdgeAt{Edge: r.String(MaxName), Store: r.Uvarint(), Attach: r.Uvarint()}
+	return c, r.done("control")
+}

@@ -1,0 +1,138 @@
+package frame
+
+import (
+	"encoding/binary"
+	"errors"
+)
+
+// Hello is the first frame of each side: the dialler's first, then the other's.
+//
+//	version  1
+//	fields   repeated: uvarint tag, uvarint length, bytes; a tag that is not known is skipped
+type Hello struct {
+	Name   string
+	Store  uint64 // the node's store id
+	Role   Role
+	Attach uint64     // of an edge: rises with each attempt to attach to a core
+	Last   Attachment // of an edge: where it was attached before
+	Held   Digest     // the interest of the receiver that the sender holds, so that it need not be told again
+
+	Window      int // messages of the durable lane that the sender takes before it acknowledges
+	WindowBytes int // bytes of such messages
+	MaxBytes    int // bytes of the messages in one frame that the sender takes
+}
+
+// Role is what a node is among the others.
+type Role byte
+
+// The roles. A HELLO of another one is refused.
+const (
+	RoleEdge Role = 1
+	RoleCore Role = 2
+)
+
+// Attachment is one stay of an edge at a core.
+type Attachment struct{ Store, Attach uint64 }
+
+// Digest sums up a set of filters: how many, and the sum of their hashes (interest.Set). Equal digests, equal sets.
+type Digest struct{ Count, Sum uint64 }
+
+const (
+	tagName        = 1
+	tagStore       = 2
+	tagRole        = 3
+	tagAttach      = 4
+	tagHeldCount   = 5
+	tagHeldSum     = 6
+	tagWindow      = 7
+	tagWindowBytes = 8
+	tagMaxBytes    = 9
+	tagLastStore   = 10
+	tagLastAttach  = 11
+)
+
+// Append writes the frame behind dst.
+func (h Hello) Append(dst []byte) []byte {
+	dst = append(dst, version)
+	dst = binary.AppendUvarint(dst, tagName)
+	dst = AppendString(dst, h.Name)
+	for _, f := range []struct{ tag, value uint64 }{
+		{tagStore, h.Store},
+		{tagRole, uint64(h.Role)},
+		{tagAttach, h.Attach},
+		{tagHeldCount, h.Held.Count},
+		{tagHeldSum, h.Held.Sum},
+		{tagWindow, uint64(h.Window)},
+		{tagWindowBytes, uint64(h.WindowBytes)},
+		{tagMaxBytes, uint64(h.MaxBytes)},
+		{tagLastStore, h.Last.Store},
+		{tagLastAttach, h.Last.Attach},
+	} {
+		dst = binary.AppendUvarint(dst, f.tag)
+		value := binary.AppendUvarint(nil, f.value)
+		dst = AppendString(dst, value)
+	}
+	return dst
+}
+
+// DecodeHello reads a HELLO frame and checks that the fields without which there is no link are there.
+func DecodeHello(b []byte) (h Hello, err error) {
+	r := Reader{B: b}
+	r.version()
+	for len(r.B) > 0 {
+		tag := r.Uvarint()
+		field := Reader{B: r.Bytes(len(r.B))}
+		h.field(tag, &field)
+		if field.Err != nil {
+			r.Fail(field.Err)
+		}
+	}
+	if r.Err == nil {
+		r.Err = h.check()
+	}
+	return h, r.done(KindHello)
+}
+
+func (h *Hello) field(tag uint64, r *Reader) {
+	switch tag {
+	case tagName:
+		if len(r.B) > MaxName {
+			r.Fail(errors.New("name is too long"))
+		}
+		h.Name = string(r.B)
+	case tagStore:
+		h.Store = r.Uvarint()
+	case tagRole:
+		h.Role = Role(min(r.Uvarint(), 0xFF))
+	case tagAttach:
+		h.Attach = r.Uvarint()
+	case tagHeldCount:
+		h.Held.Count = r.Uvarint()
+	case tagHeldSum:
+		h.Held.Sum = r.Uvarint()
+	case tagWindow:
+		h.Window = r.Count(MaxSize)
+	case tagWindowBytes:
+		h.WindowBytes = r.Count(MaxSize)
+	case tagMaxBytes:
+		h.MaxBytes = r.Count(MaxSize)
+	case tagLastStore:
+		h.Last.Store = r.Uvarint()
+	case tagLastAttach:
+		h.Last.Attach = r.Uvarint()
+	}
+}
+
+func (h *Hello) check() error {
+	switch {
+	case h.Name == "":
+		return errors.New("no name")
+	case h.Store == 0:
+		return errors.New("no store id")
+	case h.Role != RoleEdge && h.Role != RoleCore:
+		return errors.New("no role that is known")
+	case h.Window == 0 || h.WindowBytes == 0 || h.MaxBytes == 0:
+		return errors.New("no room for messages")
+	}
+	return nil
+}
