@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"mangrove/bridge/frame"
+	"mangrove/internal/bytesread"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -167,8 +168,8 @@ func (e *entry) appendValue(dst []byte) []byte {
 	dst = append(dst, e.kind, e.qos)
 	dst = binary.AppendUvarint(dst, uint64(e.size))
 	dst = binary.AppendUvarint(dst, uint64(e.expires))
-	dst = frame.AppendString(dst, e.edge)
-	return frame.AppendString(dst, e.control)
+	dst = frame.AppendPrefixed(dst, e.edge)
+	return frame.AppendPrefixed(dst, e.control)
 }
 
 func decodeEntry(k, v []byte) (e entry, err error) {
@@ -176,13 +177,13 @@ func decodeEntry(k, v []byte) (e entry, err error) {
 	if len(k) != 17 || !ok {
 		return e, errors.New("link queue record is too short")
 	}
-	r := frame.Reader{B: rest}
-	e = entry{pos: binary.BigEndian.Uint64(k[9:]), id: id, state: ready, kind: r.Byte(), qos: r.Byte()}
+	r := bytesread.New(rest)
+	e = entry{pos: binary.BigEndian.Uint64(k[9:]), id: id, state: ready, kind: r.Uint8(), qos: r.Uint8()}
 	e.size = r.Count(frame.MaxSize)
 	e.expires = int64(r.Uvarint())
-	e.edge = r.String(frame.MaxName)
-	e.control = slices.Clone(r.Bytes(1 << 16))
-	return e, r.Err
+	e.edge = r.Text(frame.MaxName)
+	e.control = slices.Clone(r.Prefixed(1 << 16))
+	return e, r.Err()
 }
 
 // put writes e into b.

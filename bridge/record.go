@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/internal/bytesread"
 	"mangrove/mqtt"
 )
 
@@ -37,23 +38,23 @@ func (r *record) append(dst []byte) []byte {
 	for _, v := range []uint64{r.num, r.store, uint64(r.scope), r.attach, r.settled, unix(r.lastSeen), unix(r.moved)} {
 		dst = binary.AppendUvarint(dst, v)
 	}
-	dst = frame.AppendString(dst, r.movedTo)
+	dst = frame.AppendPrefixed(dst, r.movedTo)
 	return frame.AppendCores(dst, r.cores)
 }
 
 func decodeRecord(name string, b []byte) (rec record, err error) {
-	r := frame.Reader{B: b}
-	if v := r.Byte(); v != recordVersion && r.Err == nil {
+	r := bytesread.New(b)
+	if v := r.Uint8(); v != recordVersion && r.Err() == nil {
 		r.Fail(fmt.Errorf("version %d, known is %d", v, recordVersion))
 	}
 	rec = record{num: r.Uvarint(), store: r.Uvarint(), scope: mqtt.Scope(r.Count(0xFF)), attach: r.Uvarint(), settled: r.Uvarint()}
 	rec.lastSeen, rec.moved = fromUnix(r.Uvarint()), fromUnix(r.Uvarint())
-	rec.movedTo = r.String(frame.MaxName)
-	if r.Err == nil {
-		rec.cores, r.Err = frame.DecodeCores(r.B)
+	rec.movedTo = r.Text(frame.MaxName)
+	if err = r.Err(); err == nil {
+		rec.cores, err = frame.DecodeCores(r.Rest())
 	}
-	if r.Err != nil {
-		return rec, fmt.Errorf("decode record of neighbour %q: %w", name, r.Err)
+	if err != nil {
+		return rec, fmt.Errorf("decode record of neighbour %q: %w", name, err)
 	}
 	return rec, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/remote"
+	"mangrove/internal/bytesread"
 	"mangrove/internal/store"
 	"strings"
 )
@@ -47,9 +48,9 @@ func (b *Bridge) loadHeld(n *Neighbour, addr string) (held map[string]subscripti
 	held = map[string]subscription{}
 	prefix := heldKey(n, addr, "")
 	err = b.cfg.Store.Scan(store.Interest, prefix, interestKey(n.rec.num, addr+"\x01"), func(k, v []byte) bool {
-		r := frame.Reader{B: v}
-		s := subscription{qos: r.Byte(), id: uint32(r.Count(268_435_455))}
-		if filter, ok := bytes.CutPrefix(k, prefix); ok && r.Err == nil {
+		r := bytesread.New(v)
+		s := subscription{qos: r.Uint8(), id: uint32(r.Count(268_435_455))}
+		if filter, ok := bytes.CutPrefix(k, prefix); ok && r.Err() == nil {
 			held[string(filter)] = s
 		}
 		return true

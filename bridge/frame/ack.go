@@ -1,6 +1,10 @@
 package frame
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"mangrove/internal/bytesread"
+)
 
 // Ack says that everything of a lane up to a position is on the sender's stable storage.
 //
@@ -25,8 +29,8 @@ func (f Ack) Append(dst []byte) []byte {
 
 // DecodeAck reads an ACK frame.
 func DecodeAck(b []byte) (f Ack, err error) {
-	r := Reader{B: b}
-	r.version()
-	f = Ack{Lane: r.Byte(), Position: r.Uvarint(), Window: r.Count(MaxSize), WindowBytes: r.Count(MaxSize)}
-	return f, r.done(KindAck)
+	r := bytesread.New(b)
+	checkVersion(&r)
+	f = Ack{Lane: r.Uint8(), Position: r.Uvarint(), Window: r.Count(MaxSize), WindowBytes: r.Count(MaxSize)}
+	return f, done(&r, KindAck)
 }

@@ -3,6 +3,8 @@ package frame
 import (
 	"encoding/binary"
 	"errors"
+
+	"mangrove/internal/bytesread"
 )
 
 // Core is one core node as an edge sees it.
@@ -22,8 +24,8 @@ func AppendCores(dst []byte, cores []Core) []byte {
 	dst = append(dst, version)
 	dst = binary.AppendUvarint(dst, uint64(len(cores)))
 	for _, c := range cores {
-		dst = AppendString(dst, c.Name)
-		dst = AppendString(dst, c.Addr)
+		dst = AppendPrefixed(dst, c.Name)
+		dst = AppendPrefixed(dst, c.Addr)
 		dst = binary.AppendUvarint(dst, uint64(max(c.Weight, 0)))
 		state := byte(0)
 		if c.Suspect {
@@ -36,16 +38,16 @@ func AppendCores(dst []byte, cores []Core) []byte {
 
 // DecodeCores reads a CORES frame. Each core has a name and an address.
 func DecodeCores(b []byte) (cores []Core, err error) {
-	r := Reader{B: b}
-	r.version()
-	for n := r.Count(MaxCores); n > 0 && r.Err == nil; n-- {
-		c := Core{Name: r.String(MaxName), Addr: r.String(MaxName), Weight: r.Count(1 << 20), Suspect: r.Byte()&1 != 0}
-		if r.Err == nil && (c.Name == "" || c.Addr == "") {
+	r := bytesread.New(b)
+	checkVersion(&r)
+	for n := r.Count(MaxCores); n > 0 && r.Err() == nil; n-- {
+		c := Core{Name: r.Text(MaxName), Addr: r.Text(MaxName), Weight: r.Count(1 << 20), Suspect: r.Uint8()&1 != 0}
+		if r.Err() == nil && (c.Name == "" || c.Addr == "") {
 			r.Fail(errors.New("core without name or address"))
 		}
 		cores = append(cores, c)
 	}
-	if err := r.done(KindCores); err != nil {
+	if err := done(&r, KindCores); err != nil {
 		return nil, err
 	}
 	return cores, nil

@@ -3,6 +3,8 @@ package frame
 import (
 	"encoding/binary"
 	"errors"
+
+	"mangrove/internal/bytesread"
 )
 
 // Data carries messages of one lane in the order of their positions.
@@ -46,7 +48,7 @@ const dataCompressed = 1 << 0
 func AppendItem(items []byte, last uint64, it Item) []byte {
 	items = binary.AppendUvarint(items, it.Position-last)
 	items = append(items, it.Kind)
-	return AppendString(items, it.Body)
+	return AppendPrefixed(items, it.Body)
 }
 
 // AppendData writes a DATA frame behind dst. items are count items that AppendItem wrote, the first at position first.
@@ -56,7 +58,7 @@ func AppendData(dst []byte, lane byte, edge string, first uint64, count int, ite
 		flags, items = dataCompressed, small
 	}
 	dst = append(dst, version, flags, lane)
-	dst = AppendString(dst, edge)
+	dst = AppendPrefixed(dst, edge)
 	dst = binary.AppendUvarint(dst, first)
 	dst = binary.AppendUvarint(dst, uint64(count))
 	dst = binary.AppendUvarint(dst, uint64(size))
@@ -65,31 +67,30 @@ func AppendData(dst []byte, lane byte, edge string, first uint64, count int, ite
 
 // DecodeData reads a DATA frame. The items' bodies alias b, or the buffer they were decompressed into.
 func DecodeData(b []byte, c *Compressor) (f Data, err error) {
-	r := Reader{B: b}
-	r.version()
-	flags := r.Byte()
-	f.Lane = r.Byte()
-	f.Edge = r.String(MaxName)
+	r := bytesread.New(b)
+	checkVersion(&r)
+	flags := r.Uint8()
+	f.Lane = r.Uint8()
+	f.Edge = r.Text(MaxName)
 	position := r.Uvarint()
 	count := r.Count(MaxItems)
 	size := r.Count(c.max)
-	if r.Err == nil && flags&dataCompressed != 0 {
-		r.B, r.Err = c.expand(r.B, size)
+	if r.Err() == nil && flags&dataCompressed != 0 {
+		expanded, err := c.expand(r.Rest(), size)
+		if err != nil {
+			r.Fail(err)
+		}
+		r.Resume(expanded)
 	}
-	if r.Err == nil && len(r.B) < size {
-		r.Fail(errShort)
-	}
-	if r.Err == nil {
-		r.B = r.B[:size]
-	}
+	r.Resume(r.Bytes(size)) // what follows is of a later version
 	f.Items = make([]Item, 0, count)
-	for ; count > 0 && r.Err == nil; count-- {
+	for ; count > 0 && r.Err() == nil; count-- {
 		step := r.Uvarint()
 		if position+step < position {
 			r.Fail(errors.New("positions run over"))
 		}
 		position += step
-		f.Items = append(f.Items, Item{Position: position, Kind: r.Byte(), Body: r.Bytes(c.max)})
+		f.Items = append(f.Items, Item{Position: position, Kind: r.Uint8(), Body: r.Prefixed(c.max)})
 	}
-	return f, r.done(KindData)
+	return f, done(&r, KindData)
 }

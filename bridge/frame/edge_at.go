@@ -3,6 +3,8 @@ package frame
 import (
 	"encoding/binary"
 	"errors"
+
+	"mangrove/internal/bytesread"
 )
 
 // EdgeAt is a control record: it travels in a peer's durable lane among the messages, so that it is neither lost nor
@@ -29,17 +31,17 @@ var ErrUnknownControl = errors.New("control record of an unknown type")
 // Append writes the record behind dst.
 func (c EdgeAt) Append(dst []byte) []byte {
 	dst = append(dst, controlEdgeAt)
-	dst = AppendString(dst, c.Edge)
+	dst = AppendPrefixed(dst, c.Edge)
 	dst = binary.AppendUvarint(dst, c.Store)
 	return binary.AppendUvarint(dst, c.Attach)
 }
 
 // DecodeEdgeAt reads a control record. The error is ErrUnknownControl when it is another one.
 func DecodeEdgeAt(b []byte) (c EdgeAt, err error) {
-	r := Reader{B: b}
-	if r.Byte() != controlEdgeAt && r.Err == nil {
+	r := bytesread.New(b)
+	if r.Uint8() != controlEdgeAt && r.Err() == nil {
 		return c, ErrUnknownControl
 	}
-	c = EdgeAt{Edge: r.String(MaxName), Store: r.Uvarint(), Attach: r.Uvarint()}
-	return c, r.done("control")
+	c = EdgeAt{Edge: r.Text(MaxName), Store: r.Uvarint(), Attach: r.Uvarint()}
+	return c, done(&r, "control")
 }

@@ -1,5 +1,13 @@
 package frame
 
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"mangrove/internal/bytesread"
+)
+
 // The kinds of frame: the topic of the PUBLISH that carries one, after mqtt.LinkPrefix. A receiver skips a kind that
 // it does not know, so that later versions may add some.
 const (
@@ -31,3 +39,24 @@ const (
 	LaneVolatile = 0 // QoS 0: in memory, sent once, not acknowledged
 	LaneDurable  = 1 // QoS 1, QoS 2 and retained: on disk until acknowledged
 )
+
+// checkVersion reads the first byte of a frame.
+func checkVersion(r *bytesread.Reader) {
+	if v := r.Uint8(); v == 0 && r.Err() == nil {
+		r.Fail(errors.New("frame version 0"))
+	}
+}
+
+// done wraps what was wrong, if anything, with the kind of frame. Bytes that are left are of a later version.
+func done(r *bytesread.Reader, kind string) error {
+	if err := r.Err(); err != nil {
+		return fmt.Errorf("decode %s frame: %w", kind, err)
+	}
+	return nil
+}
+
+// AppendPrefixed writes a length and the bytes of s.
+func AppendPrefixed[T string | []byte](dst []byte, s T) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/bytesread"
 	"mangrove/internal/sim"
 )
 
@@ -140,15 +141,15 @@ func TestCutAtEveryByte(t *testing.T) {
 // fieldEnds is where the fields of a HELLO end.
 func fieldEnds(t *testing.T, b []byte) map[int]bool {
 	ends := map[int]bool{}
-	r := Reader{B: b}
-	r.version()
-	for len(r.B) > 0 {
+	r := bytesread.New(b)
+	checkVersion(&r)
+	for r.Len() > 0 {
 		r.Uvarint()
-		r.Bytes(len(r.B))
-		ends[len(b)-len(r.B)] = true
+		r.Prefixed(r.Len())
+		ends[len(b)-r.Len()] = true
 	}
-	if r.Err != nil || len(ends) < 5 {
-		t.Fatalf("got %d fields, %v", len(ends), r.Err)
+	if r.Err() != nil || len(ends) < 5 {
+		t.Fatalf("got %d fields, %v", len(ends), r.Err())
 	}
 	return ends
 }

@@ -3,6 +3,8 @@ package frame
 import (
 	"encoding/binary"
 	"time"
+
+	"mangrove/internal/bytesread"
 )
 
 // Goaway is the last frame of a link.
@@ -36,15 +38,15 @@ const maxRetry = time.Hour
 func (f Goaway) Append(dst []byte) []byte {
 	dst = append(dst, version, byte(f.Code))
 	dst = binary.AppendUvarint(dst, uint64(f.Retry.Milliseconds()))
-	return AppendString(dst, f.Text[:min(len(f.Text), maxText)])
+	return AppendPrefixed(dst, f.Text[:min(len(f.Text), maxText)])
 }
 
 // DecodeGoaway reads a GOAWAY frame.
 func DecodeGoaway(b []byte) (f Goaway, err error) {
-	r := Reader{B: b}
-	r.version()
-	f.Code = GoawayCode(r.Byte())
+	r := bytesread.New(b)
+	checkVersion(&r)
+	f.Code = GoawayCode(r.Uint8())
 	f.Retry = min(time.Duration(min(r.Uvarint(), 1<<32))*time.Millisecond, maxRetry)
-	f.Text = r.String(maxText)
-	return f, r.done(KindGoaway)
+	f.Text = r.Text(maxText)
+	return f, done(&r, KindGoaway)
 }

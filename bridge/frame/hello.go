@@ -3,6 +3,8 @@ package frame
 import (
 	"encoding/binary"
 	"errors"
+
+	"mangrove/internal/bytesread"
 )
 
 // Hello is the first frame of each side: the dialler's first, then the other's.
@@ -55,7 +57,7 @@ const (
 func (h Hello) Append(dst []byte) []byte {
 	dst = append(dst, version)
 	dst = binary.AppendUvarint(dst, tagName)
-	dst = AppendString(dst, h.Name)
+	dst = AppendPrefixed(dst, h.Name)
 	for _, f := range []struct{ tag, value uint64 }{
 		{tagStore, h.Store},
 		{tagRole, uint64(h.Role)},
@@ -70,36 +72,38 @@ func (h Hello) Append(dst []byte) []byte {
 	} {
 		dst = binary.AppendUvarint(dst, f.tag)
 		value := binary.AppendUvarint(nil, f.value)
-		dst = AppendString(dst, value)
+		dst = AppendPrefixed(dst, value)
 	}
 	return dst
 }
 
 // DecodeHello reads a HELLO frame and checks that the fields without which there is no link are there.
 func DecodeHello(b []byte) (h Hello, err error) {
-	r := Reader{B: b}
-	r.version()
-	for len(r.B) > 0 {
+	r := bytesread.New(b)
+	checkVersion(&r)
+	for r.Len() > 0 {
 		tag := r.Uvarint()
-		field := Reader{B: r.Bytes(len(r.B))}
+		field := bytesread.New(r.Prefixed(r.Len()))
 		h.field(tag, &field)
-		if field.Err != nil {
-			r.Fail(field.Err)
+		if field.Err() != nil {
+			r.Fail(field.Err())
 		}
 	}
-	if r.Err == nil {
-		r.Err = h.check()
+	if r.Err() == nil {
+		if err := h.check(); err != nil {
+			r.Fail(err)
+		}
 	}
-	return h, r.done(KindHello)
+	return h, done(&r, KindHello)
 }
 
-func (h *Hello) field(tag uint64, r *Reader) {
+func (h *Hello) field(tag uint64, r *bytesread.Reader) {
 	switch tag {
 	case tagName:
-		if len(r.B) > MaxName {
+		if r.Len() > MaxName {
 			r.Fail(errors.New("name is too long"))
 		}
-		h.Name = string(r.B)
+		h.Name = string(r.Rest())
 	case tagStore:
 		h.Store = r.Uvarint()
 	case tagRole:

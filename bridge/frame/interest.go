@@ -3,6 +3,8 @@ package frame
 import (
 	"encoding/binary"
 	"errors"
+
+	"mangrove/internal/bytesread"
 )
 
 // Interest carries changes of what the sender's side wants, or a part of all that it wants.
@@ -46,24 +48,24 @@ func (f Interest) Append(dst []byte) []byte {
 			op |= entryGone
 		}
 		dst = append(dst, op)
-		dst = AppendString(dst, w.Filter)
+		dst = AppendPrefixed(dst, w.Filter)
 	}
 	return dst
 }
 
 // DecodeInterest reads an INTEREST frame. It does not check that filters are such.
 func DecodeInterest(b []byte) (f Interest, err error) {
-	r := Reader{B: b}
-	r.version()
-	flags := r.Byte()
+	r := bytesread.New(b)
+	checkVersion(&r)
+	flags := r.Uint8()
 	f.First, f.Last = flags&interestFirst != 0, flags&interestLast != 0
-	for n := r.Count(MaxEntries); n > 0 && r.Err == nil; n-- {
-		op := r.Byte()
-		w := Want{Filter: r.String(maxFilter), QoS: op & 3, Gone: op&entryGone != 0}
-		if r.Err == nil && w.QoS > 2 {
+	for n := r.Count(MaxEntries); n > 0 && r.Err() == nil; n-- {
+		op := r.Uint8()
+		w := Want{Filter: r.Text(maxFilter), QoS: op & 3, Gone: op&entryGone != 0}
+		if r.Err() == nil && w.QoS > 2 {
 			r.Fail(errors.New("QoS 3"))
 		}
 		f.Entries = append(f.Entries, w)
 	}
-	return f, r.done(KindInterest)
+	return f, done(&r, KindInterest)
 }
