@@ -41,7 +41,7 @@ func (e events) seen(n *memberlist.Node) {
 	e.p.mu.Lock()
 	e.p.roster.seen(n.Name, n.Address(), a)
 	e.p.mu.Unlock()
-	e.p.wake()
+	e.p.changed.Ring()
 }
 
 func (e events) NotifyLeave(n *memberlist.Node) {
@@ -52,9 +52,9 @@ func (e events) NotifyLeave(n *memberlist.Node) {
 	e.p.roster.gone(n.Name, time.Now())
 	alone := e.p.roster.alone()
 	e.p.mu.Unlock()
-	e.p.wake()
+	e.p.changed.Ring()
 	if alone {
-		e.p.kick()
+		e.p.hurry.Ring()
 	}
 }
 

@@ -2,10 +2,11 @@ package gossip
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/hashicorp/memberlist"
+
+	"mangrove/internal/bytesread"
 )
 
 // Meta is what a node says about itself.
@@ -70,33 +71,23 @@ func (a *announcement) encode() ([]byte, error) {
 	return b, nil
 }
 
-var errCutOff = errors.New("announcement is cut off")
-
 func decodeAnnouncement(b []byte) (a announcement, err error) {
-	const fixed = 2 + 8 + 8 + 2 + 4
-	switch {
-	case len(b) < fixed:
-		return a, errCutOff
-	case b[0] != metaLayout:
-		return a, fmt.Errorf("announcement has layout %d, want %d", b[0], metaLayout)
+	r := bytesread.New(b)
+	if layout := r.Uint8(); r.Err() == nil && layout != metaLayout {
+		return a, fmt.Errorf("announcement has layout %d, want %d", layout, metaLayout)
 	}
-	a.leaving = b[1]&flagLeaving != 0
-	a.started = int64(binary.BigEndian.Uint64(b[2:]))
-	a.Store = binary.BigEndian.Uint64(b[10:])
-	a.Protocol = [2]uint8{b[18], b[19]}
-	a.Weight = int(binary.BigEndian.Uint32(b[20:]) &^ (1 << 31))
-	b = b[fixed:]
+	a.leaving = r.Uint8()&flagLeaving != 0
+	a.started = int64(r.Uint64())
+	a.Store = r.Uint64()
+	a.Protocol = [2]uint8{r.Uint8(), r.Uint8()}
+	a.Weight = int(r.Uint32() &^ (1 << 31))
 	for _, s := range a.texts() {
-		if len(b) == 0 {
-			return a, errCutOff
-		}
-		end := 1 + int(b[0]) // not in a byte: 255 is a length, too
-		if len(b) < end {
-			return a, errCutOff
-		}
-		*s, b = string(b[1:end]), b[end:]
+		*s = string(r.Bytes(int(r.Uint8())))
 	}
-	if len(a.name) == 0 || len(a.name) > maxName {
+	switch {
+	case r.Err() != nil:
+		return a, fmt.Errorf("decode announcement: %w", r.Err())
+	case len(a.name) == 0 || len(a.name) > maxName:
 		return a, fmt.Errorf("announced name has %d bytes, want 1 to %d", len(a.name), maxName)
 	}
 	return a, nil

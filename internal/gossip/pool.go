@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/hashicorp/memberlist"
+
+	"mangrove/internal/bell"
 )
 
 // Pool is this node's membership. Safe for concurrent use.
@@ -25,18 +27,17 @@ type Pool struct {
 	addr   string
 	count  counters
 
-	ctx    context.Context // ends with Close
-	cancel context.CancelFunc
-	wg     sync.WaitGroup // loop and seek
-	dirty  chan struct{}  // the roster changed; capacity 1
-	kicked chan struct{}  // seek at once; capacity 1
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup // loop and seek
+	changed bell.Bell      // the roster is another: loop reports
+	hurry   bell.Bell      // seek looks at once
 
 	closing  sync.Once
 	closeErr error
 
 	mu     sync.Mutex
 	roster *roster
-	seeds  []string
 }
 
 // Start listens, and begins to look for the others in the background: seeds that are not up yet
@@ -62,26 +63,26 @@ func newPool(cfg Config) (*Pool, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	cfg.Join = slices.Clone(cfg.Join)
 	p := &Pool{
-		cfg:    cfg,
-		timing: cfg.Profile.timing(),
-		key:    fmt.Sprintf("%s#%x.%x", cfg.Name, cfg.Meta.Store, rand.Uint64()),
-		self:   announcement{Meta: cfg.Meta, name: cfg.Name, started: time.Now().UnixMilli()},
-		count:  newCounters(cfg.Metrics),
-		dirty:  make(chan struct{}, 1),
-		kicked: make(chan struct{}, 1),
-		roster: newRoster(cfg.Name, cfg.SuspectFor),
-		seeds:  slices.Clone(cfg.Join),
+		cfg:     cfg,
+		timing:  cfg.Profile.timing(),
+		key:     fmt.Sprintf("%s#%x.%x", cfg.Name, cfg.Meta.Store, rand.Uint64()),
+		self:    announcement{Meta: cfg.Meta, name: cfg.Name, started: time.Now().UnixMilli()},
+		count:   newCounters(cfg.Metrics),
+		changed: bell.New(),
+		hurry:   bell.New(),
+		roster:  newRoster(cfg.Name, cfg.SuspectFor),
 	}
-	if err := p.announce(); err != nil {
+	if err := p.encodeMeta(); err != nil {
 		return nil, err
 	}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p, nil
 }
 
-// announce encodes what NodeMeta answers.
-func (p *Pool) announce() error {
+// encodeMeta encodes self, which NodeMeta answers with.
+func (p *Pool) encodeMeta() error {
 	b, err := p.self.encode()
 	if err != nil {
 		return fmt.Errorf("encode meta: %w", err)
@@ -128,34 +129,6 @@ func (p *Pool) Members() []Member {
 	return p.roster.members()
 }
 
-// Join adds seeds to look for. It does not wait.
-func (p *Pool) Join(addrs []string) {
-	p.mu.Lock()
-	for _, a := range addrs {
-		if !slices.Contains(p.seeds, a) {
-			p.seeds = append(p.seeds, a)
-		}
-	}
-	p.mu.Unlock()
-	p.kick()
-}
-
-// kick makes seek look at once.
-func (p *Pool) kick() {
-	select {
-	case p.kicked <- struct{}{}:
-	default: // it is going to
-	}
-}
-
-// wake makes loop look at the roster.
-func (p *Pool) wake() {
-	select {
-	case p.dirty <- struct{}{}:
-	default: // it is going to
-	}
-}
-
 // loop reports changes of the roster, those by time included.
 func (p *Pool) loop() {
 	defer p.wg.Done()
@@ -178,7 +151,7 @@ func (p *Pool) loop() {
 		select {
 		case <-p.ctx.Done():
 			return
-		case <-p.dirty:
+		case <-p.changed:
 		case <-timer(next):
 		}
 	}
@@ -224,7 +197,7 @@ func (p *Pool) Close() error {
 // receive it.
 func (p *Pool) leave() error {
 	p.self.leaving = true
-	if err := p.announce(); err != nil {
+	if err := p.encodeMeta(); err != nil {
 		return err
 	}
 	if err := p.list.UpdateNode(p.timing.leave); err != nil {

@@ -133,10 +133,14 @@ func TestSeedThatComesLater(t *testing.T) {
 	wantMembers(t, a, "b")
 }
 
-func TestJoinAddsSeeds(t *testing.T) {
+// A seed may be a host's name, another seed once more, or the node itself.
+func TestSeedsOfAllKinds(t *testing.T) {
 	t.Parallel()
-	a, b := start(t, config("a")), start(t, config("b"))
-	b.Join([]string{a.Addr(), b.Addr(), "localhost:" + strings.Split(a.Addr(), ":")[1]})
+	a := start(t, config("a"))
+	self := freeAddr(t)
+	cfg := config("b", a.Addr(), self, "localhost:"+strings.Split(a.Addr(), ":")[1])
+	cfg.Bind = self
+	b := start(t, cfg)
 	wantMembers(t, a, "b")
 	wantMembers(t, b, "a")
 }

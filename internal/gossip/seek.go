@@ -4,7 +4,6 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"time"
 )
 
@@ -14,7 +13,7 @@ import (
 //	look: who is missing? ─none→ wait retryMax ─┐
 //	  ▲        └─ join each ─all met→ wait retryMax ┤
 //	  │                └─ some not → wait 0..bound, the bound doubling from retryMin to retryMax
-//	  └──────────────────────────────────────────┘  (Join and being alone end a wait early)
+//	  └──────────────────────────────────────────┘  (being alone ends a wait early)
 func (p *Pool) seek() {
 	defer p.wg.Done()
 	bound := p.timing.retryMin
@@ -28,7 +27,7 @@ func (p *Pool) seek() {
 		}
 		select {
 		case <-p.ctx.Done():
-		case <-p.kicked:
+		case <-p.hurry:
 			bound = p.timing.retryMin
 		case <-time.After(wait):
 		}
@@ -38,13 +37,13 @@ func (p *Pool) seek() {
 // joinMissing tries everybody who should be there and is not, and tells whether all were met.
 func (p *Pool) joinMissing() (all bool) {
 	p.mu.Lock()
-	seeds, lost := slices.Clone(p.seeds), p.roster.lostAddrs()
+	lost := p.roster.lostAddrs()
 	p.mu.Unlock()
 	all = true
 	for _, addr := range lost {
 		all = p.meet([]string{addr}) && all
 	}
-	for _, seed := range seeds {
+	for _, seed := range p.cfg.Join {
 		addrs, err := p.resolve(seed)
 		if err != nil {
 			p.count.joinFailures.Inc()
