@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"mangrove/internal/due"
 	"mangrove/mqtt/client"
 )
 
@@ -19,7 +20,7 @@ type runner struct {
 	account  int           // in the ledger
 	site     int           // index of its broker
 	session  *client.State // what is not acknowledged, kept between connections
-	alarm    *alarm        // the scheduler's
+	alarm    due.Mark      // the scheduler's
 	connects int           // of live alone, which runs once at a time
 
 	mu         sync.Mutex
@@ -28,6 +29,9 @@ type runner struct {
 	subscribed time.Time // when the broker last confirmed the subscription to commands
 	proven     time.Time // when something sent after that had crossed the system; zero = not yet
 }
+
+// Due implements due.Item.
+func (r *runner) Due() *due.Mark { return &r.alarm }
 
 func (r *runner) boot(now time.Time) {
 	r.mu.Lock()

@@ -1,47 +1,43 @@
 package firmwaresim
 
 import (
-	"container/heap"
 	"context"
 	"sync"
 	"time"
+
+	"mangrove/internal/bell"
+	"mangrove/internal/due"
 )
 
 // scheduler is one alarm clock for all devices: a heap of times, one goroutine.
 type scheduler struct {
-	ring func(r *runner) // called when r is due; may block, which delays the others
+	wake    func(r *runner) // called when r is due; may block, which delays the others
+	begin   time.Time       // deadlines are nanoseconds since, so that they do not jump with the wall clock
+	earlier bell.Bell       // something is due earlier than before
 
-	mu    sync.Mutex
-	queue alarms
-	nudge chan struct{} // something is due earlier than before
+	mu   sync.Mutex
+	heap due.Heap[*runner]
 }
 
-func newScheduler(ring func(*runner)) *scheduler {
-	return &scheduler{ring: ring, nudge: make(chan struct{}, 1)}
+func newScheduler(wake func(*runner)) *scheduler {
+	return &scheduler{wake: wake, begin: time.Now(), earlier: bell.New()}
 }
 
 // set makes r due at that time instead of any other; zero = never.
 func (s *scheduler) set(r *runner, at time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if r.alarm != nil {
-		heap.Remove(&s.queue, r.alarm.index)
-		r.alarm = nil
-	}
 	if at.IsZero() {
+		s.heap.Remove(r)
 		return
 	}
-	r.alarm = &alarm{at: at, r: r}
-	heap.Push(&s.queue, r.alarm)
-	if r.alarm.index == 0 {
-		select {
-		case s.nudge <- struct{}{}:
-		default: // it will look anyway
-		}
+	s.heap.Set(r, int64(at.Sub(s.begin)))
+	if first, _ := s.heap.First(); first == r {
+		s.earlier.Ring()
 	}
 }
 
-// run rings until ctx ends.
+// run wakes the runners until ctx ends.
 func (s *scheduler) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -50,61 +46,27 @@ func (s *scheduler) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-timer.C:
-		case <-s.nudge:
+		case <-s.earlier:
 		}
-		for r := s.due(time.Now()); r != nil; r = s.due(time.Now()) {
-			s.ring(r)
+		r, wait := s.next()
+		for ; r != nil; r, wait = s.next() {
+			s.wake(r)
 		}
-		timer.Reset(s.wait(time.Now()))
+		timer.Reset(wait)
 	}
 }
 
-// due takes one runner out whose time has come; nil = none.
-func (s *scheduler) due(now time.Time) *runner {
+// next takes one runner out whose time has come; nil = none for wait.
+func (s *scheduler) next() (r *runner, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.queue) == 0 || now.Before(s.queue[0].at) {
-		return nil
+	first, some := s.heap.First()
+	if !some {
+		return nil, time.Hour // until the bell
 	}
-	a := heap.Pop(&s.queue).(*alarm)
-	a.r.alarm = nil
-	return a.r
-}
-
-func (s *scheduler) wait(now time.Time) time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.queue) == 0 {
-		return time.Hour // until a nudge
+	if wait = time.Duration(first.alarm.At) - time.Since(s.begin); wait > 0 {
+		return nil, wait
 	}
-	return max(s.queue[0].at.Sub(now), 0)
-}
-
-// alarm is one entry of the heap.
-type alarm struct {
-	at    time.Time
-	r     *runner
-	index int
-}
-
-// alarms implements heap.Interface, earliest first.
-type alarms []*alarm
-
-func (a alarms) Len() int           { return len(a) }
-func (a alarms) Less(i, j int) bool { return a[i].at.Before(a[j].at) }
-func (a alarms) Swap(i, j int) {
-	a[i], a[j] = a[j], a[i]
-	a[i].index, a[j].index = i, j
-}
-
-func (a *alarms) Push(x any) {
-	x.(*alarm).index = len(*a)
-	*a = append(*a, x.(*alarm))
-}
-
-func (a *alarms) Pop() any {
-	last := (*a)[len(*a)-1]
-	(*a)[len(*a)-1] = nil
-	*a = (*a)[:len(*a)-1]
-	return last
+	s.heap.Remove(first)
+	return first, 0
 }
