@@ -171,7 +171,7 @@ func (s *Store) flush() error {
 			return *failing
 		}
 		s.ckpt.asked.Store(true)
-		s.kick()
+		s.wake.Ring()
 		select {
 		case <-s.done:
 			return ErrClosed

@@ -9,6 +9,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"mangrove/internal/bell"
 	"mangrove/internal/wal"
 )
 
@@ -18,8 +19,8 @@ import (
 //	                           │ full, refused: pause, doubling up to maxPause; again
 //	                           │ fatal: the store stops
 type checkpointer struct {
-	work   chan *delta   // one at a time: there is one frozen delta
-	turned chan struct{} // a checkpoint has ended, or failed
+	work   chan *delta // one at a time: there is one frozen delta
+	turned bell.Bell   // a checkpoint has ended, or failed
 	stop   chan struct{}
 	done   chan struct{}
 
@@ -33,7 +34,7 @@ type checkpointer struct {
 
 func newCheckpointer() checkpointer {
 	return checkpointer{
-		work: make(chan *delta, 1), turned: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
+		work: make(chan *delta, 1), turned: bell.New(), stop: make(chan struct{}), done: make(chan struct{}),
 		compact: compactor{asked: make(chan chan compacted)},
 	}
 }
@@ -50,7 +51,7 @@ func (s *Store) runCheckpoints() {
 			return
 		case <-tick.C:
 			s.ckpt.asked.Store(true)
-			s.kick()
+			s.wake.Ring()
 			s.releasePages()
 		case d := <-s.ckpt.work:
 			if !s.persist(d) {
@@ -103,11 +104,8 @@ func (s *Store) persist(d *delta) bool {
 
 // turn wakes the writer, should it wait for the checkpoint, or rest.
 func (s *Store) turn() {
-	select {
-	case s.ckpt.turned <- struct{}{}:
-	default:
-	}
-	s.kick()
+	s.ckpt.turned.Ring()
+	s.wake.Ring()
 }
 
 // doom has the writer stop the store. Nothing is written any more.

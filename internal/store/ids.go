@@ -38,7 +38,7 @@ func (s *Store) NextID() uint64 {
 	id := s.ids.last.Add(1)
 	limit := s.ids.limit.Load()
 	if id+s.ids.block/2 > limit && s.ids.asked.CompareAndSwap(false, true) {
-		s.kick()
+		s.wake.Ring()
 	}
 	if id > limit {
 		s.ids.wait(id)

@@ -323,7 +323,7 @@ func checkpointNow(t testing.TB, s *Store) {
 		return
 	}
 	s.ckpt.asked.Store(true)
-	s.kick()
+	s.wake.Ring()
 	for deadline := time.Now().Add(20 * time.Second); s.count.checkpoints.Get() == before; time.Sleep(100 * time.Microsecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("got no checkpoint within 20 s")

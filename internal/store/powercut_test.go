@@ -95,7 +95,7 @@ func (p *powerCut) gone() bool {
 func (p *powerCut) step(s *Store) bool {
 	if p.rng.IntN(12) == 0 {
 		s.ckpt.asked.Store(true)
-		s.kick()
+		s.wake.Ring()
 	}
 	p.maybe = p.model.clone()
 	b := s.NewBatch()

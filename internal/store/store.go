@@ -13,6 +13,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"mangrove/internal/bell"
 	"mangrove/internal/wal"
 )
 
@@ -44,7 +45,7 @@ type Store struct {
 	since   time.Time // when the oldest batch in queue came, or an older one that was in the same queue
 	closing bool      // Commit refuses
 
-	wake chan struct{} // there is something for the writer
+	wake bell.Bell     // there is something for the writer; one that is awake looks again before it sleeps
 	done chan struct{} // the writer has ended
 
 	close  sync.Once
@@ -66,7 +67,7 @@ func open(cfg Config, block uint64) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open data folder %s: %w", cfg.Dir, err)
 	}
-	s := &Store{cfg: cfg, lock: lock, wake: make(chan struct{}, 1), done: make(chan struct{}), ckpt: newCheckpointer()}
+	s := &Store{cfg: cfg, lock: lock, wake: bell.New(), done: make(chan struct{}), ckpt: newCheckpointer()}
 	s.ckpt.commit = cfg.Faults.commit()
 	s.writer.window.max = cfg.GroupWindow
 	s.count = newCounters(cfg.Metrics)
@@ -260,7 +261,7 @@ func (s *Store) Close() error {
 		s.mu.Lock()
 		s.closing = true
 		s.mu.Unlock()
-		s.kick()
+		s.wake.Ring()
 		<-s.done
 		s.ids.stop()
 		close(s.ckpt.stop)

@@ -54,7 +54,7 @@ func (s *Store) Commit(b *Batch) {
 		s.recycle(b)
 		return
 	}
-	s.kick()
+	s.wake.Ring()
 }
 
 // enqueue is false after Close. A batch above the bound is queued as refused, with nothing but its waiters, so
@@ -83,14 +83,6 @@ func (s *Store) enqueue(b *Batch) bool {
 	s.come.batches++
 	s.come.ops += uint64(b.count)
 	return true
-}
-
-// kick wakes the writer; one that is awake looks again before it sleeps.
-func (s *Store) kick() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
 }
 
 // write is the writer's goroutine.
