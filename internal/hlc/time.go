@@ -1,0 +1,29 @@
+package hlc
+
+import "time"
+
+// Time is a version's time: Unix milliseconds in the upper 48 bits, a count in the lower 16, which runs over into the milliseconds.
+// 0 = none.
+type Time uint64
+
+const countBits = 16
+
+// First is the Time of what was kept before there were versions: below all that a Clock gives.
+const First Time = 1
+
+// At is the first Time of a millisecond.
+func At(milli int64) Time { return Time(max(milli, 0)) << countBits }
+
+// Milli is the time in Unix milliseconds.
+func (t Time) Milli() int64 { return int64(t >> countBits) }
+
+// Valid reports whether t may come from a neighbour: it is there, and there is room to count above it.
+func (t Time) Valid() bool { return t != 0 && t < 1<<63 }
+
+// Unset is 2025-01-01 in Unix milliseconds: a clock that shows less has not been set.
+const Unset int64 = 1735689600000
+
+// Ahead is how far before the own clock a time may be that is gone by.
+const Ahead = time.Hour
+
+const ahead = int64(Ahead / time.Millisecond)
