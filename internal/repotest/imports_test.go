@@ -19,6 +19,8 @@ var rows = map[string]int{
 	"internal/bell":        0,
 	"internal/bytesread":   0,
 	"internal/due":         0,
+	"internal/hlc":         0,
+	"bridge/reconcile":     0,
 	"internal/metrics":     0,
 	"internal/gossip":      1,
 	"internal/store":       1,
