@@ -3,7 +3,7 @@ package bridge
 import (
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -15,9 +15,9 @@ func (n *Neighbour) age(now time.Time) {
 	case n.scope == mqtt.ScopeUplink:
 	case n.Online():
 		if now.Sub(rec.lastSeen) > cfg.NeighbourExpiry/8 {
-			batch := new(store.Batch)
-			n.update(batch, func(r *record) { r.lastSeen = now })
-			cfg.Store.Commit(batch)
+			writes := new(batch.Batch)
+			n.update(writes, func(r *record) { r.lastSeen = now })
+			cfg.Store.Commit(writes)
 		}
 	case !rec.moved.IsZero() && now.Sub(rec.moved) > cfg.MovedLinger && n.queue.empty(),
 		now.Sub(rec.lastSeen) > cfg.NeighbourExpiry && !n.b.listed(n.name):
@@ -46,11 +46,11 @@ func (n *Neighbour) remove() {
 		n.b.metrics.dropped(dropNeighbourGone, messages)
 		n.b.cfg.Log.Warn("neighbour forgotten with its queue", "neighbour", n.name, "messages", messages)
 	}
-	batch := new(store.Batch)
-	batch.Delete(store.Neighbours, []byte(n.name))
-	batch.DeleteRange(store.LinkQueues, n.queue.key(0), n.queue.key(^uint64(0)))
-	batch.DeleteRange(store.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
-	n.b.cfg.Store.Commit(batch)
+	writes := new(batch.Batch)
+	writes.Delete(batch.Neighbours, []byte(n.name))
+	writes.DeleteRange(batch.LinkQueues, n.queue.key(0), n.queue.key(^uint64(0)))
+	writes.DeleteRange(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
+	n.b.cfg.Store.Commit(writes)
 	n.b.mu.Lock()
 	delete(n.b.neighbours, n.name)
 	n.b.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -21,7 +21,7 @@ func (c *counter) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	n := c.n.Add(1)
 	if d.QoS > 0 {
 		b := r.Batch()
-		b.PutRef(store.Queues, fmt.Appendf(nil, "%016d", n), m.ID, nil, func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })
+		b.PutRef(batch.Queues, fmt.Appendf(nil, "%016d", n), m.ID, nil, func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })
 	}
 }
 
@@ -38,14 +38,14 @@ func BenchmarkEdgeToCore(b *testing.B) {
 			payload := make([]byte, 128)
 			b.ReportAllocs()
 			for n := 0; n < b.N; {
-				batch := a.st.NewBatch()
+				writes := a.st.NewBatch()
 				for range min(64, b.N-n) {
-					r := mqtt.NewReceipt(batch, nil)
+					r := mqtt.NewReceipt(writes, nil)
 					a.router.Publish(&mqtt.Message{Topic: "plant/1/temperature", Payload: payload, QoS: qos}, r)
 					r.Close()
 					n++
 				}
-				a.st.Commit(batch)
+				a.st.Commit(writes)
 			}
 			for sub.n.Load() < int64(b.N) || a.backlog("x") > 0 {
 				<-time.After(time.Millisecond)

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -77,7 +77,7 @@ func (b *Bridge) load() error {
 		return err
 	}
 	var bad error
-	err := b.cfg.Store.Scan(store.Neighbours, nil, nil, func(k, v []byte) bool {
+	err := b.cfg.Store.Scan(batch.Neighbours, nil, nil, func(k, v []byte) bool {
 		var rec record
 		if rec, bad = decodeRecord(string(k), v); bad != nil {
 			return false
@@ -229,9 +229,9 @@ func (b *Bridge) meet(name string, scope mqtt.Scope) (*Neighbour, error) {
 	n.queue.last = b.cfg.Store.NextID()
 	n.queue.memTop = n.queue.last
 	b.neighbours[name] = n
-	batch := new(store.Batch)
-	n.update(batch, func(*record) {})
-	b.cfg.Store.Commit(batch)
+	writes := new(batch.Batch)
+	n.update(writes, func(*record) {})
+	b.cfg.Store.Commit(writes)
 	return n, nil
 }
 

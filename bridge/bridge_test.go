@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -43,7 +44,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 type testRouter struct {
 	st       *store.Store
 	retained *testRetained
-	slack    map[string]store.Slack // by topic
+	slack    map[string]batch.Slack // by topic
 	tree     topic.Tree[mqtt.Subscriber, mqtt.Subscription]
 
 	mu       sync.Mutex
@@ -206,7 +207,7 @@ func (c *testClient) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt) 
 		return
 	}
 	if m.QoS > 0 {
-		r.Batch().Put(store.Queues, fmt.Appendf(nil, "%s/%d", c.id, len(c.got)), m.Payload)
+		r.Batch().Put(batch.Queues, fmt.Appendf(nil, "%s/%d", c.id, len(c.got)), m.Payload)
 	}
 	c.got = append(c.got, m.Kept())
 }
@@ -499,13 +500,13 @@ func (n *node) publish(topic, payload string, qos byte, retain bool) error {
 }
 
 func (n *node) publishMessage(m *mqtt.Message) error {
-	batch := new(store.Batch)
+	writes := new(batch.Batch)
 	done := make(chan error, 1)
-	r := mqtt.NewReceipt(batch, func(err error) { done <- err })
+	r := mqtt.NewReceipt(writes, func(err error) { done <- err })
 	r.PublisherRepeats()
 	n.lend(m, r)
 	r.Close()
-	n.st.Commit(batch)
+	n.st.Commit(writes)
 	return <-done
 }
 

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -27,7 +27,7 @@ func TestEdgeToCore(t *testing.T) {
 // A core keeps what comes over a link as its topic asks.
 func TestDurabilityOfWhatCrosses(t *testing.T) {
 	x := newCore(t, "x")
-	x.router.slack = map[string]store.Slack{"debug": store.Unsynced}
+	x.router.slack = map[string]batch.Slack{"debug": batch.Unsynced}
 	x.subscribe("all", "#", 1)
 	a := newEdge(t, "a", x)
 	for _, c := range []struct{ topic, unsynced string }{{"alarm", " 0\n"}, {"debug", " 1\n"}, {"alarm", " 0\n"}} {
@@ -179,9 +179,9 @@ func publishMany(n *node, topic string, from, to int) {
 	for from < to {
 		upTo := min(from+100, to)
 		done := make(chan error, 100)
-		batch := n.st.NewBatch()
+		writes := n.st.NewBatch()
 		for ; from < upTo; from++ {
-			r := mqtt.NewReceipt(batch, func(err error) { done <- err })
+			r := mqtt.NewReceipt(writes, func(err error) { done <- err })
 			defer func() {
 				if err := <-done; err != nil {
 					n.t.Error(err)
@@ -190,7 +190,7 @@ func publishMany(n *node, topic string, from, to int) {
 			n.lend(&mqtt.Message{Topic: topic, Payload: fmt.Appendf(nil, "m%d", from), QoS: 1}, r)
 			r.Close()
 		}
-		n.st.Commit(batch)
+		n.st.Commit(writes)
 	}
 }
 

@@ -4,12 +4,12 @@ import (
 	"errors"
 
 	"mangrove/bridge/frame"
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
 // control takes a control record that came from a neighbour. What it changes is written into batch.
-func (b *Bridge) control(from *Neighbour, body []byte, batch *store.Batch) {
+func (b *Bridge) control(from *Neighbour, body []byte, writes *batch.Batch) {
 	c, err := frame.DecodeEdgeAt(body)
 	if errors.Is(err, frame.ErrUnknownControl) {
 		return // of a later version
@@ -19,34 +19,34 @@ func (b *Bridge) control(from *Neighbour, body []byte, batch *store.Batch) {
 		return
 	}
 	if n := b.lookup(c.Edge); n != nil && n.scope == mqtt.ScopeEdge {
-		n.movedTo(from.name, c, batch)
+		n.movedTo(from.name, c, writes)
 	}
 }
 
 // announceEdge tells all peers that an edge is attached here, unless they know: it was here before, and nowhere else
 // since. The Router knows its interest by now, so each peer learns that first: run sends interest before messages.
 func (b *Bridge) announceEdge(n *Neighbour, h frame.Hello) {
-	rec, batch := n.snapshot(), new(store.Batch)
+	rec, writes := n.snapshot(), new(batch.Batch)
 	if h.Last != (frame.Attachment{Store: b.cfg.Store.ID(), Attach: rec.settled}) || rec.settled == 0 {
 		for _, peer := range b.withScope(mqtt.ScopePeer) {
-			b.tellEdge(peer, n, batch)
+			b.tellEdge(peer, n, writes)
 		}
 	}
-	n.update(batch, func(r *record) { r.settled = h.Attach })
-	b.cfg.Store.Commit(batch)
+	n.update(writes, func(r *record) { r.settled = h.Attach })
+	b.cfg.Store.Commit(writes)
 }
 
 // tellEdges tells a peer that is new here of all edges that are attached.
-func (b *Bridge) tellEdges(peer *Neighbour, batch *store.Batch) {
+func (b *Bridge) tellEdges(peer *Neighbour, writes *batch.Batch) {
 	for _, n := range b.withScope(mqtt.ScopeEdge) {
 		if rec := n.snapshot(); rec.moved.IsZero() && rec.attach > 0 {
-			b.tellEdge(peer, n, batch)
+			b.tellEdge(peer, n, writes)
 		}
 	}
 }
 
-func (b *Bridge) tellEdge(peer, n *Neighbour, batch *store.Batch) {
+func (b *Bridge) tellEdge(peer, n *Neighbour, writes *batch.Batch) {
 	rec := n.snapshot()
 	c := frame.EdgeAt{Edge: n.name, Store: rec.store, Attach: rec.attach}
-	peer.queue.append(entry{kind: frame.ItemControl, control: c.Append(nil)}, batch, nil)
+	peer.queue.append(entry{kind: frame.ItemControl, control: c.Append(nil)}, writes, nil)
 }

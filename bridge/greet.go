@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"mangrove/bridge/frame"
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -59,17 +59,17 @@ var errReplaced = errors.New("replaced by a newer connection")
 // acquaint brings the neighbour's record up to date, and tells a node that is new here what the others know
 // already.
 func (l *link) acquaint(n *Neighbour, h frame.Hello) {
-	b, batch := l.b, new(store.Batch)
+	b, writes := l.b, new(batch.Batch)
 	isNew := n.snapshot().store != h.Store
 	if isNew && n.scope != mqtt.ScopeUplink {
-		n.forgetWants(batch)
+		n.forgetWants(writes)
 	}
 	n.storeID.Store(h.Store)
 	if isNew && n.scope == mqtt.ScopePeer {
-		batch = n.replay("#", 2, batch)
-		b.tellEdges(n, batch)
+		writes = n.replay("#", 2, writes)
+		b.tellEdges(n, writes)
 	}
-	n.update(batch, func(r *record) {
+	n.update(writes, func(r *record) {
 		r.store, r.lastSeen = h.Store, b.cfg.Now()
 		switch n.scope {
 		case mqtt.ScopeEdge:
@@ -78,7 +78,7 @@ func (l *link) acquaint(n *Neighbour, h frame.Hello) {
 			r.settled = r.attach
 		}
 	})
-	b.cfg.Store.Commit(batch)
+	b.cfg.Store.Commit(writes)
 	if isNew {
 		l.log.Info("met neighbour", "store", h.Store, "scope", scopeName(n.scope))
 	}
@@ -119,10 +119,10 @@ func (n *Neighbour) release(l *link) {
 		n.lastError = err.Error()
 	}
 	l.log.Info("link down", "reason", err)
-	batch := new(store.Batch)
+	writes := new(batch.Batch)
 	n.rec.lastSeen = n.since
-	batch.Put(store.Neighbours, []byte(n.name), n.rec.append(nil))
-	n.b.cfg.Store.Commit(batch)
+	writes.Put(batch.Neighbours, []byte(n.name), n.rec.append(nil))
+	n.b.cfg.Store.Commit(writes)
 }
 
 func scopeName(s mqtt.Scope) string {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"mangrove/bridge/frame"
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -23,7 +23,7 @@ type inbound struct {
 	era     uint64 // of the seen marks, when the frame came
 	marks   []mqtt.Origin
 	touched touched
-	slack   store.Slack // the least of what was written
+	slack   batch.Slack // the least of what was written
 	waiting int
 	err     error
 }
@@ -38,19 +38,19 @@ func (l *link) handleData(body []byte) error {
 		l.takeVolatile(f)
 		return nil
 	}
-	in := &inbound{l: l, era: l.b.seen.era(), slack: store.Unsynced, waiting: 1}
+	in := &inbound{l: l, era: l.b.seen.era(), slack: batch.Unsynced, waiting: 1}
 	if err := l.expectFrame(in, len(f.Items)); err != nil {
 		return err
 	}
-	batch := l.b.cfg.Store.NewBatch()
-	refused := l.takeDurable(f, in, batch)
-	batch.SetSlack(in.slack)
-	batch.Notify(in, 0)
+	writes := l.b.cfg.Store.NewBatch()
+	refused := l.takeDurable(f, in, writes)
+	writes.SetSlack(in.slack)
+	writes.Notify(in, 0)
 	if refused != nil {
 		text := "message refused: " + refused.Error()
 		defer l.fail(errors.New(text), &frame.Goaway{Code: frame.GoawayRefused, Retry: l.b.cfg.RefuseRetry, Text: text})
 	}
-	l.b.cfg.Store.Commit(batch)
+	l.b.cfg.Store.Commit(writes)
 	return nil
 }
 
@@ -66,41 +66,41 @@ func (l *link) expectFrame(in *inbound, items int) error {
 }
 
 // takeDurable takes the items in until one is refused.
-func (l *link) takeDurable(f frame.Data, in *inbound, batch *store.Batch) (refused error) {
+func (l *link) takeDurable(f frame.Data, in *inbound, writes *batch.Batch) (refused error) {
 	for _, it := range f.Items {
 		switch {
 		case it.Kind == frame.ItemControl:
-			in.slack = store.Synced
-			l.b.control(l.n, it.Body, batch)
+			in.slack = batch.Synced
+			l.b.control(l.n, it.Body, writes)
 		case it.Kind > frame.ItemControl:
 		case f.Edge != "":
-			in.slack = store.Synced
-			l.b.takeFor(f.Edge, it, batch)
+			in.slack = batch.Synced
+			l.b.takeFor(f.Edge, it, writes)
 			l.received()
 		default:
-			refused = l.takeOne(it, in, batch)
+			refused = l.takeOne(it, in, writes)
 		}
 		if refused != nil {
 			break
 		}
 		in.last = it.Position
 	}
-	l.b.seen.write(in.touched, batch)
+	l.b.seen.write(in.touched, writes)
 	return refused
 }
 
 // takeOne publishes one message here, unless it was already.
-func (l *link) takeOne(it frame.Item, in *inbound, batch *store.Batch) (refused error) {
+func (l *link) takeOne(it frame.Item, in *inbound, writes *batch.Batch) (refused error) {
 	m := l.decode(it)
 	if m == nil {
 		return nil
 	}
-	if !l.b.seen.mark(m.Origin, &in.touched, batch) || l.b.holds(m) {
+	if !l.b.seen.mark(m.Origin, &in.touched, writes) || l.b.holds(m) {
 		l.n.repeats.Add(1)
 		l.b.metrics.repeats.Inc()
 		return nil
 	}
-	r := in.receipt(batch)
+	r := in.receipt(writes)
 	l.b.cfg.Router.Publish(m, r.Receipt)
 	if refused = r.Err(); refused != nil {
 		l.b.seen.unmark(m.Origin, &in.touched)
@@ -161,18 +161,18 @@ func (b *Bridge) holds(m *mqtt.Message) bool {
 
 // takeVolatile publishes QoS 0 messages: nobody waits for them, they are not marked as seen.
 func (l *link) takeVolatile(f frame.Data) {
-	batch := l.b.cfg.Store.NewBatch()
+	writes := l.b.cfg.Store.NewBatch()
 	for _, it := range f.Items {
 		if m := l.decode(it); m != nil && it.Kind == frame.ItemMessage {
-			r := mqtt.NewReceipt(batch, nil)
+			r := mqtt.NewReceipt(writes, nil)
 			m.QoS = 0
 			l.b.cfg.Router.Publish(m, r)
 			r.Close()
 			l.received()
 		}
 	}
-	if !batch.Empty() {
-		l.b.cfg.Store.Commit(batch)
+	if !writes.Empty() {
+		l.b.cfg.Store.Commit(writes)
 	}
 }
 
@@ -183,12 +183,12 @@ type inReceipt struct {
 	refused bool // answered at once by ending the link: not the frame's error
 }
 
-func (in *inbound) receipt(batch *store.Batch) *inReceipt {
+func (in *inbound) receipt(writes *batch.Batch) *inReceipt {
 	in.l.mu.Lock()
 	in.waiting++
 	in.l.mu.Unlock()
 	r := &inReceipt{in: in}
-	r.Receipt = mqtt.NewReceipt(batch, r.done)
+	r.Receipt = mqtt.NewReceipt(writes, r.done)
 	return r
 }
 
@@ -199,7 +199,7 @@ func (r *inReceipt) done(err error) {
 	r.in.release(err)
 }
 
-// Committed implements store.Waiter.
+// Committed implements batch.Waiter.
 func (in *inbound) Committed(_ uint64, err error) {
 	in.l.b.seen.settle(in.touched, err)
 	in.release(err)
@@ -242,7 +242,7 @@ func (l *link) settleLocked() {
 
 // forget takes the marks of messages back that were not kept.
 func (b *Bridge) forget(marks []mqtt.Origin) {
-	batch := new(store.Batch)
-	b.seen.forget(marks, batch)
-	b.cfg.Store.Commit(batch)
+	writes := new(batch.Batch)
+	b.seen.forget(marks, writes)
+	b.cfg.Store.Commit(writes)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -17,7 +17,7 @@ import (
 //	moved ─ Config.MovedLinger, queue empty ─→ forgotten
 
 // movedTo takes the news that the edge is attached to another core, unless it is old.
-func (n *Neighbour) movedTo(core string, c frame.EdgeAt, batch *store.Batch) {
+func (n *Neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
 	rec, live := n.snapshot(), n.link.Load()
 	switch {
 	case rec.store == c.Store && c.Attach <= rec.attach:
@@ -32,7 +32,7 @@ func (n *Neighbour) movedTo(core string, c frame.EdgeAt, batch *store.Batch) {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	was := n.takerLocked()
-	n.update(batch, func(r *record) {
+	n.update(writes, func(r *record) {
 		r.moved, r.movedTo, r.store, r.attach, r.settled = n.b.cfg.Now(), core, c.Store, c.Attach, 0
 	})
 	n.storeID.Store(c.Store)
@@ -163,14 +163,14 @@ func (m *mover) step() (more bool, err error) {
 		}
 		return q.refill(m)
 	}
-	batch := new(store.Batch)
+	writes := new(batch.Batch)
 	for _, e := range entries {
-		if err := m.move(e, &target.queue, batch); err != nil {
+		if err := m.move(e, &target.queue, writes); err != nil {
 			return false, err
 		}
 	}
-	batch.Notify(m, 0)
-	b.cfg.Store.Commit(batch)
+	writes.Notify(m, 0)
+	b.cfg.Store.Commit(writes)
 	if err := <-m.kept; err != nil {
 		return false, err
 	}
@@ -179,11 +179,11 @@ func (m *mover) step() (more bool, err error) {
 	return true, nil
 }
 
-// Committed implements store.Waiter.
+// Committed implements batch.Waiter.
 func (m *mover) Committed(_ uint64, err error) { m.kept <- err }
 
 // move writes one entry into the other queue and out of this one.
-func (m *mover) move(e entry, to *queue, batch *store.Batch) error {
+func (m *mover) move(e entry, to *queue, writes *batch.Batch) error {
 	body, err := m.n.b.cfg.Store.Body(e.id)
 	if err != nil {
 		return fmt.Errorf("read message body: %w", err)
@@ -193,14 +193,14 @@ func (m *mover) move(e entry, to *queue, batch *store.Batch) error {
 		return nil
 	}
 	moved := entry{id: e.id, size: e.size, expires: e.expires, qos: e.qos, kind: e.kind, edge: m.n.name}
-	to.append(moved, batch, func(dst []byte) []byte { return append(dst, body...) })
-	batch.Delete(store.LinkQueues, m.n.queue.key(e.pos))
+	to.append(moved, writes, func(dst []byte) []byte { return append(dst, body...) })
+	writes.Delete(batch.LinkQueues, m.n.queue.key(e.pos))
 	return nil
 }
 
 // takeFor queues a message that another core kept for an edge. It was published there already: it goes to
 // that edge only, which recognises what it has.
-func (b *Bridge) takeFor(edge string, it frame.Item, batch *store.Batch) {
+func (b *Bridge) takeFor(edge string, it frame.Item, writes *batch.Batch) {
 	n := b.lookup(edge)
 	if n == nil || n.scope != mqtt.ScopeEdge {
 		b.metrics.dropped(dropNeighbourGone, 1)
@@ -216,7 +216,7 @@ func (b *Bridge) takeFor(edge string, it frame.Item, batch *store.Batch) {
 		return
 	}
 	e := entry{id: b.cfg.Store.NextID(), size: m.Size(), expires: expiryOf(m), qos: m.QoS, kind: it.Kind}
-	n.queue.append(e, batch, func(dst []byte) []byte { return append(dst, it.Body...) })
+	n.queue.append(e, writes, func(dst []byte) []byte { return append(dst, it.Body...) })
 }
 
 // trim removes from the disk what left the queue.

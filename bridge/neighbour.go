@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -143,10 +143,10 @@ func (n *Neighbour) wake() {
 }
 
 // update changes the record and writes it into b.
-func (n *Neighbour) update(b *store.Batch, change func(*record)) {
+func (n *Neighbour) update(b *batch.Batch, change func(*record)) {
 	n.mu.Lock()
 	change(&n.rec)
-	b.Put(store.Neighbours, []byte(n.name), n.rec.append(nil))
+	b.Put(batch.Neighbours, []byte(n.name), n.rec.append(nil))
 	n.mu.Unlock()
 }
 

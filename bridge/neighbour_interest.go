@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"mangrove/bridge/frame"
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -25,7 +25,7 @@ func (n *Neighbour) loadWants() error {
 	}
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
-	err := n.b.cfg.Store.Scan(store.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""), func(k, v []byte) bool {
+	err := n.b.cfg.Store.Scan(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""), func(k, v []byte) bool {
 		if len(k) > 8 && len(v) == 1 && v[0] <= 2 {
 			n.wants.put(string(k[8:]), v[0])
 		}
@@ -98,7 +98,7 @@ func (n *Neighbour) diffLocked() (changes []frame.Want) {
 // changeLocked registers changes of interest, then keeps them. An edge is sent the retained messages of filters that are
 // new; the filter is kept in the last batch of those.
 func (n *Neighbour) changeLocked(changes []frame.Want) error {
-	batch := new(store.Batch)
+	writes := new(batch.Batch)
 	taker := n.takerLocked()
 	for _, w := range changes {
 		if !mayWant(w.Filter) {
@@ -107,29 +107,29 @@ func (n *Neighbour) changeLocked(changes []frame.Want) error {
 		if w.Gone {
 			n.b.cfg.Router.Unsubscribe(taker, w.Filter)
 			n.wants.remove(w.Filter)
-			batch.Delete(store.Interest, interestKey(n.rec.num, w.Filter))
+			writes.Delete(batch.Interest, interestKey(n.rec.num, w.Filter))
 		} else {
-			batch = n.wantLocked(taker, w, batch)
+			writes = n.wantLocked(taker, w, writes)
 		}
-		if batch.Size() > replayBatch {
-			n.b.cfg.Store.Commit(batch)
-			batch = new(store.Batch)
+		if writes.Size() > replayBatch {
+			n.b.cfg.Store.Commit(writes)
+			writes = new(batch.Batch)
 		}
 		if len(n.wants.filters) > n.b.cfg.MaxInterest {
 			return errTooManyFilters
 		}
 	}
-	n.b.cfg.Store.Commit(batch)
+	n.b.cfg.Store.Commit(writes)
 	return nil
 }
 
-func (n *Neighbour) wantLocked(taker mqtt.Subscriber, w frame.Want, batch *store.Batch) *store.Batch {
+func (n *Neighbour) wantLocked(taker mqtt.Subscriber, w frame.Want, writes *batch.Batch) *batch.Batch {
 	n.subscribe(taker, w.Filter, w.QoS)
 	if _, existed := n.wants.put(w.Filter, w.QoS); !existed && n.scope == mqtt.ScopeEdge {
-		batch = n.replay(w.Filter, w.QoS, batch)
+		writes = n.replay(w.Filter, w.QoS, writes)
 	}
-	batch.Put(store.Interest, interestKey(n.rec.num, w.Filter), []byte{w.QoS})
-	return batch
+	writes.Put(batch.Interest, interestKey(n.rec.num, w.Filter), []byte{w.QoS})
+	return writes
 }
 
 // mayWant tells whether a neighbour may ask for filter.
@@ -138,7 +138,7 @@ func mayWant(filter string) bool {
 }
 
 // forgetWants drops all interest: a fresh node has taken the name.
-func (n *Neighbour) forgetWants(batch *store.Batch) {
+func (n *Neighbour) forgetWants(writes *batch.Batch) {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	taker := n.takerLocked()
@@ -146,7 +146,7 @@ func (n *Neighbour) forgetWants(batch *store.Batch) {
 		n.b.cfg.Router.Unsubscribe(taker, filter)
 	}
 	n.wants, n.incoming = interestSet{}, nil
-	batch.DeleteRange(store.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
+	writes.DeleteRange(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
 }
 
 // held sums up the interest that this node holds of the neighbour.
@@ -161,9 +161,9 @@ const replayBatch = 256 << 10
 
 // replay queues the retained messages that match filter. It returns the batch to go on with: earlier ones
 // are committed.
-func (n *Neighbour) replay(filter string, qos byte, batch *store.Batch) *store.Batch {
+func (n *Neighbour) replay(filter string, qos byte, writes *batch.Batch) *batch.Batch {
 	if n.b.cfg.Retained == nil {
-		return batch
+		return writes
 	}
 	var topics []string
 	n.b.cfg.Retained.Match(filter, n.b.cfg.Now(), func(m *mqtt.Message) bool {
@@ -173,18 +173,18 @@ func (n *Neighbour) replay(filter string, qos byte, batch *store.Batch) *store.B
 		return true
 	})
 	for _, name := range topics {
-		r := mqtt.NewReceipt(batch, nil)
+		r := mqtt.NewReceipt(writes, nil)
 		n.queue.addFresh(func() *mqtt.Message { return n.b.retained(name) }, qos, frame.ItemReplay, r)
 		if r.Err() != nil {
 			n.b.metrics.dropped(dropQueueFull, 1)
 		}
 		r.Close()
-		if batch.Size() > replayBatch {
-			n.b.cfg.Store.Commit(batch)
-			batch = new(store.Batch)
+		if writes.Size() > replayBatch {
+			n.b.cfg.Store.Commit(writes)
+			writes = new(batch.Batch)
 		}
 	}
-	return batch
+	return writes
 }
 
 // retained finds the retained message of one topic, with a body id; nil when there is none.

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"mangrove/bridge/frame"
+	"mangrove/internal/batch"
 	"mangrove/internal/bytesread"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -115,7 +116,7 @@ type uncertain struct {
 // load finds out what is on disk. Nothing is read into memory yet.
 func (q *queue) load() error {
 	q.last = q.st.NextID()
-	err := q.st.Scan(store.LinkQueues, q.key(0), q.key(^uint64(0)), func(k, v []byte) bool {
+	err := q.st.Scan(batch.LinkQueues, q.key(0), q.key(^uint64(0)), func(k, v []byte) bool {
 		e, err := decodeEntry(k, v)
 		if err != nil {
 			return true // refill reports it when it is its turn
@@ -173,7 +174,7 @@ func (e *entry) appendValue(dst []byte) []byte {
 }
 
 func decodeEntry(k, v []byte) (e entry, err error) {
-	id, rest, ok := store.RefID(v)
+	id, rest, ok := batch.RefID(v)
 	if len(k) != 17 || !ok {
 		return e, errors.New("link queue record is too short")
 	}
@@ -187,13 +188,13 @@ func decodeEntry(k, v []byte) (e entry, err error) {
 }
 
 // put writes e into b.
-func (q *queue) put(b *store.Batch, e *entry, encode func([]byte) []byte) {
+func (q *queue) put(b *batch.Batch, e *entry, encode func([]byte) []byte) {
 	rest := e.appendValue(nil)
 	if e.id == 0 {
-		b.Put(store.LinkQueues, q.key(e.pos), append(make([]byte, 8), rest...))
+		b.Put(batch.LinkQueues, q.key(e.pos), append(make([]byte, 8), rest...))
 		return
 	}
-	b.PutRef(store.LinkQueues, q.key(e.pos), e.id, rest, encode)
+	b.PutRef(batch.LinkQueues, q.key(e.pos), e.id, rest, encode)
 }
 
 // add queues m at qos in r's batch; at the bound it refuses or drops. now = it can be sent before that is stable.
@@ -229,7 +230,7 @@ func (q *queue) addLocked(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) (now
 
 // append queues e without regard to the bounds: what is moved from another queue of the fleet, and
 // control records.
-func (q *queue) append(e entry, b *store.Batch, encode func([]byte) []byte) {
+func (q *queue) append(e entry, b *batch.Batch, encode func([]byte) []byte) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -247,7 +248,7 @@ func (q *queue) placeLocked(e *entry, s entryState) {
 	q.bytes += e.size
 }
 
-func (q *queue) appendLocked(e entry, b *store.Batch, encode func([]byte) []byte) {
+func (q *queue) appendLocked(e entry, b *batch.Batch, encode func([]byte) []byte) {
 	q.placeLocked(&e, pending)
 	q.put(b, &e, encode)
 	b.Notify(q, e.pos)
@@ -275,10 +276,10 @@ func (q *queue) fullLocked(size int) bool {
 
 // dropOldestLocked makes room by dropping what would be sent next. It cannot when that is on disk only, or
 // not stable.
-func (q *queue) dropOldestLocked(size int, b *store.Batch) bool {
+func (q *queue) dropOldestLocked(size int, b *batch.Batch) bool {
 	for i := q.sent; i < len(q.mem) && q.fullLocked(size); i++ {
 		if e := &q.mem[i]; e.state == ready {
-			b.Delete(store.LinkQueues, q.key(e.pos))
+			b.Delete(batch.LinkQueues, q.key(e.pos))
 			q.killLocked(e)
 			q.dropped(dropQueueFull, 1)
 		}
@@ -312,7 +313,7 @@ func (q *queue) addFresh(find func() *mqtt.Message, qos, kind byte, r *mqtt.Rece
 	}
 }
 
-// Committed implements store.Waiter: arg is a position.
+// Committed implements batch.Waiter: arg is a position.
 func (q *queue) Committed(arg uint64, err error) {
 	q.mu.Lock()
 	switch e := q.findLocked(arg); {
@@ -370,7 +371,7 @@ func compare(a, b uint64) int {
 }
 
 // commit commits b, if there is one. The caller holds commits.
-func (q *queue) commit(b *store.Batch) {
+func (q *queue) commit(b *batch.Batch) {
 	if b != nil {
 		q.st.Commit(b)
 	}

@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
-	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
 
@@ -92,7 +92,7 @@ func (q *queue) overdue() {
 	q.mu.Lock()
 	e := &q.early
 	e.watched = false
-	var b *store.Batch
+	var b *batch.Batch
 	if e.written < len(e.promises) && time.Since(e.promises[e.written].since) >= e.patience {
 		e.rest = time.Now().Add(earlyRest)
 		b = q.writeEarlyLocked()
@@ -103,12 +103,12 @@ func (q *queue) overdue() {
 }
 
 // writeEarlyLocked puts all that is unwritten into a batch, which the caller commits; nil when there is nothing.
-func (q *queue) writeEarlyLocked() *store.Batch {
+func (q *queue) writeEarlyLocked() *batch.Batch {
 	late := q.early.promises[q.early.written:]
 	if len(late) == 0 {
 		return nil
 	}
-	b := new(store.Batch)
+	b := new(batch.Batch)
 	for _, p := range late {
 		e := q.findLocked(p.pos)
 		m := e.msg
@@ -122,7 +122,7 @@ func (q *queue) writeEarlyLocked() *store.Batch {
 }
 
 // endEarlyLocked is writeEarlyLocked when nobody sends any more: what is not stable is held back from here on.
-func (q *queue) endEarlyLocked() *store.Batch {
+func (q *queue) endEarlyLocked() *batch.Batch {
 	b := q.writeEarlyLocked()
 	q.early.allowed = false
 	for i := range q.mem {

@@ -13,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"mangrove/bridge/frame"
+	"mangrove/internal/batch"
 	"mangrove/internal/sim"
 	"mangrove/internal/store"
 	"mangrove/internal/wal"
@@ -34,8 +35,8 @@ func (p *publishers) of(i int) (err error, told bool) {
 
 // publish adds message i as a connection does, in a step of its own.
 func (p *publishers) publish(q *queue, i int, qos byte) {
-	batch := new(store.Batch)
-	r := mqtt.NewReceipt(batch, func(err error) {
+	writes := new(batch.Batch)
+	r := mqtt.NewReceipt(writes, func(err error) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.told[i] = err
@@ -44,7 +45,7 @@ func (p *publishers) publish(q *queue, i int, qos byte) {
 	m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: qos, ID: q.st.NextID(), From: mqtt.Source{Scope: mqtt.ScopeClient}}
 	q.add(m, qos, frame.ItemMessage, r)
 	r.Close()
-	q.st.Commit(batch)
+	q.st.Commit(writes)
 }
 
 // newEarlyQueue is one that waits for acknowledgements until the test calls it late.

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -32,7 +32,7 @@ func (q *queue) detach(owner any) {
 }
 
 // dropOwner returns what is to be written then.
-func (q *queue) dropOwner(owner any) (late *store.Batch) {
+func (q *queue) dropOwner(owner any) (late *batch.Batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.owner != owner {
@@ -133,7 +133,7 @@ func (q *queue) refill(owner any) (progress bool, err error) {
 	}
 	page := make([]entry, 0, pageSize)
 	damaged := 0
-	err = q.st.Scan(store.LinkQueues, q.key(from), q.key(to), func(k, v []byte) bool {
+	err = q.st.Scan(batch.LinkQueues, q.key(from), q.key(to), func(k, v []byte) bool {
 		e, err := decodeEntry(k, v)
 		if err != nil {
 			e.state = dead
@@ -276,15 +276,15 @@ func (q *queue) trim() {
 	q.commit(q.takeTrim())
 }
 
-func (q *queue) takeTrim() *store.Batch {
+func (q *queue) takeTrim() *batch.Batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.trimFrom == 0 {
 		return nil
 	}
-	b := new(store.Batch)
-	b.SetSlack(store.Unsynced)
-	b.DeleteRange(store.LinkQueues, q.key(q.trimFrom), q.key(q.trimTo+1))
+	b := new(batch.Batch)
+	b.SetSlack(batch.Unsynced)
+	b.DeleteRange(batch.LinkQueues, q.key(q.trimFrom), q.key(q.trimTo+1))
 	q.trimFrom, q.trimTo, q.trims = 0, 0, 0
 	return b
 }

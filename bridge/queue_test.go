@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"mangrove/bridge/frame"
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -25,20 +26,20 @@ func newQueue(st *store.Store, num uint64) *queue {
 // put adds numbered messages in one batch and commits it.
 func (q *queue) fill(t testing.TB, from, to int) {
 	t.Helper()
-	batch := new(store.Batch)
-	r := mqtt.NewReceipt(batch, nil)
+	writes := new(batch.Batch)
+	r := mqtt.NewReceipt(writes, nil)
 	for i := from; i < to; i++ {
 		q.add(&mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1, ID: q.st.NextID()}, 1, frame.ItemMessage, r)
 	}
 	r.Close()
-	commit(t, q.st, batch)
+	commit(t, q.st, writes)
 }
 
 // settle returns when all that was committed is stable, and told.
 func settle(t testing.TB, st *store.Store) {
 	t.Helper()
-	b := new(store.Batch)
-	b.Delete(store.LinkQueues, []byte("nothing"))
+	b := new(batch.Batch)
+	b.Delete(batch.LinkQueues, []byte("nothing"))
 	commit(t, st, b)
 }
 
@@ -156,8 +157,8 @@ func TestQueueOfRefusedBatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.attach(t)
-	batch := new(store.Batch)
-	r := mqtt.NewReceipt(batch, nil)
+	writes := new(batch.Batch)
+	r := mqtt.NewReceipt(writes, nil)
 	q.add(&mqtt.Message{Topic: "t", Payload: []byte("lost"), QoS: 1, ID: st.NextID()}, 1, frame.ItemMessage, r)
 	r.Close()
 	q.fill(t, 0, 3)
@@ -181,9 +182,9 @@ func TestQueueWithDamagedRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	q.fill(t, 0, 3)
-	batch := new(store.Batch)
-	batch.Put(store.LinkQueues, q.key(q.last-1), []byte{1})
-	commit(t, st, batch)
+	writes := new(batch.Batch)
+	writes.Put(batch.LinkQueues, q.key(q.last-1), []byte{1})
+	commit(t, st, writes)
 	q = newQueue(st, 1)
 	drops := 0
 	q.dropped = func(reason string, n int) { drops += n }

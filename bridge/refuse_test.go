@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/internal/batch"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -142,7 +143,7 @@ func TestReceiverWithFullDisk(t *testing.T) {
 	a.drained("x")
 	// What a refused batch had given to keep in memory comes again: count what is on disk, as sessions do.
 	kept := map[string]int{}
-	if err := x.st.Scan(store.Queues, nil, nil, func(_, v []byte) bool {
+	if err := x.st.Scan(batch.Queues, nil, nil, func(_, v []byte) bool {
 		var i int
 		if _, err := fmt.Sscanf(string(v), "%d", &i); err != nil {
 			t.Error(err)

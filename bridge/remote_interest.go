@@ -10,8 +10,8 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/remote"
+	"mangrove/internal/batch"
 	"mangrove/internal/bytesread"
-	"mangrove/internal/store"
 	"strings"
 )
 
@@ -47,7 +47,7 @@ func identifiers(held map[string]subscription) map[uint32]bool {
 func (b *Bridge) loadHeld(n *Neighbour, addr string) (held map[string]subscription, err error) {
 	held = map[string]subscription{}
 	prefix := heldKey(n, addr, "")
-	err = b.cfg.Store.Scan(store.Interest, prefix, interestKey(n.rec.num, addr+"\x01"), func(k, v []byte) bool {
+	err = b.cfg.Store.Scan(batch.Interest, prefix, interestKey(n.rec.num, addr+"\x01"), func(k, v []byte) bool {
 		r := bytesread.New(v)
 		s := subscription{qos: r.Uint8(), id: uint32(r.Count(268_435_455))}
 		if filter, ok := bytes.CutPrefix(k, prefix); ok && r.Err() == nil {
@@ -137,13 +137,13 @@ func (l *remoteLink) subscribe(ctx context.Context, filters []remote.Filter) err
 	slices.SortFunc(filters, func(x, y remote.Filter) int {
 		return cmp.Or(cmp.Compare(x.ID, y.ID), strings.Compare(x.Filter, y.Filter))
 	})
-	batch := new(store.Batch)
+	writes := new(batch.Batch)
 	for _, f := range filters {
 		s := subscription{qos: f.QoS, id: f.ID}
-		batch.Put(store.Interest, heldKey(l.n, l.addr, f.Filter), s.append(nil))
+		writes.Put(batch.Interest, heldKey(l.n, l.addr, f.Filter), s.append(nil))
 		l.held[f.Filter], l.granted[f.Filter] = s, s
 	}
-	if err := l.b.keep(batch); err != nil {
+	if err := l.b.keep(writes); err != nil {
 		return fmt.Errorf("keep subscriptions: %w", err)
 	}
 	l.copies.set(identifiers(l.held))
@@ -159,9 +159,9 @@ func (l *remoteLink) unsubscribe(ctx context.Context, filters []string) error {
 		return nil
 	}
 	slices.Sort(filters)
-	batch := new(store.Batch)
+	writes := new(batch.Batch)
 	for _, filter := range filters {
-		batch.Delete(store.Interest, heldKey(l.n, l.addr, filter))
+		writes.Delete(batch.Interest, heldKey(l.n, l.addr, filter))
 		delete(l.held, filter)
 		delete(l.granted, filter)
 	}
@@ -169,14 +169,14 @@ func (l *remoteLink) unsubscribe(ctx context.Context, filters []string) error {
 	if err := l.conn.Unsubscribe(ctx, filters); err != nil {
 		return err
 	}
-	l.b.cfg.Store.Commit(batch)
+	l.b.cfg.Store.Commit(writes)
 	return nil
 }
 
 // keep commits batch and waits until it is stable.
-func (b *Bridge) keep(batch *store.Batch) error {
+func (b *Bridge) keep(writes *batch.Batch) error {
 	kept := make(waiter, 1)
-	batch.Notify(kept, 0)
-	b.cfg.Store.Commit(batch)
+	writes.Notify(kept, 0)
+	b.cfg.Store.Commit(writes)
 	return <-kept
 }

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -33,16 +33,16 @@ func (l *remoteLink) take(m *mqtt.Message, id uint16, sub uint32) {
 	if !l.expect(in) {
 		return
 	}
-	batch := l.b.cfg.Store.NewBatch()
+	writes := l.b.cfg.Store.NewBatch()
 	if l.admits(m, sub) {
-		if err := in.publish(m, batch); err != nil {
+		if err := in.publish(m, writes); err != nil {
 			in.refuse(err)
 			l.fail(fmt.Errorf("message refused: %w", err), l.b.cfg.RefuseRetry)
 		}
 	}
-	l.b.seen.write(in.touched, batch)
-	batch.Notify(in, 0)
-	l.b.cfg.Store.Commit(batch)
+	l.b.seen.write(in.touched, writes)
+	writes.Notify(in, 0)
+	l.b.cfg.Store.Commit(writes)
 }
 
 // expect puts in behind those that are being kept; false when the link is ending: what comes then will be sent
@@ -85,12 +85,12 @@ func (l *remoteLink) takeVolatile(m *mqtt.Message, sub uint32) {
 	if !l.admits(m, sub) {
 		return
 	}
-	batch := l.b.cfg.Store.NewBatch()
-	r := mqtt.NewReceipt(batch, nil)
+	writes := l.b.cfg.Store.NewBatch()
+	r := mqtt.NewReceipt(writes, nil)
 	l.b.cfg.Router.Publish(m, r)
 	r.Close()
 	l.received()
-	l.b.cfg.Store.Commit(batch)
+	l.b.cfg.Store.Commit(writes)
 }
 
 func (l *remoteLink) received() {
@@ -99,10 +99,10 @@ func (l *remoteLink) received() {
 }
 
 // publish publishes m here, unless it was already. A message without origin is always new: it gets one here.
-func (in *remoteIn) publish(m *mqtt.Message, batch *store.Batch) (refused error) {
+func (in *remoteIn) publish(m *mqtt.Message, writes *batch.Batch) (refused error) {
 	b := in.l.b
 	if in.origin.Store != 0 {
-		if in.marked = b.seen.mark(in.origin, &in.touched, batch); !in.marked || b.holds(m) {
+		if in.marked = b.seen.mark(in.origin, &in.touched, writes); !in.marked || b.holds(m) {
 			in.l.repeated()
 			return nil
 		}
@@ -110,9 +110,9 @@ func (in *remoteIn) publish(m *mqtt.Message, batch *store.Batch) (refused error)
 	in.l.mu.Lock()
 	in.waiting++
 	in.l.mu.Unlock()
-	r := mqtt.NewReceipt(batch, in.release)
+	r := mqtt.NewReceipt(writes, in.release)
 	b.cfg.Router.Publish(m, r)
-	batch.SetSlack(r.Slack())
+	writes.SetSlack(r.Slack())
 	if refused = r.Err(); refused == nil {
 		in.l.received()
 	} else if in.marked {
@@ -130,7 +130,7 @@ func (in *remoteIn) refuse(err error) {
 	in.l.mu.Unlock()
 }
 
-// Committed implements store.Waiter.
+// Committed implements batch.Waiter.
 func (in *remoteIn) Committed(_ uint64, err error) {
 	in.l.b.seen.settle(in.touched, err)
 	in.release(err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -82,7 +83,7 @@ func newSeen(maxChunks, maxOrigins int, beyond func()) *seen {
 // load reads the table.
 func (s *seen) load(st *store.Store) error {
 	var bad error
-	err := st.Scan(store.Seen, nil, nil, func(k, v []byte) bool {
+	err := st.Scan(batch.Seen, nil, nil, func(k, v []byte) bool {
 		if len(k) != 18 || len(v) != chunkBits/8 {
 			bad = fmt.Errorf("seen record %x: got %d bytes under a key of %d, want %d under 18", k, len(v), len(k), chunkBits/8)
 			return false
@@ -143,7 +144,7 @@ func (t *touched) at(origin uint64, c *chunk) *touchedChunk {
 
 // mark notes o and reports whether it is new. The caller writes t into b, where evictions go already. A
 // repeat's chunk is written too, so that b becomes stable only after the batch that holds the first mark.
-func (s *seen) mark(o mqtt.Origin, t *touched, b *store.Batch) (isNew bool) {
+func (s *seen) mark(o mqtt.Origin, t *touched, b *batch.Batch) (isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.originLocked(o.Store, b).chunk(o.Seq/chunkBits, s.maxChunks, o.Store, b)
@@ -170,7 +171,7 @@ func (s *seen) unmark(o mqtt.Origin, t *touched) {
 }
 
 // write puts t into b. settle must follow when b's outcome is known.
-func (s *seen) write(t touched, b *store.Batch) {
+func (s *seen) write(t touched, b *batch.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range t {
@@ -178,7 +179,7 @@ func (s *seen) write(t touched, b *store.Batch) {
 	}
 }
 
-func (t *touchedChunk) write(b *store.Batch) {
+func (t *touchedChunk) write(b *batch.Batch) {
 	c := t.c
 	t.slot = slices.IndexFunc(c.slots, func(s slot) bool { return !s.busy })
 	if t.slot < 0 {
@@ -193,7 +194,7 @@ func (t *touchedChunk) write(b *store.Batch) {
 			t.value.add(&c.slots[i].kept)
 			c.slots[i].busy = true
 		}
-		b.DeleteRange(store.Seen, slotKey(t.origin, c.number, 0), seenEnd(t.origin, c.number))
+		b.DeleteRange(batch.Seen, slotKey(t.origin, c.number, 0), seenEnd(t.origin, c.number))
 	}
 	c.slots[t.slot].busy = true
 	putSlot(b, t.origin, c.number, t.slot, &t.value)
@@ -226,7 +227,7 @@ func (t *touchedChunk) settle(kept bool) {
 // forget takes marks back whose messages were not kept: out of memory, and out of slots that hold them although their
 // batch is stable (a taker outside the store failed), into b, to be committed. A frame that has such a slot under way
 // loses its marks on disk thereby: better a repeat than a loss.
-func (s *seen) forget(marks []mqtt.Origin, b *store.Batch) {
+func (s *seen) forget(marks []mqtt.Origin, b *batch.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch++
@@ -264,7 +265,7 @@ func (s *seen) era() uint64 {
 	return s.epoch
 }
 
-func (s *seen) originLocked(id uint64, b *store.Batch) *originSeen {
+func (s *seen) originLocked(id uint64, b *batch.Batch) *originSeen {
 	s.clock++
 	o := s.origins[id]
 	if o == nil {
@@ -277,7 +278,7 @@ func (s *seen) originLocked(id uint64, b *store.Batch) *originSeen {
 }
 
 // evictLocked makes room for one more origin.
-func (s *seen) evictLocked(b *store.Batch) {
+func (s *seen) evictLocked(b *batch.Batch) {
 	if len(s.origins) < s.maxOrigins {
 		return
 	}
@@ -288,7 +289,7 @@ func (s *seen) evictLocked(b *store.Batch) {
 			id, first = each, false
 		}
 	}
-	b.DeleteRange(store.Seen, slotKey(id, 0, 0), seenEnd(id, ^uint64(0)))
+	b.DeleteRange(batch.Seen, slotKey(id, 0, 0), seenEnd(id, ^uint64(0)))
 	delete(s.origins, id)
 }
 
@@ -306,7 +307,7 @@ func (o *originSeen) find(number uint64) (int, bool) {
 }
 
 // chunk finds or makes a chunk; nil when it lies below the window.
-func (o *originSeen) chunk(number uint64, maxChunks int, id uint64, b *store.Batch) *chunk {
+func (o *originSeen) chunk(number uint64, maxChunks int, id uint64, b *batch.Batch) *chunk {
 	i, ok := o.find(number)
 	if ok {
 		return o.chunks[i]
@@ -315,7 +316,7 @@ func (o *originSeen) chunk(number uint64, maxChunks int, id uint64, b *store.Bat
 		if i == 0 {
 			return nil
 		}
-		b.DeleteRange(store.Seen, slotKey(id, o.chunks[0].number, 0), seenEnd(id, o.chunks[0].number))
+		b.DeleteRange(batch.Seen, slotKey(id, o.chunks[0].number, 0), seenEnd(id, o.chunks[0].number))
 		o.chunks = slices.Delete(o.chunks, 0, 1)
 		i--
 	}
@@ -324,12 +325,12 @@ func (o *originSeen) chunk(number uint64, maxChunks int, id uint64, b *store.Bat
 	return c
 }
 
-func putSlot(b *store.Batch, origin, number uint64, at int, set *chunkSet) {
+func putSlot(b *batch.Batch, origin, number uint64, at int, set *chunkSet) {
 	value := make([]byte, 0, chunkBits/8)
 	for _, word := range set {
 		value = binary.BigEndian.AppendUint64(value, word)
 	}
-	b.Put(store.Seen, slotKey(origin, number, at), value)
+	b.Put(batch.Seen, slotKey(origin, number, at), value)
 }
 
 func slotKey(origin, number uint64, at int) []byte {

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -25,7 +26,7 @@ func openStore(t testing.TB, dir string) *store.Store {
 	return st
 }
 
-func commit(t testing.TB, st *store.Store, b *store.Batch) {
+func commit(t testing.TB, st *store.Store, b *batch.Batch) {
 	t.Helper()
 	done := make(waiter, 1)
 	b.Notify(done, 0)
@@ -39,23 +40,23 @@ func commit(t testing.TB, st *store.Store, b *store.Batch) {
 func TestSeenAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, model := newSeen(8, 4, func() {}), map[mqtt.Origin]bool{}
-		batch := new(store.Batch)
+		writes := new(batch.Batch)
 		number := rapid.Uint64Range(0, 8*chunkBits-1)
 		base := rapid.SampledFrom([]uint64{0, 1 << 32, 1<<63 - 1<<20}).Draw(t, "base") &^ (chunkBits - 1)
 		t.Repeat(map[string]func(*rapid.T){
 			"mark": func(t *rapid.T) {
 				o := mqtt.Origin{Store: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
 				var touched touched
-				if got := s.mark(o, &touched, batch); got == model[o] {
+				if got := s.mark(o, &touched, writes); got == model[o] {
 					t.Fatalf("mark %v: got new %v, want %v", o, got, !model[o])
 				}
-				s.write(touched, batch)
+				s.write(touched, writes)
 				s.settle(touched, nil)
 				model[o] = true
 			},
 			"forget": func(t *rapid.T) {
 				o := mqtt.Origin{Store: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
-				s.forget([]mqtt.Origin{o}, batch)
+				s.forget([]mqtt.Origin{o}, writes)
 				delete(model, o)
 			},
 		})
@@ -68,14 +69,14 @@ func TestSeenSurvivesReopening(t *testing.T) {
 	s := newSeen(64, 4, func() {})
 	var marked []mqtt.Origin
 	for range 200 {
-		batch, touched := new(store.Batch), touched(nil)
+		writes, touched := new(batch.Batch), touched(nil)
 		for range 10 {
 			o := mqtt.Origin{Store: 1 + rand.Uint64N(3), Seq: rand.Uint64N(32 * chunkBits)}
-			s.mark(o, &touched, batch)
+			s.mark(o, &touched, writes)
 			marked = append(marked, o)
 		}
-		s.write(touched, batch)
-		commit(t, st, batch)
+		s.write(touched, writes)
+		commit(t, st, writes)
 		s.settle(touched, nil)
 	}
 	again := newSeen(64, 4, func() {})
@@ -83,11 +84,11 @@ func TestSeenSurvivesReopening(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, o := range marked {
-		if again.mark(o, new(touched), new(store.Batch)) {
+		if again.mark(o, new(touched), new(batch.Batch)) {
 			t.Fatalf("%v is new after reopening, want a repeat", o)
 		}
 	}
-	if !again.mark(mqtt.Origin{Store: 1, Seq: 40 * chunkBits}, new(touched), new(store.Batch)) {
+	if !again.mark(mqtt.Origin{Store: 1, Seq: 40 * chunkBits}, new(touched), new(batch.Batch)) {
 		t.Errorf("a number that was never marked is a repeat, want new")
 	}
 }
@@ -98,7 +99,7 @@ func TestSeenOfFramesUnderWay(t *testing.T) {
 		type frame struct {
 			marks []mqtt.Origin
 			t     touched
-			b     *store.Batch
+			b     *batch.Batch
 		}
 		s := newSeen(64, 4, func() {})
 		disk := map[string][]byte{} // what the kept batches wrote
@@ -106,7 +107,7 @@ func TestSeenOfFramesUnderWay(t *testing.T) {
 		var open []*frame
 		rt.Repeat(map[string]func(*rapid.T){
 			"frame": func(rt *rapid.T) {
-				f := &frame{b: new(store.Batch)}
+				f := &frame{b: new(batch.Batch)}
 				for range rapid.IntRange(1, 3).Draw(rt, "n") {
 					o := mqtt.Origin{Store: 1, Seq: rapid.Uint64Range(0, 2*chunkBits-1).Draw(rt, "seq")}
 					if s.mark(o, &f.t, f.b) {
@@ -124,7 +125,7 @@ func TestSeenOfFramesUnderWay(t *testing.T) {
 				open = open[1:]
 				if rapid.Bool().Draw(rt, "refused") {
 					s.settle(f.t, store.ErrFull)
-					s.forget(f.marks, new(store.Batch))
+					s.forget(f.marks, new(batch.Batch))
 					return
 				}
 				for i := range f.t {
@@ -142,7 +143,7 @@ func TestSeenOfFramesUnderWay(t *testing.T) {
 				}
 				for seq := range uint64(2 * chunkBits) {
 					o := mqtt.Origin{Store: 1, Seq: seq}
-					if got := !again.mark(o, new(touched), new(store.Batch)); got != kept[o] {
+					if got := !again.mark(o, new(touched), new(batch.Batch)); got != kept[o] {
 						rt.Fatalf("number %d: on disk %v, want %v", seq, got, kept[o])
 					}
 				}
@@ -166,8 +167,8 @@ func (t *touchedChunk) replay(disk map[string][]byte) {
 // Numbers below the window are taken for new, and counted. A jump does not push out what came shortly before.
 func TestSeenWindow(t *testing.T) {
 	beyond := 0
-	s, batch := newSeen(4, 4, func() { beyond++ }), new(store.Batch)
-	mark := func(seq uint64) bool { return s.mark(mqtt.Origin{Store: 1, Seq: seq}, new(touched), batch) }
+	s, writes := newSeen(4, 4, func() { beyond++ }), new(batch.Batch)
+	mark := func(seq uint64) bool { return s.mark(mqtt.Origin{Store: 1, Seq: seq}, new(touched), writes) }
 	for _, seq := range []uint64{0, 1 << 32, 1<<32 + chunkBits, 1 << 33} {
 		if !mark(seq) || mark(seq) {
 			t.Errorf("%d: want new, then a repeat", seq)
@@ -186,10 +187,10 @@ func TestSeenForgetsOrigins(t *testing.T) {
 	st := openStore(t, t.TempDir())
 	s := newSeen(4, 2, func() {})
 	for _, origin := range []uint64{1, 2, 1, 3} {
-		batch, touched := new(store.Batch), touched(nil)
-		s.mark(mqtt.Origin{Store: origin, Seq: 5}, &touched, batch)
-		s.write(touched, batch)
-		commit(t, st, batch)
+		writes, touched := new(batch.Batch), touched(nil)
+		s.mark(mqtt.Origin{Store: origin, Seq: 5}, &touched, writes)
+		s.write(touched, writes)
+		commit(t, st, writes)
 		s.settle(touched, nil)
 	}
 	for name, each := range map[string]*seen{"in memory": s, "on disk": newSeen(4, 2, func() {})} {

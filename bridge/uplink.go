@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -82,9 +82,9 @@ func (b *Bridge) learnCores(cores []frame.Core) {
 	if same {
 		return
 	}
-	batch := new(store.Batch)
-	u.n.update(batch, func(r *record) { r.cores = cores })
-	b.cfg.Store.Commit(batch)
+	writes := new(batch.Batch)
+	u.n.update(writes, func(r *record) { r.cores = cores })
+	b.cfg.Store.Commit(writes)
 }
 
 // candidates are the cores in the order they are to be tried.
@@ -157,9 +157,9 @@ func (u *uplink) attempt(ctx context.Context, c frame.Core) (up bool, retry time
 
 // attach counts an attachment, on disk before the core hears of it: the higher number is the later one.
 func (u *uplink) attach() error {
-	batch := new(store.Batch)
-	u.n.update(batch, func(r *record) { r.attach++ })
-	if err := u.b.keep(batch); err != nil {
+	writes := new(batch.Batch)
+	u.n.update(writes, func(r *record) { r.attach++ })
+	if err := u.b.keep(writes); err != nil {
 		return fmt.Errorf("keep attach number: %w", err)
 	}
 	return nil
@@ -168,5 +168,5 @@ func (u *uplink) attach() error {
 // waiter hands the outcome of one batch to who waits for it; cap 1.
 type waiter chan error
 
-// Committed implements store.Waiter.
+// Committed implements batch.Waiter.
 func (w waiter) Committed(_ uint64, err error) { w <- err }

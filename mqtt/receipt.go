@@ -3,7 +3,7 @@ package mqtt
 import (
 	"sync"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 )
 
 // Receipt follows one publish from its arrival until every durable taker has it on stable storage.
@@ -14,11 +14,11 @@ import (
 // last event (often the store's writer), and must not block. Takers call Batch, Hold, Count and
 // Refuse only from inside Deliver; Release may come from anywhere.
 type Receipt struct {
-	batch *store.Batch
+	batch *batch.Batch
 	end   Ender
 	used  bool        // batch has something of this publish; publisher's goroutine only
-	slack store.Slack // of what takers write from now on; publisher's goroutine only
-	needs store.Slack // the least of what was written; publisher's goroutine only
+	slack batch.Slack // of what takers write from now on; publisher's goroutine only
+	needs batch.Slack // the least of what was written; publisher's goroutine only
 	held  bool        // others may know the receipt; publisher's goroutine only
 	taken int         // subscribers that got it; publisher's goroutine only
 
@@ -33,8 +33,8 @@ type Receipt struct {
 
 // NewReceipt starts a receipt whose takers write into batch; several receipts may share one batch.
 // The publisher commits the batch after Close. done may be nil.
-func NewReceipt(batch *store.Batch, done func(error)) *Receipt {
-	r := &Receipt{batch: batch, waiting: 1}
+func NewReceipt(writes *batch.Batch, done func(error)) *Receipt {
+	r := &Receipt{batch: writes, waiting: 1}
 	if done != nil {
 		r.end = enderFunc(done)
 	}
@@ -52,12 +52,12 @@ type enderFunc func(error)
 func (f enderFunc) Ended(err error) { f(err) }
 
 // Start is NewReceipt for a Receipt that is part of something else, which may be used again once end was told.
-func (r *Receipt) Start(batch *store.Batch, end Ender) {
-	*r = Receipt{batch: batch, end: end, waiting: 1}
+func (r *Receipt) Start(writes *batch.Batch, end Ender) {
+	*r = Receipt{batch: writes, end: end, waiting: 1}
 }
 
 // Batch returns the batch to write into. The receipt waits for it to become stable.
-func (r *Receipt) Batch() *store.Batch {
+func (r *Receipt) Batch() *batch.Batch {
 	if !r.used {
 		r.used, r.needs = true, r.slack
 		r.Hold()
@@ -69,13 +69,13 @@ func (r *Receipt) Batch() *store.Batch {
 
 // SetSlack says how stable what takers write is to be before it counts as kept. The Router does, by topic, before it delivers;
 // who writes to the batch before that does so too. Without it: on stable storage.
-func (r *Receipt) SetSlack(s store.Slack) { r.slack = s }
+func (r *Receipt) SetSlack(s batch.Slack) { r.slack = s }
 
 // Slack is the least slack of what takers wrote, Unsynced when they wrote nothing: who commits the batch gives it the least of its
 // receipts. Before Close.
-func (r *Receipt) Slack() store.Slack {
+func (r *Receipt) Slack() batch.Slack {
 	if !r.used {
-		return store.Unsynced
+		return batch.Unsynced
 	}
 	return r.needs
 }
@@ -87,7 +87,7 @@ func (r *Receipt) PublisherRepeats() { r.repeats = true }
 // MayWait reports that the message is not lost if it is on no disk here before the acknowledgement: its publisher repeats, and no taker has
 // written so far. One who can have it kept elsewhere may Hold and not write; so the uplink is asked last. Not for a message that need not
 // be on stable storage: that is acknowledged sooner.
-func (r *Receipt) MayWait() bool { return r.repeats && !r.used && r.slack == store.Synced }
+func (r *Receipt) MayWait() bool { return r.repeats && !r.used && r.slack == batch.Synced }
 
 // Waits reports whether somebody called Batch, so that the batch has to be committed. Before Close.
 func (r *Receipt) Waits() bool { return r.used }
@@ -175,5 +175,5 @@ func (r *Receipt) Close() {
 	r.over(r.err) // nobody else has the receipt, so no lock is needed
 }
 
-// Committed implements store.Waiter.
+// Committed implements batch.Waiter.
 func (r *Receipt) Committed(_ uint64, err error) { r.Release(err) }

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 )
 
 // outcome counts the calls of done.
@@ -17,7 +17,7 @@ func (o *outcome) done(err error) { o.calls++; o.err = err }
 
 func TestReceiptWithoutTakersIsDoneAtClose(t *testing.T) {
 	var o outcome
-	r := NewReceipt(new(store.Batch), o.done)
+	r := NewReceipt(new(batch.Batch), o.done)
 	if o.calls != 0 {
 		t.Fatalf("got done before Close")
 	}
@@ -29,7 +29,7 @@ func TestReceiptWithoutTakersIsDoneAtClose(t *testing.T) {
 
 func TestReceiptWaitsForTheBatchAndEveryHold(t *testing.T) {
 	var o outcome
-	r := NewReceipt(new(store.Batch), o.done)
+	r := NewReceipt(new(batch.Batch), o.done)
 	r.Batch()
 	r.Batch() // a second taker in the same batch is told once
 	r.Hold()
@@ -47,7 +47,7 @@ func TestReceiptWaitsForTheBatchAndEveryHold(t *testing.T) {
 func TestReceiptReportsTheFirstError(t *testing.T) {
 	full, broken := errors.New("full"), errors.New("broken")
 	var o outcome
-	r := NewReceipt(new(store.Batch), o.done)
+	r := NewReceipt(new(batch.Batch), o.done)
 	r.Batch()
 	r.Refuse(full)
 	r.Close()
@@ -58,22 +58,22 @@ func TestReceiptReportsTheFirstError(t *testing.T) {
 }
 
 func TestReceiptKnowsTheLeastSlackOfWhatWasWritten(t *testing.T) {
-	r := NewReceipt(new(store.Batch), nil)
-	if r.Slack() != store.Unsynced {
+	r := NewReceipt(new(batch.Batch), nil)
+	if r.Slack() != batch.Unsynced {
 		t.Errorf("got %d, want no need to sync", r.Slack())
 	}
 	r.SetSlack(5)
 	r.Batch()
 	r.SetSlack(7) // the next publish of a receipt that is shared
 	r.Batch()
-	r.SetSlack(store.Synced) // and one that nobody writes for
+	r.SetSlack(batch.Synced) // and one that nobody writes for
 	if r.Slack() != 5 {
 		t.Errorf("got %d, want 5", r.Slack())
 	}
 }
 
 func TestReceiptMayWait(t *testing.T) {
-	r := NewReceipt(new(store.Batch), nil)
+	r := NewReceipt(new(batch.Batch), nil)
 	if r.MayWait() {
 		t.Error("a message that nobody would publish again may wait, as a will")
 	}
@@ -85,14 +85,14 @@ func TestReceiptMayWait(t *testing.T) {
 	if r.MayWait() {
 		t.Error("a message that need not be synced may wait")
 	}
-	r.SetSlack(store.Synced)
+	r.SetSlack(batch.Synced)
 	if r.Batch(); r.MayWait() {
 		t.Error("a message that somebody has written may wait")
 	}
 }
 
 func TestReceiptCountsTakers(t *testing.T) {
-	r := NewReceipt(new(store.Batch), nil)
+	r := NewReceipt(new(batch.Batch), nil)
 	r.Count()
 	r.Count()
 	r.Close()

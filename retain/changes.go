@@ -45,7 +45,7 @@ type change struct {
 	e *entry
 }
 
-// Committed implements store.Waiter.
+// Committed implements batch.Waiter.
 func (c *change) Committed(_ uint64, err error) { c.s.settle(c.e, err) }
 
 // proposeLocked makes e the visible entry of its topic until it is settled.

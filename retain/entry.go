@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/bytesread"
 	"mangrove/internal/due"
-	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
 
@@ -80,7 +80,7 @@ func (e *entry) appendRecord(dst []byte) []byte {
 
 // decodeRecord makes the entry of a record. Bytes after its fields are skipped.
 func decodeRecord(topic, value []byte) (*entry, error) {
-	id, rest, ok := store.RefID(value)
+	id, rest, ok := batch.RefID(value)
 	if !ok || len(rest) == 0 || rest[0] != recordForm {
 		return nil, fmt.Errorf("record of the retained message of %q is damaged", topic)
 	}

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"sync"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/due"
-	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
 
@@ -17,8 +17,8 @@ type Store struct {
 
 	mu       sync.RWMutex
 	root     node
-	messages int   // visible
-	bytes    int64 // of these
+	messages int              // visible
+	bytes    int64            // of these
 	expiry   due.Heap[*entry] // the visible entries that expire; deadlines in stored time
 	cache    cache
 
@@ -49,7 +49,7 @@ func New(cfg Config) (*Store, error) {
 // load reads the index. The messages stay on disk.
 func (s *Store) load() error {
 	var broken error
-	err := s.cfg.Store.Scan(store.Retained, nil, nil, func(k, v []byte) bool {
+	err := s.cfg.Store.Scan(batch.Retained, nil, nil, func(k, v []byte) bool {
 		var e *entry
 		if e, broken = decodeRecord(k, v); broken != nil {
 			return false
@@ -153,12 +153,12 @@ func (s *Store) replaceLocked(e *entry) {
 }
 
 // writeLocked puts e's record into b. The record holds the reference to the body.
-func (s *Store) writeLocked(e *entry, body []byte, b *store.Batch) {
+func (s *Store) writeLocked(e *entry, body []byte, b *batch.Batch) {
 	key := []byte(e.topic)
 	if e.gone {
-		b.Delete(store.Retained, key)
+		b.Delete(batch.Retained, key)
 	} else {
-		b.PutRef(store.Retained, key, e.id, e.appendRecord(nil), func(dst []byte) []byte { return append(dst, body...) })
+		b.PutRef(batch.Retained, key, e.id, e.appendRecord(nil), func(dst []byte) []byte { return append(dst, body...) })
 	}
 	b.Notify(&change{s, e}, 0)
 }

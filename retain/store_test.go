@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -92,16 +93,16 @@ func (b *bench) set(m *mqtt.Message) error {
 // publish sets m and waits until the receipt is done.
 func (b *bench) publish(m *mqtt.Message) error {
 	b.Helper()
-	var batch *store.Batch
+	var writes *batch.Batch
 	if b.disk != nil {
-		batch = b.disk.NewBatch()
+		writes = b.disk.NewBatch()
 	}
 	done := make(chan error, 1)
-	r := mqtt.NewReceipt(batch, func(err error) { done <- err })
+	r := mqtt.NewReceipt(writes, func(err error) { done <- err })
 	b.Store.Set(m, r)
 	r.Close()
-	if batch != nil {
-		b.disk.Commit(batch)
+	if writes != nil {
+		b.disk.Commit(writes)
 	}
 	select {
 	case err := <-done:
@@ -491,19 +492,19 @@ func BenchmarkMatchOneOf50000(b *testing.B) {
 // fill retains n messages in few batches.
 func fill(s *bench, n int) {
 	for i := 0; i < n; {
-		var batch *store.Batch
+		var writes *batch.Batch
 		if s.disk != nil {
-			batch = s.disk.NewBatch()
+			writes = s.disk.NewBatch()
 		}
 		done := make(chan error, 1)
-		r := mqtt.NewReceipt(batch, func(err error) { done <- err })
+		r := mqtt.NewReceipt(writes, func(err error) { done <- err })
 		for range min(1000, n-i) {
 			s.Set(s.message(fmt.Sprintf("site/%d/temperature", i), `{"value":21.5,"unit":"C"}`), r)
 			i++
 		}
 		r.Close()
-		if batch != nil {
-			s.disk.Commit(batch)
+		if writes != nil {
+			s.disk.Commit(writes)
 		}
 		if err := <-done; err != nil {
 			s.Fatal(err)

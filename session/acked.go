@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -51,7 +51,7 @@ func (s *Session) Take(id uint16, r *mqtt.Receipt) (repeat bool) {
 	}
 	r.OnSettle(s, uint64(id))
 	if s.durable() {
-		r.Batch().Put(store.Received, receivedKey(s.number, id), []byte{recordVersion, 0})
+		r.Batch().Put(batch.Received, receivedKey(s.number, id), []byte{recordVersion, 0})
 		t.writing++
 	}
 	return false
@@ -68,7 +68,7 @@ func (s *Session) Settle(r *mqtt.Receipt, arg uint64, err error) {
 		s.traffic.writing--
 		if wait {
 			b := s.write()
-			b.Delete(store.Received, receivedKey(s.number, id))
+			b.Delete(batch.Received, receivedKey(s.number, id))
 			b.Notify(&forgotten{r, waiting, err}, 0)
 		}
 		s.leftoversLocked()
@@ -94,7 +94,7 @@ type forgotten struct {
 	err     error
 }
 
-// Committed implements store.Waiter.
+// Committed implements batch.Waiter.
 func (f *forgotten) Committed(_ uint64, err error) {
 	why := f.err
 	if err != nil {
@@ -125,7 +125,7 @@ func (s *Session) forgetLocked(id uint16) {
 		return
 	}
 	b := s.write()
-	b.Delete(store.Received, receivedKey(s.number, id))
+	b.Delete(batch.Received, receivedKey(s.number, id))
 	b.Notify(s, kindComplete|uint64(id))
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unsafe"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -35,7 +35,7 @@ func openNull(b testing.TB, n *node) (*Session, *nullOutlet) {
 func BenchmarkDeliverQoS0(b *testing.B) {
 	s, _ := openNull(b, newNode(b, false, nil))
 	m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), ID: 1}
-	r := mqtt.NewReceipt(new(store.Batch), nil)
+	r := mqtt.NewReceipt(new(batch.Batch), nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Deliver(m, mqtt.Delivery{}, r)
@@ -45,7 +45,7 @@ func BenchmarkDeliverQoS0(b *testing.B) {
 func BenchmarkDeliverAckQoS1(b *testing.B) {
 	s, out := openNull(b, newNode(b, false, nil))
 	m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), ID: 1, QoS: 1}
-	r := mqtt.NewReceipt(new(store.Batch), nil)
+	r := mqtt.NewReceipt(new(batch.Batch), nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Deliver(m, mqtt.Delivery{QoS: 1}, r)
@@ -58,7 +58,7 @@ func BenchmarkDeliverAckQoS1(b *testing.B) {
 func BenchmarkDeliverAckQoS2(b *testing.B) {
 	s, out := openNull(b, newNode(b, false, nil))
 	m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), ID: 1, QoS: 2}
-	r := mqtt.NewReceipt(new(store.Batch), nil)
+	r := mqtt.NewReceipt(new(batch.Batch), nil)
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Deliver(m, mqtt.Delivery{QoS: 2}, r)
@@ -76,15 +76,15 @@ func BenchmarkDeliverDurable(b *testing.B) {
 	b.ReportAllocs()
 	done := make(signal, 1)
 	for i := 0; b.Loop(); i++ {
-		batch := n.newBatch()
+		writes := n.newBatch()
 		for range 100 {
 			m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), QoS: 1, ID: n.cfg.Store.NextID()}
-			r := mqtt.NewReceipt(batch, nil)
+			r := mqtt.NewReceipt(writes, nil)
 			s.Deliver(m, mqtt.Delivery{QoS: 1}, r)
 			r.Close()
 		}
-		batch.Notify(done, 0)
-		n.cfg.Store.Commit(batch)
+		writes.Notify(done, 0)
+		n.cfg.Store.Commit(writes)
 		if err := <-done; err != nil {
 			b.Fatal(err)
 		}
@@ -96,7 +96,7 @@ func BenchmarkDeliverDurable(b *testing.B) {
 func TestDeliverDoesNotAllocate(t *testing.T) {
 	s, out := openNull(t, newNode(t, false, nil))
 	m := &mqtt.Message{Topic: "a/b", Payload: make([]byte, 64), ID: 1, QoS: 1}
-	r := mqtt.NewReceipt(new(store.Batch), nil)
+	r := mqtt.NewReceipt(new(batch.Batch), nil)
 	for qos := range byte(2) {
 		allocs := testing.AllocsPerRun(1000, func() {
 			s.Deliver(m, mqtt.Delivery{QoS: qos}, r)
@@ -118,14 +118,14 @@ func TestSleepingSessionIsSmall(t *testing.T) {
 		t.Errorf("got a struct of %d bytes, want at most %d", size, mostStruct)
 	}
 	n := newNode(t, true, nil)
-	batch := n.newBatch()
+	writes := n.newBatch()
 	for i := range sessions {
 		id := fmt.Sprintf("device-%08d", i)
 		rec := record{number: uint64(i + 1), expiry: hour, detached: n.stamp(time.Now()), sent: uint64(i), guess: uint64(i / 2)}
-		batch.Put(store.Sessions, []byte(id), rec.append(nil))
-		batch.Put(store.Subscriptions, filterKey(rec.number, "commands/"+id), appendSubscription(nil, mqtt.Subscription{QoS: 1}))
+		writes.Put(batch.Sessions, []byte(id), rec.append(nil))
+		writes.Put(batch.Subscriptions, filterKey(rec.number, "commands/"+id), appendSubscription(nil, mqtt.Subscription{QoS: 1}))
 	}
-	if err := n.commit(batch); err != nil {
+	if err := n.commit(writes); err != nil {
 		t.Fatal(err)
 	}
 	n.stop()

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 )
 
 // bin gathers the records of messages that are done, to delete many of them with one batch. Nobody
@@ -85,16 +85,16 @@ func (b *bin) flush() {
 	busy := b.records
 	b.busy, b.records = busy, nil
 	b.mu.Unlock()
-	batch := b.m.cfg.Store.NewBatch()
+	writes := b.m.cfg.Store.NewBatch()
 	var key [16]byte
 	for _, p := range busy {
-		batch.Delete(store.Queues, appendQueueKey(key[:0], p.number, p.seq))
+		writes.Delete(batch.Queues, appendQueueKey(key[:0], p.number, p.seq))
 	}
-	batch.Notify(b, 0)
-	b.m.cfg.Store.Commit(batch)
+	writes.Notify(b, 0)
+	b.m.cfg.Store.Commit(writes)
 }
 
-// Committed implements store.Waiter.
+// Committed implements batch.Waiter.
 func (b *bin) Committed(_ uint64, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -96,7 +97,7 @@ func TestSweep(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "expired messages are gone", func() bool { return s.info().Queued == 13 && n.rows(store.Queues) == 13 })
+	eventually(t, "expired messages are gone", func() bool { return s.info().Queued == 13 && n.rows(batch.Queues) == 13 })
 	if got := reg.Dropped("expired").Get(); got != 7 {
 		t.Fatalf("got %d drops, want 7", got)
 	}
@@ -119,7 +120,7 @@ func TestSweepInSteps(t *testing.T) {
 		}
 		n.publishLater(m)
 	}
-	eventually(t, "half of it is left", func() bool { return s.info().Queued == messages/2 && n.rows(store.Queues) == messages/2 })
+	eventually(t, "half of it is left", func() bool { return s.info().Queued == messages/2 && n.rows(batch.Queues) == messages/2 })
 }
 
 // A message that comes while a sweep is under way has noted when it expires; the end of the sweep keeps the earlier of that and of what it

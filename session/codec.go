@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -191,7 +191,7 @@ func (q *queued) append(b []byte) []byte {
 }
 
 func decodeQueued(b []byte) (q queued, err error) {
-	body, b, ok := store.RefID(b)
+	body, b, ok := batch.RefID(b)
 	if !ok {
 		return q, fmt.Errorf("decode queued message: %w", errRecord)
 	}

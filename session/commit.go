@@ -3,13 +3,13 @@ package session
 import (
 	"errors"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 )
 
 // newBatch returns a batch also when there is no store; it stays empty then.
-func (m *Manager) newBatch() *store.Batch {
+func (m *Manager) newBatch() *batch.Batch {
 	if m.cfg.Store == nil {
-		return new(store.Batch)
+		return new(batch.Batch)
 	}
 	return m.cfg.Store.NewBatch()
 }
@@ -17,7 +17,7 @@ func (m *Manager) newBatch() *store.Batch {
 var errNoStore = errors.New("there is no store to keep it in")
 
 // commit commits b and waits until it is stable. No lock but a gate is held.
-func (m *Manager) commit(b *store.Batch) error {
+func (m *Manager) commit(b *batch.Batch) error {
 	w, ok := m.signals.Get().(signal)
 	if !ok {
 		w = make(signal, 1)
@@ -29,9 +29,9 @@ func (m *Manager) commit(b *store.Batch) error {
 }
 
 // commitLater commits b; an error is logged, the state in memory goes on without it.
-func (m *Manager) commitLater(b *store.Batch) { m.commitFor(b, (*logged)(m)) }
+func (m *Manager) commitLater(b *batch.Batch) { m.commitFor(b, (*logged)(m)) }
 
-func (m *Manager) commitFor(b *store.Batch, w store.Waiter) {
+func (m *Manager) commitFor(b *batch.Batch, w batch.Waiter) {
 	switch {
 	case m.cfg.Store != nil:
 		b.Notify(w, 0)
@@ -43,12 +43,12 @@ func (m *Manager) commitFor(b *store.Batch, w store.Waiter) {
 	}
 }
 
-// signal is a store.Waiter for one who waits; its buffer is 1.
+// signal is a batch.Waiter for one who waits; its buffer is 1.
 type signal chan error
 
 func (s signal) Committed(_ uint64, err error) { s <- err }
 
-// logged is a store.Waiter that has nobody to tell.
+// logged is a batch.Waiter that has nobody to tell.
 type logged Manager
 
 func (l *logged) Committed(_ uint64, err error) {

@@ -1,7 +1,7 @@
 package session
 
 import (
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -136,7 +136,7 @@ func (s *Session) keep(e *entry, r *mqtt.Receipt) {
 	var rec [128]byte
 	m := e.msg
 	b := r.Batch()
-	b.PutRef(store.Queues, appendQueueKey(key[:0], s.number, e.seq), e.body, q.append(rec[:0]),
+	b.PutRef(batch.Queues, appendQueueKey(key[:0], s.number, e.seq), e.body, q.append(rec[:0]),
 		func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })
 	b.Notify(s, kindQueued|e.seq)
 	s.traffic.writing++
@@ -173,7 +173,7 @@ func (s *Session) release(e *entry) (stable bool) {
 	q := queued{qos: e.qos, released: true, size: e.size}
 	var key [16]byte
 	b := s.write()
-	b.Put(store.Queues, appendQueueKey(key[:0], s.number, e.seq), q.append(make([]byte, 8, 32)))
+	b.Put(batch.Queues, appendQueueKey(key[:0], s.number, e.seq), q.append(make([]byte, 8, 32)))
 	b.Notify(s, kindReleased|e.seq)
 	s.traffic.writing++
 	return false

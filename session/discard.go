@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 )
 
 // What an ended durable session leaves in the store is removed in steps, each one batch:
@@ -48,10 +48,10 @@ func (m *Manager) discard(s *Session) {
 	switch from := queueKey(number, 0); {
 	case err != nil:
 	case p.last:
-		b.DeleteRange(store.Subscriptions, numberKey(number, 0), numberKey(number+1, 0))
-		b.DeleteRange(store.Received, numberKey(number, 0), numberKey(number+1, 0))
+		b.DeleteRange(batch.Subscriptions, numberKey(number, 0), numberKey(number+1, 0))
+		b.DeleteRange(batch.Received, numberKey(number, 0), numberKey(number+1, 0))
 	default:
-		b.DeleteRange(store.Queues, from, p.next)
+		b.DeleteRange(batch.Queues, from, p.next)
 	}
 	s.mu.Lock()
 	defer s.unlock()
@@ -69,7 +69,7 @@ func (m *Manager) leftovers(number uint64) (*portion, error) {
 	from, to := queueKey(number, 0), queueKey(number+1, 0)
 	p := &portion{next: to}
 	size := 0
-	err := m.cfg.Store.Scan(store.Queues, from, to, func(k, v []byte) bool {
+	err := m.cfg.Store.Scan(batch.Queues, from, to, func(k, v []byte) bool {
 		if len(p.rows) == discardStep || size >= discardBytes {
 			p.next = bytes.Clone(k)
 			return false

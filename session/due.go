@@ -1,6 +1,6 @@
 package session
 
-import "mangrove/internal/store"
+import "mangrove/internal/batch"
 
 // due does what a session's alarm was set for: its end, its will, a sweep. Runs on a worker.
 func (m *Manager) due(s *Session) {
@@ -15,7 +15,7 @@ func (m *Manager) due(s *Session) {
 		s.mu.Lock()
 		switch {
 		case s.durable() && over:
-			b.Delete(store.Sessions, []byte(s.clientID))
+			b.Delete(batch.Sessions, []byte(s.clientID))
 			s.keepSentLocked(b)
 		case s.durable():
 			s.recordLocked(b)

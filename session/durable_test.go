@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -75,7 +75,7 @@ func TestReleasedSurvivesCrash(t *testing.T) {
 	ack(t, s, packet.PUBREC, 3)
 	out.want(t, "PUBREL 3")
 	ack(t, s, packet.PUBCOMP, 2, 3)
-	eventually(t, "records are removed", func() bool { return n.rows(store.Queues) == 0 })
+	eventually(t, "records are removed", func() bool { return n.rows(batch.Queues) == 0 })
 }
 
 // A packet id that a client used for QoS 2 is known after a crash, from its PUBLISH to its PUBCOMP. [MQTT-4.3.3-10]
@@ -160,7 +160,7 @@ func TestCleanStartRemovesEverything(t *testing.T) {
 			t.Fatalf("got %+v, want an empty session", info)
 		}
 		eventually(t, "leftovers are removed", func() bool {
-			return n.rows(store.Queues)+n.rows(store.Subscriptions)+n.rows(store.Received) == 0
+			return n.rows(batch.Queues)+n.rows(batch.Subscriptions)+n.rows(batch.Received) == 0
 		})
 		out.idle(t)
 	}
@@ -196,7 +196,7 @@ func TestExpiryAcrossRestart(t *testing.T) {
 	if n.lookup("long") == nil || n.lookup("connected") == nil || n.lookup("ends") != nil {
 		t.Fatal("got the wrong sessions")
 	}
-	eventually(t, "two records are left", func() bool { return n.rows(store.Sessions) == 2 })
+	eventually(t, "two records are left", func() bool { return n.rows(batch.Sessions) == 2 })
 }
 
 // Wills survive the node. [MQTT-3.1.2-8]
@@ -276,5 +276,5 @@ func TestQueueQoS0(t *testing.T) {
 	n.restart()
 	s, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 	out.want(t, "PUBLISH a qos 0 id 0", "PUBLISH b qos 0 id 0")
-	eventually(t, "records are removed", func() bool { return s.info().Queued == 0 && n.rows(store.Queues) == 0 })
+	eventually(t, "records are removed", func() bool { return s.info().Queued == 0 && n.rows(batch.Queues) == 0 })
 }

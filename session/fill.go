@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"fmt"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -66,7 +66,7 @@ func (q *queued) entry(seq uint64) entry {
 // scanQueue visits the records from <= seq < to of a queue while visit returns true.
 func (m *Manager) scanQueue(number, from, to uint64, visit func(seq uint64, q *queued) bool) error {
 	var bad error
-	err := m.cfg.Store.Scan(store.Queues, queueKey(number, from), queueKey(number, to), func(k, v []byte) bool {
+	err := m.cfg.Store.Scan(batch.Queues, queueKey(number, from), queueKey(number, to), func(k, v []byte) bool {
 		seq, q, err := decodeQueueRow(k, v)
 		if err != nil {
 			bad = err

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -42,7 +42,7 @@ func (c *counters) add(t *tally) {
 }
 
 // keepSent is keepSentLocked for a session that may not be there or not be durable.
-func (s *Session) keepSent(b *store.Batch) {
+func (s *Session) keepSent(b *batch.Batch) {
 	if s == nil {
 		return
 	}
@@ -55,9 +55,9 @@ func (s *Session) keepSent(b *store.Batch) {
 
 // keepSentLocked writes, with the end of the session, which of its messages may have been sent. What comes after this was
 // not: there is no connection.
-func (s *Session) keepSentLocked(b *store.Batch) {
+func (s *Session) keepSentLocked(b *batch.Batch) {
 	if sent, _ := s.sentLocked(); s.shares && sent > 0 {
-		b.Put(store.Received, receivedKey(s.number, 0), appendSent(nil, sent))
+		b.Put(batch.Received, receivedKey(s.number, 0), appendSent(nil, sent))
 	}
 }
 
@@ -77,7 +77,7 @@ func (s *Session) leaveLocked() []entry {
 }
 
 // handOverStep hands over what it may of a step that was read from the store, which ends before the first message that has to wait.
-func (m *Manager) handOverStep(b *store.Batch, p *portion, number, sent uint64, since time.Duration) error {
+func (m *Manager) handOverStep(b *batch.Batch, p *portion, number, sent uint64, since time.Duration) error {
 	done := m.bin.of(number)
 	for i := range p.rows {
 		if e := &p.rows[i]; done[e.seq] || !e.inherited(sent) {
@@ -125,13 +125,13 @@ func (m *Manager) handOverAll(list []entry) {
 	}
 }
 
-// handedOver is a store.Waiter that counts what became of messages.
+// handedOver is a batch.Waiter that counts what became of messages.
 type handedOver struct {
 	m     *Manager
 	tally tally
 }
 
-// Committed implements store.Waiter.
+// Committed implements batch.Waiter.
 func (w *handedOver) Committed(_ uint64, err error) {
 	if t := &w.tally; err != nil {
 		w.m.log.Error("hand over messages of an ended session", "messages", t.kept, "error", err)
@@ -142,7 +142,7 @@ func (w *handedOver) Committed(_ uint64, err error) {
 }
 
 // handOver gives e to another member of its group: in b, when that one is durable. [MQTT-4.8.2-5]
-func (m *Manager) handOver(b *store.Batch, e *entry) (why drop, kept bool) {
+func (m *Manager) handOver(b *batch.Batch, e *entry) (why drop, kept bool) {
 	switch {
 	case e.msg == nil:
 		return dropBodyLost, false

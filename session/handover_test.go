@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
-	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -86,14 +86,14 @@ func TestHandOver(t *testing.T) {
 			b.Detach(outB, mqtt.DetachRequest{})
 			n.window(a, out)
 			end(n, a, out)
-			eventually(t, "leftovers are removed", func() bool { return n.lookup("b").info().Queued == 4 && n.rows(store.Queues) == 4 })
+			eventually(t, "leftovers are removed", func() bool { return n.lookup("b").info().Queued == 4 && n.rows(batch.Queues) == 4 })
 			_, outB, _ = n.connect(mqtt.OpenRequest{ClientID: "b", Expiry: hour})
 			outB.want(t, "PUBLISH a1 qos 1 id 2", "PUBLISH a2 qos 1 id 3", "PUBLISH c2 qos 2 id 4", "PUBLISH c1 qos 1 id 5")
 			outB.idle(t)
 			if handed, ended := reg.Counter("mangrove_session_handed_over_total").Get(), reg.Dropped("session-ended").Get(); handed != 4 || ended != 2 {
 				t.Errorf("got %d handed over and %d dropped, want 4 and 2", handed, ended)
 			}
-			eventually(t, "what was known of the session is removed", func() bool { return n.rows(store.Received) == 0 })
+			eventually(t, "what was known of the session is removed", func() bool { return n.rows(batch.Received) == 0 })
 		})
 	}
 }
@@ -105,7 +105,7 @@ func TestHandOverToNobody(t *testing.T) {
 	a, _ := n.join("a", hour, 2)
 	n.toGroup(a, 1, "a", "b")
 	n.connect(mqtt.OpenRequest{ClientID: "a", Clean: true})
-	eventually(t, "they are dropped", func() bool { return reg.Dropped("session-ended").Get() == 2 && n.rows(store.Queues) == 0 })
+	eventually(t, "they are dropped", func() bool { return reg.Dropped("session-ended").Get() == 2 && n.rows(batch.Queues) == 0 })
 }
 
 // A session without a store, or with expiry 0, hands over what it has in memory, to durable members too.
@@ -171,7 +171,7 @@ func TestHandOverSurvivesCrash(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Fatalf("got %d messages, %q…; want %d, each once, in order", len(got), got[:5], len(want))
 	}
-	eventually(t, "leftovers are removed", func() bool { return n.rows(store.Queues)+n.rows(store.Received) == 0 })
+	eventually(t, "leftovers are removed", func() bool { return n.rows(batch.Queues)+n.rows(batch.Received) == 0 })
 	outB.idle(t)
 }
 
@@ -186,7 +186,7 @@ func TestHandOverRemembersWhatWasSent(t *testing.T) {
 	n.die()
 	_, outB := n.join("b", 0, 2)
 	outB.want(t, "PUBLISH waits qos 2 id 2")
-	eventually(t, "leftovers are removed", func() bool { return n.rows(store.Queues)+n.rows(store.Received) == 0 })
+	eventually(t, "leftovers are removed", func() bool { return n.rows(batch.Queues)+n.rows(batch.Received) == 0 })
 	outB.idle(t)
 }
 
@@ -209,7 +209,7 @@ func TestHandOverGivesUp(t *testing.T) {
 	}
 	later.Store(int64(handOverPatience))
 	n.timers.kick()
-	eventually(t, "the others are dropped", func() bool { return reg.Dropped("queue-full").Get() == 2 && n.rows(store.Queues) == 3 })
+	eventually(t, "the others are dropped", func() bool { return reg.Dropped("queue-full").Get() == 2 && n.rows(batch.Queues) == 3 })
 }
 
 // Messages that were stored by a version that knew of no groups stay with their session.
@@ -220,10 +220,10 @@ func TestQueueOfAnOlderVersion(t *testing.T) {
 	a.Detach(out, mqtt.DetachRequest{})
 	n.join("b", hour, 1)
 	m := &mqtt.Message{Topic: "t", Payload: []byte("old"), QoS: 1, ID: n.router.nextID()}
-	batch := n.newBatch()
+	writes := n.newBatch()
 	record := []byte{1, 1, 200, 1} // version, QoS, size
-	batch.PutRef(store.Queues, queueKey(a.number, 1), m.ID, record, func(b []byte) []byte { return mqtt.AppendMessage(b, m) })
-	if err := n.commit(batch); err != nil {
+	writes.PutRef(batch.Queues, queueKey(a.number, 1), m.ID, record, func(b []byte) []byte { return mqtt.AppendMessage(b, m) })
+	if err := n.commit(writes); err != nil {
 		t.Fatal(err)
 	}
 	n.restart()
@@ -231,7 +231,7 @@ func TestQueueOfAnOlderVersion(t *testing.T) {
 	_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "a", Expiry: hour})
 	out.want(t, "PUBLISH old qos 1 id 2")
 	n.connect(mqtt.OpenRequest{ClientID: "a", Clean: true})
-	eventually(t, "it is dropped", func() bool { return n.rows(store.Queues) == 0 && reg.Dropped("session-ended").Get() == 1 })
+	eventually(t, "it is dropped", func() bool { return n.rows(batch.Queues) == 0 && reg.Dropped("session-ended").Get() == 1 })
 	outB.idle(t)
 }
 
@@ -281,7 +281,7 @@ func TestHandOverBesidePublishers(t *testing.T) {
 	close(stop)
 	churning.Wait()
 	eventually(t, "all has been handed over", func() bool { return stays.info().Queued == publishers*each })
-	eventually(t, "leftovers are removed", func() bool { return n.rows(store.Queues) == publishers*each })
+	eventually(t, "leftovers are removed", func() bool { return n.rows(batch.Queues) == publishers*each })
 	_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "stays", Expiry: hour, ReceiveMaximum: 20})
 	seen := map[string]bool{}
 	for range publishers * each {
@@ -318,8 +318,8 @@ func TestHandOverBesideAnAlarm(t *testing.T) {
 	x.ended = true // takes nothing
 	x.unlock()
 	gate.leave()
-	eventually(t, "leftovers are removed", func() bool { return n.rows(store.Queues) >= 3*discardStep && n.rows(store.Received) == 0 })
-	eventually(t, "all is at the other one", func() bool { return n.lookup("b").info().Queued == n.rows(store.Queues) })
+	eventually(t, "leftovers are removed", func() bool { return n.rows(batch.Queues) >= 3*discardStep && n.rows(batch.Received) == 0 })
+	eventually(t, "all is at the other one", func() bool { return n.lookup("b").info().Queued == n.rows(batch.Queues) })
 	if got := b.info().Queued; got != 3*discardStep {
 		t.Errorf("got %d messages, want %d", got, 3*discardStep)
 	}

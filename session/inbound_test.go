@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 
@@ -150,7 +150,7 @@ func runInbound(rt *rapid.T, tempDir func() string) {
 	}
 	s.Detach(in, mqtt.DetachRequest{})
 	n.wantAsleep("nothing is under way at the end", true)
-	if rows := n.rows(store.Received); rows > 0 {
+	if rows := n.rows(batch.Received); rows > 0 {
 		rt.Fatalf("got %d packet ids kept at the end, want 0", rows)
 	}
 	_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "sink", Expiry: -1})

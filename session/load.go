@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 )
 
 // loader brings the durable sessions back. Messages stay in the store; only their number, their size and
@@ -22,11 +22,11 @@ type loader struct {
 func (m *Manager) load() error {
 	l := &loader{m: m, byNumber: map[uint64]*Session{}, guess: map[uint64]uint64{}, orphans: map[uint64]*Session{}}
 	for _, step := range []struct {
-		table store.Table
+		table batch.Table
 		row   func(k, v []byte) error
 	}{
-		{store.Sessions, l.session}, {store.Subscriptions, l.subscription},
-		{store.Queues, l.queued}, {store.Received, l.received},
+		{batch.Sessions, l.session}, {batch.Subscriptions, l.subscription},
+		{batch.Queues, l.queued}, {batch.Received, l.received},
 	} {
 		err := m.cfg.Store.Scan(step.table, nil, nil, func(k, v []byte) bool {
 			l.bad = step.row(k, v)

@@ -8,8 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
-	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -280,7 +280,7 @@ func TestTakeInMemory(t *testing.T) {
 		s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 		var log []string
 		receipt := func(name string) *mqtt.Receipt {
-			return mqtt.NewReceipt(new(store.Batch), func(err error) { log = append(log, fmt.Sprint(name, " ", err)) })
+			return mqtt.NewReceipt(new(batch.Batch), func(err error) { log = append(log, fmt.Sprint(name, " ", err)) })
 		}
 		first, again := receipt("first"), receipt("again")
 		if s.Take(7, first) {

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/mqtttest"
@@ -95,7 +96,7 @@ func (n *node) die() {
 }
 
 // rows counts the records of a table.
-func (n *node) rows(table store.Table) (rows int) {
+func (n *node) rows(table batch.Table) (rows int) {
 	n.t.Helper()
 	if err := n.cfg.Store.Scan(table, nil, nil, func(_, _ []byte) bool { rows++; return true }); err != nil {
 		n.t.Fatal(err)

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -105,9 +105,9 @@ func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) erro
 	switch {
 	case s.durable():
 		rec := record{number: s.number, connected: true, expiry: m.cfg.clamp(req.Expiry), will: newWill(req, req.ClientID)}
-		b.Put(store.Sessions, []byte(req.ClientID), rec.append(nil))
+		b.Put(batch.Sessions, []byte(req.ClientID), rec.append(nil))
 	case old != nil && old.durable():
-		b.Delete(store.Sessions, []byte(req.ClientID))
+		b.Delete(batch.Sessions, []byte(req.ClientID))
 	default:
 		m.commitLater(b)
 		return nil
@@ -128,7 +128,7 @@ func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
 	s.mu.Lock()
 	switch {
 	case s.durable() && over:
-		b.Delete(store.Sessions, []byte(s.clientID))
+		b.Delete(batch.Sessions, []byte(s.clientID))
 		s.keepSentLocked(b)
 	case s.durable():
 		s.recordLocked(b)
@@ -168,11 +168,11 @@ func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, 
 }
 
 // recordLocked writes the record of a detached session.
-func (s *Session) recordLocked(b *store.Batch) {
+func (s *Session) recordLocked(b *batch.Batch) {
 	rec := record{number: s.number, expiry: s.expiry, will: s.will}
 	rec.sent, rec.guess = s.sentLocked()
 	rec.detached = s.m.stamp(s.m.cfg.Now().Add(s.detached - s.m.clock()))
-	b.Put(store.Sessions, []byte(s.clientID), rec.append(nil))
+	b.Put(batch.Sessions, []byte(s.clientID), rec.append(nil))
 }
 
 // end takes a session that has no connection out of the node. Its record is gone or another's already; the gate is held.

@@ -109,7 +109,7 @@ const (
 	kindDiscard  uint64 = 4 << kindShift // a step of discard
 )
 
-// Committed implements store.Waiter. It runs on the store's writer and never waits for it. What is waited for keeps the
+// Committed implements batch.Waiter. It runs on the store's writer and never waits for it. What is waited for keeps the
 // session awake.
 func (s *Session) Committed(arg uint64, err error) {
 	s.mu.Lock()

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -18,9 +18,9 @@ func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error
 	if err := s.maySubscribe(len(subs)); err != nil {
 		return nil, err
 	}
-	err = s.keepFilters(func(b *store.Batch) {
+	err = s.keepFilters(func(b *batch.Batch) {
 		for _, sub := range subs {
-			b.Put(store.Subscriptions, filterKey(s.number, sub.Filter), appendSubscription(nil, sub))
+			b.Put(batch.Subscriptions, filterKey(s.number, sub.Filter), appendSubscription(nil, sub))
 		}
 	})
 	if err != nil {
@@ -43,9 +43,9 @@ func (s *Session) Unsubscribe(list []string) (existed []bool, err error) {
 	if err := s.maySubscribe(0); err != nil {
 		return nil, err
 	}
-	err = s.keepFilters(func(b *store.Batch) {
+	err = s.keepFilters(func(b *batch.Batch) {
 		for _, f := range list {
-			b.Delete(store.Subscriptions, filterKey(s.number, f))
+			b.Delete(batch.Subscriptions, filterKey(s.number, f))
 		}
 	})
 	if err != nil {
@@ -74,7 +74,7 @@ func (s *Session) maySubscribe(more int) error {
 }
 
 // keepFilters commits what fill writes, when the session is durable. The gate is held.
-func (s *Session) keepFilters(fill func(*store.Batch)) error {
+func (s *Session) keepFilters(fill func(*batch.Batch)) error {
 	if !s.durable() {
 		return nil
 	}

@@ -3,7 +3,7 @@ package session
 import (
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -18,7 +18,7 @@ type traffic struct {
 	outlet mqtt.Outlet // nil while detached
 	in     inbound
 	out    outbound
-	batch  *store.Batch // to be committed by unlock
+	batch  *batch.Batch // to be committed by unlock
 
 	writing  int           // batches of others that will still bring records of this session
 	soonest  int64         // the first expiry in the tail, in stored time; 0 = none known
@@ -69,7 +69,7 @@ func (s *Session) unlock() {
 }
 
 // write is the batch that unlock commits. The caller holds s.mu.
-func (s *Session) write() *store.Batch {
+func (s *Session) write() *batch.Batch {
 	t := s.wake()
 	if t.batch == nil {
 		t.batch = s.m.cfg.Store.NewBatch()

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -205,7 +206,7 @@ func TestSleepWithoutDelivery(t *testing.T) {
 	if err := n.sendMessage(m); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it has expired", func() bool { return asleep() && n.rows(store.Queues) == 0 })
+	eventually(t, "it has expired", func() bool { return asleep() && n.rows(batch.Queues) == 0 })
 
 	r := mqtt.NewReceipt(n.newBatch(), nil)
 	s.Deliver(&mqtt.Message{Topic: "t", QoS: 1, ID: n.router.nextID()}, mqtt.Delivery{QoS: 1}, r)

@@ -1,6 +1,6 @@
 package session
 
-import "mangrove/internal/store"
+import "mangrove/internal/batch"
 
 // cut is one step of removing records from the tail, unsent: the oldest above the bound, or those
 // that expired. One at a time; the tail is not read meanwhile.
@@ -110,7 +110,7 @@ func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) (ok boo
 		if rule.removable(seq, q.qos) && pick(q) {
 			c.n++
 			c.bytes += int64(q.size)
-			b.Delete(store.Queues, queueKey(number, seq))
+			b.Delete(batch.Queues, queueKey(number, seq))
 		}
 		return true
 	})

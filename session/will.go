@@ -3,7 +3,7 @@ package session
 import (
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -53,7 +53,7 @@ func (s *Session) overAtLocked() time.Duration {
 }
 
 // announce publishes w into b, which the caller commits. Neither a gate's session nor b is locked. w may be nil.
-func (m *Manager) announce(b *store.Batch, w *will) {
+func (m *Manager) announce(b *batch.Batch, w *will) {
 	if w == nil {
 		return
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/router"
 )
@@ -33,7 +33,7 @@ func TestPowerCutByTopic(t *testing.T) {
 
 func cutByTopic(folder string, seed uint64) (lost int, err error) {
 	w := newWorld(folder, seed, fault{})
-	w.node.durability = router.Durability{Rules: []router.DurabilityRule{{Filter: "debug/#", Slack: store.Unsynced}}}
+	w.node.durability = router.Durability{Rules: []router.DurabilityRule{{Filter: "debug/#", Slack: batch.Unsynced}}}
 	if err := w.boot(); err != nil {
 		return 0, err
 	}
@@ -44,7 +44,7 @@ func cutByTopic(folder string, seed uint64) (lost int, err error) {
 	owed := 0 // so many of them
 	for range 15 {
 		b, acknowledged := w.node.store.NewBatch(), make(chan error, 3)
-		slack, n := store.Unsynced, 1+w.rng.IntN(3)
+		slack, n := batch.Unsynced, 1+w.rng.IntN(3)
 		for range n {
 			m := &message{topic: "debug/a", payload: fmt.Sprint(len(sent)), qos: 1}
 			if sent = append(sent, m.payload); w.rng.IntN(6) == 0 {

@@ -3,7 +3,7 @@ package powercut
 import (
 	"fmt"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -84,7 +84,7 @@ func (p *publisher) free() uint16 {
 }
 
 // publish is what the node does with a PUBLISH.
-func (p *publisher) publish(s *sending, b *store.Batch) {
+func (p *publisher) publish(s *sending, b *batch.Batch) {
 	out, kind := p.out, packet.PUBACK
 	if s.qos == 2 {
 		kind = packet.PUBREC

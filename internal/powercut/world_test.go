@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -330,10 +330,10 @@ func (w *world) checkStore() error {
 	if r.Found > 0 || r.Loose > 0 {
 		return fmt.Errorf("the store has %d problems and %d bodies that nothing refers to: %q", r.Found, r.Loose, r.Problems)
 	}
-	kept := r.Records[store.Retained]
-	if r.Bodies != kept || r.References != kept || r.Records[store.Queues] != 0 || r.Records[store.Received] != 0 {
+	kept := r.Records[batch.Retained]
+	if r.Bodies != kept || r.References != kept || r.Records[batch.Queues] != 0 || r.Records[batch.Received] != 0 {
 		return fmt.Errorf("all is acknowledged, and the store has %d bodies for %d retained messages, %d queued messages, %d identifiers",
-			r.Bodies, kept, r.Records[store.Queues], r.Records[store.Received])
+			r.Bodies, kept, r.Records[batch.Queues], r.Records[batch.Received])
 	}
 	return nil
 }

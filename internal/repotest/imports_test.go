@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -13,6 +14,7 @@ import (
 // rows are the layers of docs/architecture.md, lowest first. A package may import packages of
 // lower rows only. Longest prefix wins; a package of ours in no row fails the test.
 var rows = map[string]int{
+	"internal/batch":       0,
 	"mqtt/packet":          1,
 	"mqtt/topic":           1,
 	"mqtt/transport":       1,
@@ -172,4 +174,23 @@ func library(imp string) (lib string, known bool) {
 		}
 	}
 	return imp, false
+}
+
+// The words of MQTT know what a batch of writes is, and no store: another one can be put under them.
+func TestWordsKnowNoStore(t *testing.T) {
+	cmd := exec.Command("go", "list", "-deps", "mangrove/mqtt")
+	cmd.Dir = "../.."
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	deps := strings.Fields(string(out))
+	for _, dep := range deps {
+		if lib, _ := library(dep); lib == "go.etcd.io/bbolt" || part(dep) == "internal/store" || part(dep) == "internal/wal" {
+			t.Errorf("mqtt needs %s, want it to know no store", dep)
+		}
+	}
+	if !slices.Contains(deps, "mangrove/internal/batch") {
+		t.Error("go list -deps ./mqtt does not show internal/batch")
+	}
 }

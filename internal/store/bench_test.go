@@ -11,18 +11,19 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 )
 
 // benchBatch is what one message of 256 bytes for one durable taker costs, and the removal of an earlier one.
-func benchBatch(s *Store, n uint64, payload []byte) *Batch {
+func benchBatch(s *Store, n uint64, payload []byte) *batch.Batch {
 	b := s.NewBatch()
 	var key [12]byte
 	binary.BigEndian.PutUint64(key[4:], n)
-	b.PutRef(Queues, key[:], n, nil, func(dst []byte) []byte { return append(dst, payload...) })
+	b.PutRef(batch.Queues, key[:], n, nil, func(dst []byte) []byte { return append(dst, payload...) })
 	if n > 10_000 {
 		binary.BigEndian.PutUint64(key[4:], n-10_000)
-		b.Delete(Queues, key[:])
+		b.Delete(batch.Queues, key[:])
 	}
 	return b
 }
@@ -73,9 +74,9 @@ func benchCommit(b *testing.B, s *Store, committers int) {
 		wg.Go(func() {
 			done := make(signal, 1)
 			for range tickets {
-				batch := benchBatch(s, next.Add(1), payload)
-				batch.Notify(done, 0)
-				s.Commit(batch)
+				writes := benchBatch(s, next.Add(1), payload)
+				writes.Notify(done, 0)
+				s.Commit(writes)
 				if err := <-done; err != nil {
 					b.Error(err)
 				}
@@ -106,10 +107,10 @@ func BenchmarkStall(b *testing.B) {
 					time.Sleep(time.Millisecond)
 				}
 				w.came[n] = time.Now()
-				batch := s.NewBatch()
-				batch.PutRef(Queues, binary.BigEndian.AppendUint64(nil, uint64(n)), uint64(n+1), nil, func(dst []byte) []byte { return append(dst, payload...) })
-				batch.Notify(w, uint64(n))
-				s.Commit(batch)
+				writes := s.NewBatch()
+				writes.PutRef(batch.Queues, binary.BigEndian.AppendUint64(nil, uint64(n)), uint64(n+1), nil, func(dst []byte) []byte { return append(dst, payload...) })
+				writes.Notify(w, uint64(n))
+				s.Commit(writes)
 			}
 			w.left.Wait()
 			slices.Sort(w.took)
@@ -141,23 +142,22 @@ func BenchmarkBatch(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		n++
-		batch := benchBatch(s, n, payload)
-		s.recycle(batch)
+		benchBatch(s, n, payload).Settle(nil)
 	}
 }
 
 // BenchmarkCollapse is the writer's own work for a group of 1,000 messages, without the database.
 func BenchmarkCollapse(b *testing.B) {
 	s := openTest(b, Config{})
-	var batches []*Batch
+	var batches []*batch.Batch
 	for n := range uint64(1000) {
 		batches = append(batches, benchBatch(s, 20_000+n, make([]byte, 256)))
 	}
 	var g group
 	b.ReportAllocs()
 	for b.Loop() {
-		for _, batch := range batches {
-			if err := g.add(batch.ops, 0); err != nil {
+		for _, w := range batches {
+			if err := g.add(w.Ops(), 0); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -178,9 +178,9 @@ func BenchmarkNextID(b *testing.B) {
 
 func BenchmarkBody(b *testing.B) {
 	s := openTest(b, Config{})
-	must(b, commit(b, s, func(batch *Batch) {
+	must(b, commit(b, s, func(w *batch.Batch) {
 		for id := range uint64(10_000) {
-			batch.Keep(id, func(dst []byte) []byte { return append(dst, make([]byte, 256)...) })
+			w.Keep(id, func(dst []byte) []byte { return append(dst, make([]byte, 256)...) })
 		}
 	}))
 	id := uint64(0)

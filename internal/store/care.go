@@ -9,11 +9,13 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"mangrove/internal/batch"
 )
 
 // Report is what Check found.
 type Report struct {
-	Records    map[Table]int
+	Records    map[batch.Table]int
 	Bodies     int      // message bodies
 	References int      // of records to bodies
 	Loose      int      // bodies with more references than records hold: those of Keep
@@ -49,7 +51,7 @@ func Check(dir string) (Report, error) {
 
 // Report reads all there is, as of one moment, while the store goes on.
 func (s *Store) Report() (Report, error) {
-	r := Report{Records: map[Table]int{}, Replayed: int(s.count.replayed.Get()), FileBytes: s.fileBytes(), UsedBytes: s.ckpt.used.Load()}
+	r := Report{Records: map[batch.Table]int{}, Replayed: int(s.count.replayed.Get()), FileBytes: s.fileBytes(), UsedBytes: s.ckpt.used.Load()}
 	err := s.view(r.look)
 	return r, err
 }
@@ -57,14 +59,14 @@ func (s *Store) Report() (Report, error) {
 // look reads everything.
 func (r *Report) look(v *view) error {
 	held := map[uint64]int{} // references of records, by body
-	for t := Table(1); t <= lastTable; t++ {
+	for t := batch.Table(1); t <= batch.LastTable; t++ {
 		err := v.scan(t, nil, nil, func(key, stored []byte, _ bool) bool {
 			r.Records[t]++
 			value := loadedValue(key, stored)
 			if value == nil {
 				r.problem("table %d, key %x: the record has no known form", t, key)
 			}
-			if id, ok := refOf(value); ok {
+			if id, ok := value.Ref(); ok {
 				held[id]++
 				r.References++
 			}

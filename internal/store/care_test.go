@@ -8,17 +8,19 @@ import (
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
+
+	"mangrove/internal/batch"
 )
 
 func TestCheck(t *testing.T) {
 	dir := closedStore(t, 500)
 	r, err := Check(dir)
-	if err != nil || r.Found != 0 || r.Bodies != 500 || r.References != 500 || r.Records[Queues] != 500 || r.Loose != 0 {
+	if err != nil || r.Found != 0 || r.Bodies != 500 || r.References != 500 || r.Records[batch.Queues] != 500 || r.Loose != 0 {
 		t.Errorf("got %+v, %v, want 500 records with a body each", r, err)
 	}
 	edit(t, dir, func(tx *bolt.Tx) error { return tx.Bucket(bodiesBucket).Delete(bodyKey(7)) })
-	edit(t, dir, func(tx *bolt.Tx) error { return tx.Bucket(Queues.bucket()).Put([]byte("odd"), []byte{77}) })
-	edit(t, dir, func(tx *bolt.Tx) error { return tx.Bucket(Queues.bucket()).Delete([]byte("key 000009")) })
+	edit(t, dir, func(tx *bolt.Tx) error { return tx.Bucket(bucketName(batch.Queues)).Put([]byte("odd"), []byte{77}) })
+	edit(t, dir, func(tx *bolt.Tx) error { return tx.Bucket(bucketName(batch.Queues)).Delete([]byte("key 000009")) })
 	r, err = Check(dir)
 	if err != nil || r.Found != 2 || r.Loose != 1 || !strings.Contains(fmt.Sprint(r.Problems), "body 7") {
 		t.Errorf("got %+v, %v, want two problems and a loose body", r, err)
@@ -31,7 +33,9 @@ func TestCheck(t *testing.T) {
 func TestBackupAndRestore(t *testing.T) {
 	s := openTest(t, Config{})
 	put := func(n int) {
-		must(t, commit(t, s, func(b *Batch) { b.PutRef(Queues, fmt.Append(nil, n), uint64(n), nil, body(fmt.Sprint("body ", n))) }))
+		must(t, commit(t, s, func(b *batch.Batch) {
+			b.PutRef(batch.Queues, fmt.Append(nil, n), uint64(n), nil, body(fmt.Sprint("body ", n)))
+		}))
 	}
 	for n := range 50 {
 		put(1 + n)
@@ -63,7 +67,7 @@ func TestCompact(t *testing.T) {
 	dir := closedStore(t, 2000)
 	s, err := Open(Config{Dir: dir})
 	must(t, err)
-	must(t, commit(t, s, func(b *Batch) { b.DeleteRange(Queues, []byte("key 000100"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.DeleteRange(batch.Queues, []byte("key 000100"), nil) }))
 	must(t, s.Close())
 	before, after, err := Compact(dir)
 	info, statErr := os.Stat(dir + "/" + dataFile)

@@ -9,6 +9,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/bell"
 	"mangrove/internal/wal"
 )
@@ -155,7 +156,7 @@ func (s *Store) checkpoint(d *delta) (how severity, err error) {
 
 // fill puts what d holds into tx, in the order of the keys.
 func (s *Store) fill(tx *bolt.Tx, d *delta) (done written, err error) {
-	for t := Table(1); t <= lastTable; t++ {
+	for t := batch.Table(1); t <= batch.LastTable; t++ {
 		if err := writeTable(tx, t, &d.tables[t], &done); err != nil {
 			return done, fmt.Errorf("write to table %d: %w", t, err)
 		}
@@ -173,7 +174,7 @@ func (s *Store) fill(tx *bolt.Tx, d *delta) (done written, err error) {
 	return done, err
 }
 
-func writeTable(tx *bolt.Tx, t Table, changes *tree[record], done *written) error {
+func writeTable(tx *bolt.Tx, t batch.Table, changes *tree[record], done *written) error {
 	if changes.size == 0 {
 		return nil
 	}

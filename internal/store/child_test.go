@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/sim"
 )
 
@@ -76,10 +77,10 @@ func childPublish(dir string) error {
 				b := s.NewBatch()
 				key := binary.BigEndian.AppendUint64(nil, n)
 				text := func(dst []byte) []byte { return append(dst, childBody(n)...) }
-				b.PutRef(Queues, key, n, nil, text)
-				b.PutRef(LinkQueues, key, n, nil, text)
-				b.Put(Sessions, key, key)
-				b.Put(Seen, []byte("highest"), key)
+				b.PutRef(batch.Queues, key, n, nil, text)
+				b.PutRef(batch.LinkQueues, key, n, nil, text)
+				b.Put(batch.Sessions, key, key)
+				b.Put(batch.Seen, []byte("highest"), key)
 				done := make(chan struct{})
 				b.Notify(out, n)
 				b.Notify(closer(done), 0)
@@ -154,7 +155,7 @@ func checkKilled(t *testing.T, dir string, told map[uint64]bool) {
 	must(t, err)
 	defer s.Close()
 	found := map[uint64]bool{}
-	must(t, s.Scan(Sessions, nil, nil, func(k, v []byte) bool {
+	must(t, s.Scan(batch.Sessions, nil, nil, func(k, v []byte) bool {
 		found[binary.BigEndian.Uint64(k)] = true
 		return true
 	}))
@@ -163,11 +164,11 @@ func checkKilled(t *testing.T, dir string, told map[uint64]bool) {
 			t.Fatalf("batch %d was told to be stable and is not there", n)
 		}
 	}
-	for _, table := range []Table{Queues, LinkQueues} {
+	for _, table := range []batch.Table{batch.Queues, batch.LinkQueues} {
 		n := 0
 		must(t, s.Scan(table, nil, nil, func(k, v []byte) bool {
 			n++
-			if id, _, ok := RefID(v); !ok || !found[id] {
+			if id, _, ok := batch.RefID(v); !ok || !found[id] {
 				t.Fatalf("table %d has a part of batch %d", table, id)
 			}
 			return true
@@ -243,7 +244,7 @@ func childFaults(dir string) error {
 	}
 	put := func(k string) error {
 		b := s.NewBatch()
-		b.Put(Sessions, []byte(k), make([]byte, 100_000))
+		b.Put(batch.Sessions, []byte(k), make([]byte, 100_000))
 		w := newTold()
 		b.Notify(w, 0)
 		s.Commit(b)
@@ -314,7 +315,7 @@ func TestFailingSystemCalls(t *testing.T) {
 				}
 			}
 			for _, k := range stable {
-				if v, err := s.Get(Sessions, []byte(k)); err != nil || len(v) != 100_000 {
+				if v, err := s.Get(batch.Sessions, []byte(k)); err != nil || len(v) != 100_000 {
 					t.Errorf("%s: got %d bytes, %v of what was told to be stable", k, len(v), err)
 				}
 			}
@@ -330,7 +331,7 @@ func childFileSize(dir string) error {
 	}
 	put := func(k string, size int) error {
 		b := s.NewBatch()
-		b.Put(Sessions, []byte(k), make([]byte, size))
+		b.Put(batch.Sessions, []byte(k), make([]byte, size))
 		w := newTold()
 		b.Notify(w, 0)
 		s.Commit(b)

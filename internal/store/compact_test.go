@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 )
 
@@ -18,20 +19,20 @@ func emptied(t *testing.T, cfg Config) *Store {
 	const many, left = 2000, 400
 	s := openTest(t, cfg)
 	for n := 0; n < many; n += 100 {
-		must(t, commit(t, s, func(b *Batch) {
+		must(t, commit(t, s, func(b *batch.Batch) {
 			for i := n; i < n+100; i++ {
-				b.PutRef(Queues, fmt.Appendf(nil, "%06d", i), uint64(i+1), nil, func(dst []byte) []byte { return append(dst, make([]byte, 4000)...) })
+				b.PutRef(batch.Queues, fmt.Appendf(nil, "%06d", i), uint64(i+1), nil, func(dst []byte) []byte { return append(dst, make([]byte, 4000)...) })
 			}
 		}))
 	}
 	checkpointNow(t, s)
-	must(t, commit(t, s, func(b *Batch) { b.DeleteRange(Queues, fmt.Appendf(nil, "%06d", left), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.DeleteRange(batch.Queues, fmt.Appendf(nil, "%06d", left), nil) }))
 	return s
 }
 
 func wantEmptied(t *testing.T, s *Store) {
 	t.Helper()
-	if r, err := s.Report(); err != nil || r.Found != 0 || r.Records[Queues] != 400 || r.Bodies != 400 {
+	if r, err := s.Report(); err != nil || r.Found != 0 || r.Records[batch.Queues] != 400 || r.Bodies != 400 {
 		t.Errorf("got %+v, %v, want 400 bodies", r, err)
 	}
 }
@@ -60,7 +61,7 @@ func TestCompactsByItself(t *testing.T) {
 					return
 				default:
 				}
-				if err := commit(t, s, func(b *Batch) { b.Put(Sessions, fmt.Append(nil, n%50), fmt.Append(nil, n)) }); err != nil {
+				if err := commit(t, s, func(b *batch.Batch) { b.Put(batch.Sessions, fmt.Append(nil, n%50), fmt.Append(nil, n)) }); err != nil {
 					t.Error(err)
 				}
 				if b, err := s.Body(uint64(1 + n%400)); err != nil || len(b) != 4000 {
@@ -101,11 +102,11 @@ func TestCompactNow(t *testing.T) {
 func TestCompactionLeavesReadersAlone(t *testing.T) {
 	s := emptied(t, Config{CompactBytes: 1 << 20})
 	seen := 0
-	must(t, s.Scan(Queues, nil, nil, func(_, _ []byte) bool {
+	must(t, s.Scan(batch.Queues, nil, nil, func(_, _ []byte) bool {
 		if seen++; seen == 1 {
 			checkpointNow(t, s)
 			waitFor(t, s.count.compactions, 1)
-			if err := commit(t, s, func(b *Batch) { b.Put(Sessions, []byte("a"), nil) }); err != nil {
+			if err := commit(t, s, func(b *batch.Batch) { b.Put(batch.Sessions, []byte("a"), nil) }); err != nil {
 				t.Error(err)
 			}
 		}
@@ -164,7 +165,7 @@ func TestCompactionFails(t *testing.T) {
 			case <-time.After(30 * time.Second):
 				t.Fatal("it did not get there within 30 s")
 			}
-			err := commit(t, s, func(b *Batch) { b.Put(Sessions, []byte("a"), nil) })
+			err := commit(t, s, func(b *batch.Batch) { b.Put(batch.Sessions, []byte("a"), nil) })
 			if at != stageRenamed {
 				must(t, err)
 				wantEmptied(t, s)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 )
 
@@ -35,11 +36,11 @@ func TestReadersBesideTheWriter(t *testing.T) {
 		})
 	}
 	for n := range uint64(120) {
-		must(t, commit(t, s, func(b *Batch) {
+		must(t, commit(t, s, func(b *batch.Batch) {
 			value := binary.BigEndian.AppendUint64(nil, n)
-			b.Put(Sessions, []byte("left"), value)
-			b.Put(Sessions, []byte("right"), value)
-			b.PutRef(Queues, value, n, nil, body(strings.Repeat("x", 5000)))
+			b.Put(batch.Sessions, []byte("left"), value)
+			b.Put(batch.Sessions, []byte("right"), value)
+			b.PutRef(batch.Queues, value, n, nil, body(strings.Repeat("x", 5000)))
 		}))
 	}
 	must(t, s.Close()) // while they read
@@ -49,7 +50,7 @@ func TestReadersBesideTheWriter(t *testing.T) {
 
 func readPair(t *testing.T, s *Store) error {
 	var pair []uint64
-	err := s.Scan(Sessions, []byte("left"), nil, func(k, v []byte) bool {
+	err := s.Scan(batch.Sessions, []byte("left"), nil, func(k, v []byte) bool {
 		pair = append(pair, binary.BigEndian.Uint64(v))
 		return true
 	})
@@ -82,7 +83,7 @@ func (c *chain) Committed(_ uint64, err error) {
 		return
 	}
 	b := c.s.NewBatch()
-	b.Put(Seen, []byte("k"), []byte{byte(c.left)})
+	b.Put(batch.Seen, []byte("k"), []byte{byte(c.left)})
 	b.Notify(c, 0)
 	c.s.Commit(b)
 }
@@ -91,7 +92,7 @@ func TestCommitFromInsideCommitted(t *testing.T) {
 	s := openTest(t, Config{})
 	c := &chain{s: s, left: 50, done: make(chan struct{})}
 	b := s.NewBatch()
-	b.Put(Seen, []byte("k"), nil)
+	b.Put(batch.Seen, []byte("k"), nil)
 	b.Notify(c, 0)
 	s.Commit(b)
 	select {
@@ -107,8 +108,8 @@ func TestCommitFromInsideCommitted(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	reg := metrics.New()
 	s := openTest(t, Config{Metrics: reg})
-	must(t, commit(t, s, func(b *Batch) { b.Keep(1, body("x")) }))
-	must(t, commit(t, s, func(b *Batch) { b.Release(1) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Keep(1, body("x")) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Release(1) }))
 	var out strings.Builder
 	reg.Write(&out)
 	for _, want := range []string{

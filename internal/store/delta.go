@@ -3,12 +3,14 @@ package store
 import (
 	"bytes"
 	"cmp"
+
+	"mangrove/internal/batch"
 )
 
 // layer is what changed in the tables since some moment, on top of what lies below it: the layer that is being checkpointed, and bbolt.
 // Keys and values are in their stored forms.
 type layer struct {
-	tables [lastTable + 1]tree[record]
+	tables [batch.LastTable + 1]tree[record]
 	bodies tree[kept]
 }
 
@@ -78,7 +80,7 @@ func (d *delta) share() *layer {
 }
 
 // setRecord copies key and value. old is the stored value the key has had, nil = none.
-func (d *delta) setRecord(t Table, key, value []byte, below bool, old int) {
+func (d *delta) setRecord(t batch.Table, key, value []byte, below bool, old int) {
 	tree, r := &d.tables[t], &d.record
 	*r = record{key: key, below: below}
 	if before := tree.get(r); before != nil {

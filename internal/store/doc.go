@@ -13,7 +13,7 @@
 //	                                   │                                                         │
 //	caller ─Get, Scan, Body, Bodies→ ──┴─────────────────────────────────────────────────────────┘
 //
-// A Batch is a plain list of writes in bytes (ops.go) and applying it depends on nothing but the
+// A batch.Batch is a plain list of writes in bytes and applying it depends on nothing but the
 // state before it: no clock, no randomness, no order of a map. It is written to the log in the same form.
 //
 // Open starts three goroutines. The writer owns the log's writes and tells the waiters; the checkpointer owns the write

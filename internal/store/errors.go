@@ -11,7 +11,7 @@ import (
 	"mangrove/internal/wal"
 )
 
-// What callers branch on. Batches are refused with errors that wrap one of the first six, or are ErrKey.
+// What callers branch on. Batches are refused with errors that wrap one of the first six, or are batch.ErrKey.
 var (
 	ErrFull     = errors.New("disk is full")
 	ErrWrite    = errors.New("disk does not take writes")

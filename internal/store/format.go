@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
+
+	"mangrove/internal/batch"
 )
 
 // Format is the version of what is on disk. A store opens its own and all earlier ones.
@@ -25,8 +27,8 @@ var (
 // layOut makes the buckets that are missing, and the records of a new database.
 func layOut(tx *bolt.Tx) error {
 	names := [][]byte{metaBucket, bodiesBucket, countsBucket}
-	for t := Table(1); t <= lastTable; t++ {
-		names = append(names, t.bucket())
+	for t := batch.Table(1); t <= batch.LastTable; t++ {
+		names = append(names, bucketName(t))
 	}
 	for _, name := range names {
 		if _, err := tx.CreateBucketIfNotExists(name); err != nil {

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"mangrove/internal/batch"
 )
 
 // group is the batches of one transaction, collapsed:
@@ -13,7 +15,8 @@ import (
 //
 // It belongs to the writer, which reuses it.
 type group struct {
-	batches []*Batch
+	batches []*batch.Batch
+	size    int // of the batches, in bytes, when they were taken
 
 	seq    int // position of an operation in the group
 	points []point
@@ -23,15 +26,15 @@ type group struct {
 
 // point is a put or a delete of one key.
 type point struct {
-	table Table
+	table batch.Table
 	seq   int
 	key   []byte
-	value []byte // nil = delete
+	value batch.Value // nil = delete
 }
 
 // span is a delete of from <= key < to.
 type span struct {
-	table    Table
+	table    batch.Table
 	seq      int
 	from, to []byte // to nil = end of table
 }
@@ -53,32 +56,32 @@ func (s *span) covers(p *point) bool {
 // add takes in operations. base is where in a log record they start; it matters to records only.
 func (g *group) add(ops []byte, base int) error {
 	for rest := ops; len(rest) > 0; {
-		var o op
+		var o batch.Op
 		var err error
-		if o, rest, err = nextOp(rest); err != nil {
+		if o, rest, err = batch.Next(rest); err != nil {
 			return fmt.Errorf("apply batch: %w", err)
 		}
-		g.addOp(o, base+len(ops)-len(rest)-len(o.body))
+		g.addOp(o, base+len(ops)-len(rest)-len(o.Body))
 	}
 	return nil
 }
 
 // addOp takes in one operation; at is where its body is.
-func (g *group) addOp(o op, at int) {
+func (g *group) addOp(o batch.Op, at int) {
 	g.seq++
-	switch o.kind {
-	case opPut, opDelete:
-		g.points = append(g.points, point{o.table, g.seq, o.key, o.value})
-	case opRange, opRangeEnd:
-		g.ranges = append(g.ranges, span{o.table, g.seq, o.key, o.value})
-	case opKeep:
-		body := o.body
+	switch o.Kind {
+	case batch.OpPut, batch.OpDelete:
+		g.points = append(g.points, point{o.Table, g.seq, o.Key, o.Value})
+	case batch.OpRange, batch.OpRangeEnd:
+		g.ranges = append(g.ranges, span{o.Table, g.seq, o.Key, o.Value})
+	case batch.OpKeep:
+		body := o.Body
 		if body == nil {
 			body = []byte{}
 		}
-		g.bodies = append(g.bodies, bodyChange{id: o.id, seq: g.seq, delta: o.refs, explicit: o.refs, body: body, at: at})
-	case opRelease:
-		g.bodies = append(g.bodies, bodyChange{id: o.id, seq: g.seq, delta: o.refs, explicit: o.refs})
+		g.bodies = append(g.bodies, bodyChange{id: o.ID, seq: g.seq, delta: o.Refs, explicit: o.Refs, body: body, at: at})
+	case batch.OpRelease:
+		g.bodies = append(g.bodies, bodyChange{id: o.ID, seq: g.seq, delta: o.Refs, explicit: o.Refs})
 	}
 }
 
@@ -143,7 +146,7 @@ func (g *group) refer(id uint64, delta int) {
 // reset forgets everything but the memory, unless that has become too much.
 func (g *group) reset() {
 	clear(g.batches)
-	g.batches = g.batches[:0]
+	g.batches, g.size = g.batches[:0], 0
 	g.clear()
 }
 

@@ -3,6 +3,8 @@ package store
 import (
 	"crypto/sha256"
 	"encoding/binary"
+
+	"mangrove/internal/batch"
 )
 
 // bbolt takes keys of at most 32,768 bytes, MQTT topics may have 65,535. A longer key is stored as
@@ -27,18 +29,18 @@ func storedValue(key, value []byte) []byte {
 	if len(key) <= longKey {
 		return value
 	}
-	return append(appendBytes(nil, key[longKey:]), value...)
+	return append(batch.AppendBytes(nil, key[longKey:]), value...)
 }
 
 // loadedValue undoes storedValue. nil when it cannot be.
-func loadedValue(stored, v []byte) []byte {
+func loadedValue(stored, v []byte) batch.Value {
 	if len(stored) > longKey {
-		_, v, _ = cutBytes(v)
+		_, v, _ = batch.CutBytes(v)
 	}
-	if !wellFormed(v) {
-		return nil
+	if value := batch.Value(v); value.Valid() {
+		return value
 	}
-	return v
+	return nil
 }
 
 // loadedKey undoes storedKey.
@@ -46,7 +48,7 @@ func loadedKey(stored, v []byte) []byte {
 	if len(stored) <= longKey {
 		return stored
 	}
-	rest, _, _ := cutBytes(v)
+	rest, _, _ := batch.CutBytes(v)
 	return append(append(make([]byte, 0, longKey+len(rest)), stored[:longKey]...), rest...)
 }
 

@@ -16,6 +16,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 	"mangrove/internal/sim"
 	"mangrove/internal/wal"
@@ -30,9 +31,9 @@ func TestFolderOfFormat1(t *testing.T) {
 		return errors.Join(meta.Delete(metaApplied), putNumber(meta, metaFormat, 1))
 	})
 	s := openTest(t, Config{Dir: dir})
-	must(t, commit(t, s, func(b *Batch) { b.Delete(Queues, []byte("key 000007")) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Delete(batch.Queues, []byte("key 000007")) }))
 	n := 0
-	must(t, s.Scan(Queues, nil, nil, func(k, v []byte) bool { n++; return true }))
+	must(t, s.Scan(batch.Queues, nil, nil, func(k, v []byte) bool { n++; return true }))
 	if n != 99 {
 		t.Errorf("got %d records, want 99", n)
 	}
@@ -53,7 +54,7 @@ func TestLogThatDoesNotFollow(t *testing.T) {
 	must(t, err)
 	fill := func() {
 		for range 100 {
-			must(t, commit(t, s, func(b *Batch) { b.Put(Queues, fmt.Append(nil, s.NextID()), make([]byte, 300)) }))
+			must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, fmt.Append(nil, s.NextID()), make([]byte, 300)) }))
 		}
 	}
 	fill()
@@ -87,7 +88,7 @@ func TestReplayAfterCloseAndAfterCrash(t *testing.T) {
 	s, err := Open(Config{Dir: dir})
 	must(t, err)
 	for i := range 10 {
-		must(t, commit(t, s, func(b *Batch) { b.PutRef(Queues, fmt.Append(nil, i), uint64(i+1), nil, body("text")) }))
+		must(t, commit(t, s, func(b *batch.Batch) { b.PutRef(batch.Queues, fmt.Append(nil, i), uint64(i+1), nil, body("text")) }))
 	}
 	crashed := copyFolder(t, dir)
 	must(t, s.Close())
@@ -104,35 +105,35 @@ func TestReplayAfterCloseAndAfterCrash(t *testing.T) {
 }
 
 // soft is a slack that tests wait for.
-const soft = Slack(5 * time.Millisecond)
+const soft = batch.Slack(5 * time.Millisecond)
 
 // Batches that need no sync are told without one, and are synced soon.
 func TestSlack(t *testing.T) {
 	disk := sim.NewDisk()
 	s := openTest(t, Config{Faults: &Faults{Log: simFiles{disk}}})
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("first"), nil) }))
 	must(t, s.log.Stock()) // its syncs are over
 	syncs := func() int { return disk.Calls().Syncs }
 	before := syncs()
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("unsynced"), nil); b.SetSlack(Unsynced) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("unsynced"), nil); b.SetSlack(batch.Unsynced) }))
 	if got := syncs(); got != before {
 		t.Errorf("Unsynced: got %d syncs, want none", got-before)
 	}
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("some day"), nil); b.SetSlack(Slack(time.Hour)) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("some day"), nil); b.SetSlack(batch.Slack(time.Hour)) }))
 	if got := syncs(); got != before {
 		t.Errorf("an hour: got %d syncs, want none", got-before)
 	}
 	if got := s.unsynced.now().batches; got != 2 {
 		t.Errorf("got %d batches not synced, want 2", got)
 	}
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetSlack(soft) })) // the earliest counts
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("soft"), nil); b.SetSlack(soft) })) // the earliest counts
 	for deadline := time.Now().Add(10 * time.Second); syncs() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("with slack: got no sync within 10 s")
 		}
 	}
 	before = syncs()
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("synced"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("synced"), nil) }))
 	if got := s.unsynced.now(); got != (extent{}) {
 		t.Errorf("got %+v not synced, want nothing", got)
 	}
@@ -140,13 +141,13 @@ func TestSlack(t *testing.T) {
 		t.Errorf("Synced: got %d syncs, want 1", got-before)
 	}
 	// What changes nothing because a soft batch did it already is stable all the same.
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("again"), nil); b.SetSlack(Unsynced) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("again"), nil); b.SetSlack(batch.Unsynced) }))
 	before = syncs()
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("again"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("again"), nil) }))
 	if got := syncs(); got != before+1 {
 		t.Errorf("Synced and nothing to write: got %d syncs, want 1", got-before)
 	}
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("more"), nil); b.SetSlack(Unsynced) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("more"), nil); b.SetSlack(batch.Unsynced) }))
 	checkpointNow(t, s)
 	if got := s.unsynced.now(); got != (extent{}) {
 		t.Errorf("after a checkpoint: got %+v not synced, want nothing", got)
@@ -158,10 +159,13 @@ func TestSlackEndsInsideGroupWindow(t *testing.T) {
 	disk := sim.NewDisk()
 	s := openTest(t, Config{Faults: &Faults{Log: simFiles{disk}}, GroupWindow: time.Hour})
 	must(t, s.log.Stock()) // its syncs are over
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("soft"), nil); b.SetSlack(Slack(200 * time.Millisecond)) }))
+	must(t, commit(t, s, func(b *batch.Batch) {
+		b.Put(batch.Queues, []byte("soft"), nil)
+		b.SetSlack(batch.Slack(200 * time.Millisecond))
+	}))
 	before := disk.Calls().Syncs
 	b := s.NewBatch()
-	b.Put(Queues, []byte("has an hour"), nil)
+	b.Put(batch.Queues, []byte("has an hour"), nil)
 	s.Commit(b)
 	for deadline := time.Now().Add(10 * time.Second); disk.Calls().Syncs == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -201,10 +205,10 @@ func TestFailedSyncOfSoftBatches(t *testing.T) {
 	var broken atomic.Bool
 	fatal := make(chan error, 1)
 	s := openTest(t, Config{Faults: &Faults{Log: brokenFiles{simFiles{sim.NewDisk()}, &broken}}, OnFatal: func(err error) { fatal <- err }})
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("first"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("first"), nil) }))
 	w := newTold()
 	b := s.NewBatch()
-	b.Put(Queues, []byte("soft"), nil)
+	b.Put(batch.Queues, []byte("soft"), nil)
 	b.SetSlack(soft)
 	b.Notify(w, 0)
 	broken.Store(true)
@@ -224,9 +228,9 @@ func TestGroupWindow(t *testing.T) {
 		const n = 3000
 		reg := metrics.New()
 		s := openTest(t, Config{Metrics: reg})
-		put := func(told Waiter) {
+		put := func(told batch.Waiter) {
 			b := s.NewBatch()
-			b.Put(Queues, fmt.Append(nil, s.NextID()), nil)
+			b.Put(batch.Queues, fmt.Append(nil, s.NextID()), nil)
 			b.Notify(told, 0)
 			s.Commit(b)
 		}
@@ -274,9 +278,9 @@ func TestScansBesideCheckpoints(t *testing.T) {
 		})
 	}
 	for g := range uint64(150) {
-		must(t, commit(t, s, func(b *Batch) {
+		must(t, commit(t, s, func(b *batch.Batch) {
 			for k := range keys {
-				b.PutRef(Queues, fmt.Appendf(nil, "%03d", k), 1+g*keys+uint64(k), binary.BigEndian.AppendUint64(nil, g), body(fmt.Sprint(g)))
+				b.PutRef(batch.Queues, fmt.Appendf(nil, "%03d", k), 1+g*keys+uint64(k), binary.BigEndian.AppendUint64(nil, g), body(fmt.Sprint(g)))
 			}
 		}))
 	}
@@ -290,8 +294,8 @@ func TestScansBesideCheckpoints(t *testing.T) {
 // scanGeneration wants all keys to be of one batch.
 func scanGeneration(t *testing.T, s *Store, keys int) {
 	var generations []uint64
-	err := s.Scan(Queues, nil, nil, func(k, v []byte) bool {
-		_, rest, _ := RefID(v)
+	err := s.Scan(batch.Queues, nil, nil, func(k, v []byte) bool {
+		_, rest, _ := batch.RefID(v)
 		generations = append(generations, binary.BigEndian.Uint64(rest))
 		return true
 	})
@@ -314,7 +318,7 @@ func TestQueuedMessagesDoNotStayInMemory(t *testing.T) {
 	w := newTold()
 	for n := range messages {
 		b := s.NewBatch()
-		b.PutRef(Queues, binary.BigEndian.AppendUint64(nil, uint64(n)), uint64(n+1), []byte("0123456789"), body(strings.Repeat("x", 256)))
+		b.PutRef(batch.Queues, binary.BigEndian.AppendUint64(nil, uint64(n)), uint64(n+1), []byte("0123456789"), body(strings.Repeat("x", 256)))
 		b.Notify(w, 0)
 		s.Commit(b)
 		if n%1000 == 999 {
@@ -350,9 +354,9 @@ func heapReserved() uint64 {
 func TestCheckpointMapsNothingAnew(t *testing.T) {
 	s := openTest(t, Config{})
 	for i := range 20 {
-		must(t, commit(t, s, func(b *Batch) {
+		must(t, commit(t, s, func(b *batch.Batch) {
 			for j := range 1000 {
-				b.Put(Sessions, fmt.Appendf(nil, "key %03d %06d", j, i), make([]byte, 100))
+				b.Put(batch.Sessions, fmt.Appendf(nil, "key %03d %06d", j, i), make([]byte, 100))
 			}
 		}))
 		must(t, s.flush())

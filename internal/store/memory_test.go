@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mangrove/internal/batch"
 )
 
 // residentFile is the memory of mapped files that counts as this process's, in bytes.
@@ -27,9 +29,9 @@ func residentFile(t testing.TB) (n int) {
 func fill(t testing.TB, s *Store, n int) {
 	const step = 1000
 	for at := 0; at < n; at += step {
-		must(t, commit(t, s, func(b *Batch) {
+		must(t, commit(t, s, func(b *batch.Batch) {
 			for i := at; i < at+step; i++ {
-				b.PutRef(Queues, fmt.Appendf(nil, "%012d", i), uint64(i+1), nil, func(dst []byte) []byte { return append(dst, make([]byte, 256)...) })
+				b.PutRef(batch.Queues, fmt.Appendf(nil, "%012d", i), uint64(i+1), nil, func(dst []byte) []byte { return append(dst, make([]byte, 256)...) })
 			}
 		}))
 	}
@@ -55,7 +57,7 @@ func TestMappedPagesAreGivenBack(t *testing.T) {
 			}
 		}
 	}
-	must(t, commit(t, s, func(b *Batch) { b.Delete(Queues, fmt.Appendf(nil, "%012d", 0)) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Delete(batch.Queues, fmt.Appendf(nil, "%012d", 0)) }))
 	checkpointNow(t, s)
 	for deadline := time.Now().Add(10 * time.Second); mapped(t, dir) > size/4; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

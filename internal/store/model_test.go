@@ -9,36 +9,38 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"mangrove/internal/batch"
 )
 
 // model is what a Store is to hold, in the plainest way: operations one by one, references counted one by one.
 type model struct {
-	tables map[Table]map[string]string // values as read back
-	refers map[Table]map[string]uint64 // records with a reference
+	tables map[batch.Table]map[string]string // values as read back
+	refers map[batch.Table]map[string]uint64 // records with a reference
 	counts map[uint64]int
 }
 
 func newModel() *model {
-	m := &model{tables: map[Table]map[string]string{}, refers: map[Table]map[string]uint64{}, counts: map[uint64]int{}}
-	for t := Table(1); t <= lastTable; t++ {
+	m := &model{tables: map[batch.Table]map[string]string{}, refers: map[batch.Table]map[string]uint64{}, counts: map[uint64]int{}}
+	for t := batch.Table(1); t <= batch.LastTable; t++ {
 		m.tables[t], m.refers[t] = map[string]string{}, map[string]uint64{}
 	}
 	return m
 }
 
-func (m *model) put(t Table, k, v string) {
+func (m *model) put(t batch.Table, k, v string) {
 	m.delete(t, k)
 	m.tables[t][k] = v
 }
 
-func (m *model) putRef(t Table, k string, id uint64, rest string) {
+func (m *model) putRef(t batch.Table, k string, id uint64, rest string) {
 	m.counts[id]++ // before the old one goes, or its body would be freed
 	m.delete(t, k)
 	m.tables[t][k] = string(binary.BigEndian.AppendUint64(nil, id)) + rest
 	m.refers[t][k] = id
 }
 
-func (m *model) delete(t Table, k string) {
+func (m *model) delete(t batch.Table, k string) {
 	if id, ok := m.refers[t][k]; ok {
 		m.counts[id]--
 	}
@@ -46,7 +48,7 @@ func (m *model) delete(t Table, k string) {
 	delete(m.tables[t], k)
 }
 
-func (m *model) deleteRange(t Table, from, to string) {
+func (m *model) deleteRange(t batch.Table, from, to string) {
 	for k := range m.tables[t] {
 		if k >= from && (to == "" || k < to) {
 			m.delete(t, k)
@@ -145,7 +147,7 @@ func TestModel(t *testing.T) {
 func runGroup(t *rapid.T, s *Store, m *model) {
 	g := newGate()
 	g.hold(s)
-	m.put(Seen, "gate", "")
+	m.put(batch.Seen, "gate", "")
 	w := newTold()
 	n := rapid.IntRange(1, 5).Draw(t, "batches")
 	for range n {
@@ -165,8 +167,8 @@ func runGroup(t *rapid.T, s *Store, m *model) {
 }
 
 // operate does one random operation on both.
-func operate(t *rapid.T, b *Batch, m *model) {
-	table := rapid.SampledFrom([]Table{Queues, Retained}).Draw(t, "table")
+func operate(t *rapid.T, b *batch.Batch, m *model) {
+	table := rapid.SampledFrom([]batch.Table{batch.Queues, batch.Retained}).Draw(t, "table")
 	key := rapid.SampledFrom([]string{"a", "b", "bb", "c", "d" + strings.Repeat("l", longKey), "e"}).Draw(t, "key")
 	id := rapid.Uint64Range(1, 4).Draw(t, "id")
 	encode := func(dst []byte) []byte { return append(dst, bodyText(id)...) }
@@ -214,9 +216,9 @@ func (m *model) held(id uint64) (n int) {
 
 func TestReleaseOfWhatIsNotThere(t *testing.T) {
 	s := openTest(t, Config{})
-	must(t, commit(t, s, func(b *Batch) { b.Release(3) }))
-	must(t, commit(t, s, func(b *Batch) { b.Keep(3, body("x")) }))
-	must(t, commit(t, s, func(b *Batch) { b.Release(3); b.Release(3) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Release(3) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Keep(3, body("x")) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Release(3); b.Release(3) }))
 	if got, err := s.Body(3); err != nil || got != nil {
 		t.Errorf("got %q, %v, want nothing", got, err)
 	}
@@ -231,16 +233,16 @@ func TestComingAndGoingCostsNothing(t *testing.T) {
 	g := newGate()
 	g.hold(s)
 	w := newTold()
-	send := func(fill func(b *Batch)) {
+	send := func(fill func(b *batch.Batch)) {
 		b := s.NewBatch()
 		fill(b)
 		b.Notify(w, 0)
 		s.Commit(b)
 	}
-	send(func(b *Batch) { b.Put(Queues, []byte("k"), []byte("v")); b.Keep(1, body("x")) })
-	send(func(b *Batch) { b.Delete(Queues, []byte("k")); b.Release(1) })
-	send(func(b *Batch) { b.PutRef(Queues, []byte("q"), 2, nil, body("y")) })
-	send(func(b *Batch) { b.DeleteRange(Queues, nil, nil) })
+	send(func(b *batch.Batch) { b.Put(batch.Queues, []byte("k"), []byte("v")); b.Keep(1, body("x")) })
+	send(func(b *batch.Batch) { b.Delete(batch.Queues, []byte("k")); b.Release(1) })
+	send(func(b *batch.Batch) { b.PutRef(batch.Queues, []byte("q"), 2, nil, body("y")) })
+	send(func(b *batch.Batch) { b.DeleteRange(batch.Queues, nil, nil) })
 	before := s.log.Last()
 	close(g.open)
 	for range 4 {
@@ -253,93 +255,30 @@ func TestComingAndGoingCostsNothing(t *testing.T) {
 
 func TestKeyBounds(t *testing.T) {
 	s := openTest(t, Config{})
-	for _, n := range []int{0, MaxKey + 1} {
-		err := commit(t, s, func(b *Batch) {
-			b.Put(Queues, []byte("other"), nil)
-			b.Put(Queues, make([]byte, n), nil)
+	for _, n := range []int{0, batch.MaxKey + 1} {
+		err := commit(t, s, func(b *batch.Batch) {
+			b.Put(batch.Queues, []byte("other"), nil)
+			b.Put(batch.Queues, make([]byte, n), nil)
 		})
 		if err == nil {
 			t.Errorf("key of %d bytes: got no error", n)
 		}
 	}
-	if v, err := s.Get(Queues, []byte("other")); err != nil || v != nil {
+	if v, err := s.Get(batch.Queues, []byte("other")); err != nil || v != nil {
 		t.Error("part of a refused batch was written")
 	}
-	for _, n := range []int{1, longKey, longKey + 1, 65_535, MaxKey} {
+	for _, n := range []int{1, longKey, longKey + 1, 65_535, batch.MaxKey} {
 		key := bytes.Repeat([]byte("k"), n)
-		must(t, commit(t, s, func(b *Batch) { b.Put(Queues, key, []byte("v")) }))
-		if get(t, s, Queues, string(key)) != "v" {
+		must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, key, []byte("v")) }))
+		if get(t, s, batch.Queues, string(key)) != "v" {
 			t.Errorf("key of %d bytes is not found", n)
 		}
 	}
 	n := 0
-	must(t, s.Scan(Queues, []byte("k"), nil, func(k, v []byte) bool { n++; return true }))
+	must(t, s.Scan(batch.Queues, []byte("k"), nil, func(k, v []byte) bool { n++; return true }))
 	if n != 5 {
 		t.Errorf("got %d keys, want 5", n)
 	}
-	must(t, commit(t, s, func(b *Batch) { b.DeleteRange(Queues, []byte("k"), []byte("l")) }))
-	must(t, s.Scan(Queues, nil, nil, func(k, v []byte) bool { t.Errorf("key of %d bytes is left", len(k)); return true }))
-}
-
-func FuzzOps(f *testing.F) {
-	var b Batch
-	b.Put(Queues, []byte("key"), []byte("value"))
-	b.PutRef(Queues, []byte("key"), 9, []byte("rest"), body("text"))
-	b.Delete(Retained, []byte("key"))
-	b.DeleteRange(Seen, []byte("a"), []byte("b"))
-	b.DeleteRange(Seen, []byte("a"), nil)
-	b.Keep(7, body("x"))
-	b.Release(7)
-	f.Add(b.ops)
-	f.Fuzz(func(t *testing.T, ops []byte) {
-		for len(ops) > 0 {
-			_, rest, err := nextOp(ops)
-			if err != nil {
-				return
-			}
-			if len(rest) >= len(ops) {
-				t.Fatal("an operation took no bytes")
-			}
-			ops = rest
-		}
-	})
-}
-
-func TestOpsCutAtEveryByte(t *testing.T) {
-	for _, fill := range []func(b *Batch){
-		func(b *Batch) { b.Put(Queues, []byte("key"), []byte("value")) },
-		func(b *Batch) { b.Delete(Queues, []byte("key")) },
-		func(b *Batch) { b.DeleteRange(Queues, []byte("a"), []byte("b")) },
-		func(b *Batch) { b.DeleteRange(Queues, []byte("a"), nil) },
-		func(b *Batch) { b.Keep(1, body("text")) },
-		func(b *Batch) { b.Release(1) },
-	} {
-		var b Batch
-		fill(&b)
-		if _, rest, err := nextOp(b.ops); err != nil || len(rest) != 0 {
-			t.Errorf("% x: got %d bytes left, %v", b.ops, len(rest), err)
-		}
-		for n := range b.ops {
-			if _, _, err := nextOp(b.ops[:n]); err == nil {
-				t.Errorf("% x cut at %d: got no error", b.ops, n)
-			}
-		}
-	}
-}
-
-func TestPooledBatchIsEmptyAgain(t *testing.T) {
-	s := openTest(t, Config{})
-	for i := range 2000 {
-		b := s.NewBatch()
-		if !b.Empty() || b.Size() != 0 || len(b.kept.few) != 0 || len(b.kept.many) != 0 {
-			t.Fatalf("batch %d is not empty", i)
-		}
-		for id := range uint64(i%20 + 1) {
-			b.Keep(id, body("x"))
-			b.Keep(id, func([]byte) []byte { t.Fatal("encoded twice"); return nil })
-			b.Release(id)
-			b.Release(id)
-		}
-		s.Commit(b)
-	}
+	must(t, commit(t, s, func(b *batch.Batch) { b.DeleteRange(batch.Queues, []byte("k"), []byte("l")) }))
+	must(t, s.Scan(batch.Queues, nil, nil, func(k, v []byte) bool { t.Errorf("key of %d bytes is left", len(k)); return true }))
 }

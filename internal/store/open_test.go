@@ -16,13 +16,14 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 )
 
 func TestOpenMakesFolders(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	s := openTest(t, Config{Dir: dir})
-	must(t, commit(t, s, func(b *Batch) { b.Put(Seen, []byte("k"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Seen, []byte("k"), nil) }))
 	if _, err := Open(Config{}); err == nil {
 		t.Error("no folder: got no error")
 	}
@@ -49,7 +50,7 @@ func TestHalfMadeDatabase(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(dir, newFile), []byte("half"), 0o600))
 	s := openTest(t, Config{Dir: dir})
-	must(t, commit(t, s, func(b *Batch) { b.Put(Seen, []byte("k"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Seen, []byte("k"), nil) }))
 	if _, err := os.Stat(filepath.Join(dir, newFile)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want that %s is gone", err, newFile)
 	}
@@ -68,9 +69,9 @@ func closedStore(t *testing.T, records int) (dir string) {
 	dir = t.TempDir()
 	s, err := Open(Config{Dir: dir})
 	must(t, err)
-	must(t, commit(t, s, func(b *Batch) {
+	must(t, commit(t, s, func(b *batch.Batch) {
 		for i := range records {
-			b.PutRef(Queues, fmt.Appendf(nil, "key %06d", i), uint64(i), nil, body(strings.Repeat("body ", i%2000)))
+			b.PutRef(batch.Queues, fmt.Appendf(nil, "key %06d", i), uint64(i), nil, body(strings.Repeat("body ", i%2000)))
 		}
 	}))
 	must(t, s.Close())
@@ -91,9 +92,9 @@ func TestNewerFormatIsRefused(t *testing.T) {
 
 func TestFolderOfAnEarlierVersionGetsItsTables(t *testing.T) {
 	dir := closedStore(t, 1)
-	edit(t, dir, func(tx *bolt.Tx) error { return tx.DeleteBucket(lastTable.bucket()) })
+	edit(t, dir, func(tx *bolt.Tx) error { return tx.DeleteBucket(bucketName(batch.LastTable)) })
 	s := openTest(t, Config{Dir: dir})
-	must(t, commit(t, s, func(b *Batch) { b.Put(lastTable, []byte("k"), []byte("v")) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.LastTable, []byte("k"), []byte("v")) }))
 }
 
 func TestNoStoreInsideIsRefused(t *testing.T) {
@@ -171,7 +172,7 @@ func TestRandomDamageDoesNotCrash(t *testing.T) {
 			refused++
 			continue
 		}
-		for table := Table(1); table <= lastTable; table++ {
+		for table := batch.Table(1); table <= batch.LastTable; table++ {
 			_ = s.Scan(table, nil, nil, func(k, v []byte) bool { return true }) // any outcome but a crash
 		}
 		must(t, s.Close())
@@ -239,7 +240,7 @@ func TestNextIDStaysBelowTheReservation(t *testing.T) {
 func TestHealthOnWriteErrors(t *testing.T) {
 	reg := metrics.New()
 	s := openTest(t, Config{Metrics: reg, MaxFileBytes: 256 << 10})
-	big := func(b *Batch) { b.Put(Queues, []byte("big"), make([]byte, 1<<20)) }
+	big := func(b *batch.Batch) { b.Put(batch.Queues, []byte("big"), make([]byte, 1<<20)) }
 	if err := commit(t, s, big); !errors.Is(err, ErrFull) {
 		t.Fatalf("got %v, want ErrFull", err)
 	}
@@ -248,7 +249,7 @@ func TestHealthOnWriteErrors(t *testing.T) {
 			t.Fatal("the probe did not make the store healthy within 10 s")
 		}
 	}
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("small"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("small"), nil) }))
 	if got := reg.Counter(`mangrove_store_errors_total{kind="full"}`).Get(); got != 1 {
 		t.Errorf("got %d errors counted, want 1", got)
 	}
@@ -261,19 +262,19 @@ func TestFullIsSteady(t *testing.T) {
 		s := openTest(t, Config{MaxFileBytes: bound})
 		n := 0
 		put := func() error {
-			return commit(t, s, func(b *Batch) { n++; b.Put(Queues, fmt.Append(nil, n), make([]byte, 4000)) })
+			return commit(t, s, func(b *batch.Batch) { n++; b.Put(batch.Queues, fmt.Append(nil, n), make([]byte, 4000)) })
 		}
 		for put() == nil {
 		}
 		for removed := 0; removed < bound/16-8000; removed += 4000 {
-			must(t, commit(t, s, func(b *Batch) { b.Delete(Queues, fmt.Append(nil, removed/4000+1)) }))
+			must(t, commit(t, s, func(b *batch.Batch) { b.Delete(batch.Queues, fmt.Append(nil, removed/4000+1)) }))
 			checkpointNow(t, s)
 			time.Sleep(2 * maxPause)
 			if synctest.Wait(); !errors.Is(s.Healthy(), ErrFull) {
 				t.Fatalf("after %d bytes were removed the store is healthy: %v", removed, s.Healthy())
 			}
 		}
-		must(t, commit(t, s, func(b *Batch) { b.DeleteRange(Queues, nil, nil) }))
+		must(t, commit(t, s, func(b *batch.Batch) { b.DeleteRange(batch.Queues, nil, nil) }))
 		time.Sleep(2 * maxPause)
 		if synctest.Wait(); s.Healthy() != nil {
 			t.Errorf("empty again, and got %v", s.Healthy())
@@ -284,17 +285,17 @@ func TestFullIsSteady(t *testing.T) {
 // What there is no room for is refused by itself: what only removes, or is small, goes on.
 func TestRefusedBatchChangesNothing(t *testing.T) {
 	s := openTest(t, Config{MaxFileBytes: 256 << 10})
-	must(t, commit(t, s, func(b *Batch) { b.PutRef(Queues, []byte("old"), 1, nil, body("one")) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.PutRef(batch.Queues, []byte("old"), 1, nil, body("one")) }))
 	g := newGate()
 	g.hold(s)
 	w := newTold()
-	for _, fill := range []func(b *Batch){
-		func(b *Batch) {
-			b.PutRef(Queues, []byte("big"), 3, nil, body(strings.Repeat("x", 1<<20)))
-			b.Delete(Queues, []byte("old"))
+	for _, fill := range []func(b *batch.Batch){
+		func(b *batch.Batch) {
+			b.PutRef(batch.Queues, []byte("big"), 3, nil, body(strings.Repeat("x", 1<<20)))
+			b.Delete(batch.Queues, []byte("old"))
 		},
-		func(b *Batch) { b.PutRef(Queues, []byte("new"), 2, nil, body("two")) },
-		func(b *Batch) { b.Delete(Queues, []byte("new")) },
+		func(b *batch.Batch) { b.PutRef(batch.Queues, []byte("new"), 2, nil, body("two")) },
+		func(b *batch.Batch) { b.Delete(batch.Queues, []byte("new")) },
 	} {
 		b := s.NewBatch()
 		fill(b)
@@ -310,7 +311,7 @@ func TestRefusedBatchChangesNothing(t *testing.T) {
 	if v, err := s.Body(1); err != nil || string(v) != "one" {
 		t.Errorf("got %q, %v, want the body of before", v, err)
 	}
-	if get(t, s, Queues, "big") != "" || get(t, s, Queues, "old") == "" {
+	if get(t, s, batch.Queues, "big") != "" || get(t, s, batch.Queues, "old") == "" {
 		t.Error("a part of the refused batch was done")
 	}
 }
@@ -345,10 +346,10 @@ func TestPanicInTheDatabaseIsFatal(t *testing.T) {
 	if err := s.Healthy(); !errors.Is(err, ErrFatal) {
 		t.Errorf("got %v, want ErrFatal", err)
 	}
-	if _, err := s.Get(Queues, []byte("k")); !errors.Is(err, ErrFatal) {
+	if _, err := s.Get(batch.Queues, []byte("k")); !errors.Is(err, ErrFatal) {
 		t.Errorf("read: got %v, want ErrFatal", err)
 	}
-	if err := commit(t, s, func(b *Batch) { b.Put(Queues, []byte("k"), nil) }); !errors.Is(err, ErrFatal) {
+	if err := commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("k"), nil) }); !errors.Is(err, ErrFatal) {
 		t.Errorf("later: got %v, want ErrFatal", err)
 	}
 }
@@ -397,7 +398,7 @@ func TestFullFileSystem(t *testing.T) {
 	stable := 0
 	var err error
 	for ; err == nil; stable++ {
-		err = commit(t, s, func(b *Batch) { b.Put(Queues, fmt.Append(nil, stable), make([]byte, 50_000)) })
+		err = commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, fmt.Append(nil, stable), make([]byte, 50_000)) })
 	}
 	if !errors.Is(err, ErrFull) || !errors.Is(s.Healthy(), ErrFull) {
 		t.Fatalf("got %v, healthy %v, want ErrFull", err, s.Healthy())
@@ -409,11 +410,11 @@ func TestFullFileSystem(t *testing.T) {
 			t.Fatalf("not healthy 10 s after space came back: %v", s.Healthy())
 		}
 	}
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("more"), make([]byte, 500_000)) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("more"), make([]byte, 500_000)) }))
 	must(t, s.Close())
 	s = openTest(t, Config{Dir: filepath.Join(dir, "data")})
 	for i := range stable {
-		if v, err := s.Get(Queues, fmt.Append(nil, i)); err != nil || len(v) != 50_000 {
+		if v, err := s.Get(batch.Queues, fmt.Append(nil, i)); err != nil || len(v) != 50_000 {
 			t.Errorf("record %d: got %d bytes, %v", i, len(v), err)
 		}
 	}

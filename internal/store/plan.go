@@ -3,10 +3,9 @@ package store
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"hash/crc32"
 
-	bolt "go.etcd.io/bbolt"
+	"mangrove/internal/batch"
 )
 
 // plan is what a group does to the state, worked out before the group is logged, so that what changes nothing is not logged:
@@ -24,7 +23,7 @@ type plan struct {
 
 // change is a new value of one key, in stored forms.
 type change struct {
-	table Table
+	table batch.Table
 	key   []byte
 	value []byte // nil = removed
 	below bool
@@ -80,7 +79,7 @@ func (p *plan) addRange(g *group, v *view, i int) error {
 		if coveredBy(g.ranges[:i], s.table, key) {
 			return true // an earlier range has it
 		}
-		if id, ok := refOf(loadedValue(key, value)); ok {
+		if id, ok := loadedValue(key, value).Ref(); ok {
 			g.refer(id, -1)
 		}
 		p.gone = append(p.gone, change{table: s.table, key: bytes.Clone(key), below: below, old: len(value)})
@@ -102,7 +101,7 @@ func storedBound(to []byte) []byte {
 }
 
 // coveredBy tells whether one of the ranges removes a stored key.
-func coveredBy(ranges []span, t Table, key []byte) bool {
+func coveredBy(ranges []span, t batch.Table, key []byte) bool {
 	for i := range ranges {
 		s := &ranges[i]
 		if s.table == t && bytes.Compare(storedKey(s.from), key) <= 0 && (s.to == nil || bytes.Compare(key, storedKey(s.to)) < 0) {
@@ -127,10 +126,10 @@ func (p *plan) addPoint(g *group, v *view, pt *point) error {
 	if old == nil && c.value == nil || old != nil && c.value != nil && bytes.Equal(old, c.value) {
 		return nil
 	}
-	if id, ok := refOf(loadedValue(c.key, old)); ok {
+	if id, ok := loadedValue(c.key, old).Ref(); ok {
 		g.refer(id, -1)
 	}
-	if id, ok := refOf(pt.value); ok {
+	if id, ok := pt.value.Ref(); ok {
 		g.refer(id, +1)
 	}
 	c.below, c.old = below, len(old)
@@ -180,16 +179,15 @@ func (p *plan) addBody(v *view, c *bodyChange) error {
 // encode appends the operations to dst, and notes where in it the bodies are.
 func (p *plan) encode(dst []byte) []byte {
 	for i := range p.ranges {
-		dst = appendRange(dst, p.ranges[i].table, p.ranges[i].from, p.ranges[i].to)
+		dst = batch.AppendRange(dst, p.ranges[i].table, p.ranges[i].from, p.ranges[i].to)
 	}
 	for i := range p.points {
 		pt := p.points[i].p
 		if pt.value == nil {
-			dst = appendBytes(append(dst, opDelete, byte(pt.table)), pt.key)
-			continue
+			dst = batch.AppendDelete(dst, pt.table, pt.key)
+		} else {
+			dst = batch.AppendPut(dst, pt.table, pt.key, pt.value)
 		}
-		dst = appendBytes(append(dst, opPut, byte(pt.table)), pt.key)
-		dst = appendBytes(dst, pt.value)
 	}
 	for i := range p.bodies {
 		dst = p.bodies[i].encode(dst)
@@ -203,14 +201,14 @@ func (b *bodyPlan) encode(dst []byte) []byte {
 		if !b.write {
 			body = nil // it is there already
 		}
-		dst = binary.BigEndian.AppendUint64(append(dst, opKeep), b.id)
+		dst = binary.BigEndian.AppendUint64(append(dst, byte(batch.OpKeep)), b.id)
 		dst = binary.BigEndian.AppendUint32(dst, uint32(max(0, b.explicit)))
 		dst = binary.BigEndian.AppendUint32(dst, uint32(len(body)))
 		b.at = len(dst)
 		dst = append(dst, body...)
 	}
 	for range max(0, -b.explicit) {
-		dst = binary.BigEndian.AppendUint64(append(dst, opRelease), b.id)
+		dst = binary.BigEndian.AppendUint64(append(dst, byte(batch.OpRelease)), b.id)
 	}
 	return dst
 }
@@ -251,11 +249,4 @@ func (p *plan) reset() {
 	clear(p.points)
 	clear(p.bodies)
 	p.ranges, p.gone, p.points, p.bodies, p.done = p.ranges[:0], p.gone[:0], p.points[:0], p.bodies[:0], applied{}
-}
-
-func tableBucket(tx *bolt.Tx, t Table) (*bolt.Bucket, error) {
-	if b := tx.Bucket(t.bucket()); b != nil {
-		return b, nil
-	}
-	return nil, fmt.Errorf("table %d is missing in the database", t)
 }

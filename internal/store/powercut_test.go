@@ -12,6 +12,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/sim"
 	"mangrove/internal/wal"
 )
@@ -114,8 +115,8 @@ func (p *powerCut) step(s *Store) bool {
 }
 
 // operateAtRandom does one operation on both.
-func operateAtRandom(r *rand.Rand, b *Batch, m *model) {
-	table := []Table{Queues, Retained}[r.IntN(2)]
+func operateAtRandom(r *rand.Rand, b *batch.Batch, m *model) {
+	table := []batch.Table{batch.Queues, batch.Retained}[r.IntN(2)]
 	key := fmt.Sprintf("key %02d", r.IntN(30))
 	id := uint64(1 + r.IntN(12))
 	encode := func(dst []byte) []byte { return append(dst, bodyText(id)...) }
@@ -265,15 +266,15 @@ func TestPowerCutTakesTheEndOfWhatHadSlack(t *testing.T) {
 		dir := t.TempDir()
 		s, err := Open(Config{Dir: dir, Faults: &Faults{Log: simFiles{disk}}})
 		must(t, err)
-		must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("begin"), nil) }))
+		must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("begin"), nil) }))
 		database, err := os.ReadFile(filepath.Join(dir, dataFile))
 		must(t, err)
 		const batches = 30
 		kept := -1 // of what was acknowledged, the last that may not go
 		for i := range batches {
-			slack := []Slack{Unsynced, Unsynced, Slack(time.Hour), Unsynced, Synced}[rng.IntN(5)]
-			must(t, commit(t, s, func(b *Batch) { b.Put(Queues, fmt.Appendf(nil, "%02d", i), nil); b.SetSlack(slack) }))
-			if slack == Synced {
+			slack := []batch.Slack{batch.Unsynced, batch.Unsynced, batch.Slack(time.Hour), batch.Unsynced, batch.Synced}[rng.IntN(5)]
+			must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, fmt.Appendf(nil, "%02d", i), nil); b.SetSlack(slack) }))
+			if slack == batch.Synced {
 				kept = i
 			}
 		}
@@ -285,7 +286,7 @@ func TestPowerCutTakesTheEndOfWhatHadSlack(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(after, dataFile), database, 0o600))
 		s = openTest(t, Config{Dir: after, Faults: &Faults{Log: simFiles{disk}}})
 		left := 0
-		must(t, s.Scan(Queues, nil, []byte("b"), func(k, _ []byte) bool {
+		must(t, s.Scan(batch.Queues, nil, []byte("b"), func(k, _ []byte) bool {
 			if want := fmt.Sprintf("%02d", left); string(k) != want {
 				t.Errorf("seed %d: got batch %s where %s was to be", seed, k, want)
 			}

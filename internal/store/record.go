@@ -11,9 +11,9 @@ import (
 // A log record is what a group changes:
 //
 //	 0      1           5
-//	┌──────┬───────────┬────────────────┬──────────────────────┐
-//	│ kind │ store id  │ uvarint: limit │ operations (ops.go)  │
-//	└──────┴───────────┴────────────────┴──────────────────────┘
+//	┌──────┬───────────┬────────────────┬───────────────────────┐
+//	│ kind │ store id  │ uvarint: limit │ operations of a batch │
+//	└──────┴───────────┴────────────────┴───────────────────────┘
 //
 // The id is the lower half of the store's, so that a log that belongs to another database is noticed. limit is the number up to which
 // NextID may give numbers, 0 = as before.

@@ -94,14 +94,15 @@ func (s *Store) roomForNothing() error {
 func (s *Store) admit() {
 	more := 0
 	for _, b := range s.writer.group.batches {
-		if b.err != nil {
+		if b.Err() != nil {
 			continue
 		}
-		if b.err = s.room(b.adds, more); b.err != nil {
-			s.crowd(b.err)
+		if err := s.room(b.Adds(), more); err != nil {
+			b.Refuse(err)
+			s.crowd(err)
 			continue
 		}
-		more += b.adds
+		more += b.Adds()
 	}
 }
 
@@ -160,9 +161,9 @@ func (s *Store) ample() error {
 func (s *Store) refuseAdding(err error) (left bool) {
 	for _, b := range s.writer.group.batches {
 		switch {
-		case b.err != nil:
-		case b.adds > 0:
-			b.err = err
+		case b.Err() != nil:
+		case b.Adds() > 0:
+			b.Refuse(err)
 		default:
 			left = true
 		}

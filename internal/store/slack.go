@@ -1,23 +1,10 @@
 package store
 
 import (
-	"math"
 	"sync"
 	"time"
-)
 
-// Slack is how long after its waiters were told a batch may still be lost in a power cut. Whatever it is, the batch is written
-// before: it is there after the process was killed.
-//
-//	Synced    on stable storage when its waiters are told (the default)
-//	a time    written then, on stable storage within that time
-//	Unsynced  written then, on stable storage when something else is, or at a checkpoint
-type Slack time.Duration
-
-// The ends of the scale.
-const (
-	Synced   Slack = 0
-	Unsynced Slack = math.MaxInt64
+	"mangrove/internal/batch"
 )
 
 // unsynced counts what is in the log and may not be on stable storage.
@@ -57,8 +44,8 @@ func (u *unsynced) now() extent {
 }
 
 // noteSlack notes when the log has to be synced, after the group was written with that slack.
-func (s *Store) noteSlack(slack Slack) {
-	if slack == Synced {
+func (s *Store) noteSlack(slack batch.Slack) {
+	if slack == batch.Synced {
 		s.unsynced.cover(s.unsynced.mark())
 		s.writer.syncAt = time.Time{}
 		return
@@ -68,8 +55,8 @@ func (s *Store) noteSlack(slack Slack) {
 }
 
 // syncWithin has what is unsynced synced in that time.
-func (w *writer) syncWithin(slack Slack) {
-	if slack == Unsynced {
+func (w *writer) syncWithin(slack batch.Slack) {
+	if slack == batch.Unsynced {
 		return
 	}
 	if at := time.Now().Add(time.Duration(slack)); w.syncAt.IsZero() || at.Before(w.syncAt) {
@@ -78,11 +65,11 @@ func (w *writer) syncWithin(slack Slack) {
 }
 
 // settleEarlier is for a group that changes nothing: what makes it so is to be as stable as the group.
-func (s *Store) settleEarlier(slack Slack) error {
+func (s *Store) settleEarlier(slack batch.Slack) error {
 	switch {
 	case s.unsynced.now().batches == 0:
 		return nil
-	case slack == Synced:
+	case slack == batch.Synced:
 		return s.sync()
 	}
 	s.writer.syncWithin(slack)
@@ -92,6 +79,6 @@ func (s *Store) settleEarlier(slack Slack) error {
 // sync makes stable what was written without.
 func (s *Store) sync() error {
 	err := s.log.Sync()
-	s.noteSlack(Synced)
+	s.noteSlack(batch.Synced)
 	return err
 }

@@ -13,6 +13,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/bell"
 	"mangrove/internal/wal"
 )
@@ -27,7 +28,7 @@ type Store struct {
 	id     uint64
 	ids    ids
 	clock  clock
-	pool   sync.Pool // of *Batch
+	pool   batch.Pool
 	count  counters
 
 	health atomic.Pointer[error] // nil = healthy
@@ -38,7 +39,7 @@ type Store struct {
 	unsynced unsynced
 
 	mu      sync.Mutex
-	queue   []*Batch
+	queue   []*batch.Batch
 	pending int // bytes in queue and in the group being written
 	waiting int // batches in queue and in the group being written
 	come    tally
@@ -75,7 +76,6 @@ func open(cfg Config, block uint64) (*Store, error) {
 	if err := s.load(block); err != nil {
 		return nil, errors.Join(fmt.Errorf("open data folder %s: %w", cfg.Dir, err), s.closeFiles())
 	}
-	s.pool.New = func() any { return &Batch{pooled: true} }
 	s.count.watch(s, cfg.Metrics)
 	go s.write()          // ends with Close, which waits for done
 	go s.runCheckpoints() // ends with Close, which waits for ckpt.done
@@ -125,12 +125,12 @@ func (s *Store) reserve(limit, block uint64) error {
 func (s *Store) ID() uint64 { return s.id }
 
 // NewBatch returns an empty batch. Its memory is used again after the batch was told.
-func (s *Store) NewBatch() *Batch { return s.pool.Get().(*Batch) }
+func (s *Store) NewBatch() *batch.Batch { return s.pool.Get() }
 
 // Get returns a copy of the value under key, nil when there is none. It sees what is committed.
-func (s *Store) Get(t Table, key []byte) (value []byte, err error) {
-	t.mustExist()
-	if len(key) == 0 || len(key) > MaxKey {
+func (s *Store) Get(t batch.Table, key []byte) (value []byte, err error) {
+	t.MustExist()
+	if len(key) == 0 || len(key) > batch.MaxKey {
 		return nil, nil
 	}
 	err = s.view(func(v *view) error {
@@ -144,7 +144,7 @@ func (s *Store) Get(t Table, key []byte) (value []byte, err error) {
 	return value, err
 }
 
-func cloneValue(t Table, stored, v []byte) ([]byte, error) {
+func cloneValue(t batch.Table, stored, v []byte) ([]byte, error) {
 	v = loadedValue(stored, v)
 	if v == nil {
 		return nil, fmt.Errorf("read from table %d: %w: a record has no known form", t, ErrDamaged)
@@ -181,8 +181,8 @@ func (s *Store) Bodies(ids []uint64, visit func(i int, body []byte) bool) error 
 // Scan visits the keys from <= key < to in order (to nil = end of table) while visit returns true, as of one
 // moment. k and v are valid only during the call. visit must not call the Store. Commits do not wait for a Scan, but the memory of what
 // it sees is not given back, and a checkpoint may have to wait: read much in several ones.
-func (s *Store) Scan(t Table, from, to []byte, visit func(k, v []byte) bool) error {
-	t.mustExist()
+func (s *Store) Scan(t batch.Table, from, to []byte, visit func(k, v []byte) bool) error {
+	t.MustExist()
 	return s.view(func(v *view) error {
 		var bad error
 		err := v.scan(t, storedKey(from), storedBound(to), func(key, stored []byte, _ bool) bool {

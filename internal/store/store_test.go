@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 )
 
@@ -59,7 +60,7 @@ func openTest(t testing.TB, cfg Config) *Store {
 }
 
 // commit writes one batch and waits for it.
-func commit(t testing.TB, s *Store, fill func(b *Batch)) error {
+func commit(t testing.TB, s *Store, fill func(b *batch.Batch)) error {
 	t.Helper()
 	b := s.NewBatch()
 	fill(b)
@@ -76,7 +77,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func get(t testing.TB, s *Store, table Table, key string) string {
+func get(t testing.TB, s *Store, table batch.Table, key string) string {
 	t.Helper()
 	v, err := s.Get(table, []byte(key))
 	must(t, err)
@@ -92,13 +93,13 @@ func TestPutGetScanReopen(t *testing.T) {
 	s, err := Open(Config{Dir: dir})
 	must(t, err)
 	id := s.ID()
-	must(t, commit(t, s, func(b *Batch) {
+	must(t, commit(t, s, func(b *batch.Batch) {
 		for _, k := range []string{"b", "a", "d", "c"} {
-			b.Put(Sessions, []byte(k), []byte("v"+k))
+			b.Put(batch.Sessions, []byte(k), []byte("v"+k))
 		}
-		b.Put(Retained, []byte("a"), nil)
+		b.Put(batch.Retained, []byte("a"), nil)
 	}))
-	must(t, commit(t, s, func(b *Batch) { b.DeleteRange(Sessions, []byte("b"), []byte("d")) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.DeleteRange(batch.Sessions, []byte("b"), []byte("d")) }))
 	must(t, s.Close())
 	must(t, s.Close())
 
@@ -107,35 +108,35 @@ func TestPutGetScanReopen(t *testing.T) {
 		t.Errorf("got id %d, want %d and not 0", s.ID(), id)
 	}
 	var got []string
-	must(t, s.Scan(Sessions, nil, nil, func(k, v []byte) bool {
+	must(t, s.Scan(batch.Sessions, nil, nil, func(k, v []byte) bool {
 		got = append(got, string(k)+"="+string(v))
 		return true
 	}))
 	if fmt.Sprint(got) != "[a=va d=vd]" {
 		t.Errorf("got %v, want [a=va d=vd]", got)
 	}
-	if v, err := s.Get(Retained, []byte("a")); err != nil || v == nil || len(v) != 0 {
+	if v, err := s.Get(batch.Retained, []byte("a")); err != nil || v == nil || len(v) != 0 {
 		t.Errorf("got %v, %v, want an empty value", v, err)
 	}
-	if v, err := s.Get(Retained, []byte("b")); err != nil || v != nil {
+	if v, err := s.Get(batch.Retained, []byte("b")); err != nil || v != nil {
 		t.Errorf("got %v, %v, want nil", v, err)
 	}
 }
 
 func TestScanStopsAndBounds(t *testing.T) {
 	s := openTest(t, Config{})
-	must(t, commit(t, s, func(b *Batch) {
+	must(t, commit(t, s, func(b *batch.Batch) {
 		for i := range 100 {
-			b.Put(Queues, binary.BigEndian.AppendUint32(nil, uint32(i)), []byte{byte(i)})
+			b.Put(batch.Queues, binary.BigEndian.AppendUint32(nil, uint32(i)), []byte{byte(i)})
 		}
 	}))
 	n := 0
-	must(t, s.Scan(Queues, []byte{0, 0, 0, 10}, []byte{0, 0, 0, 20}, func(k, v []byte) bool { n++; return true }))
+	must(t, s.Scan(batch.Queues, []byte{0, 0, 0, 10}, []byte{0, 0, 0, 20}, func(k, v []byte) bool { n++; return true }))
 	if n != 10 {
 		t.Errorf("got %d keys, want 10", n)
 	}
 	n = 0
-	must(t, s.Scan(Queues, []byte{0, 0, 0, 90}, nil, func(k, v []byte) bool { n++; return n < 3 }))
+	must(t, s.Scan(batch.Queues, []byte{0, 0, 0, 90}, nil, func(k, v []byte) bool { n++; return n < 3 }))
 	if n != 3 {
 		t.Errorf("got %d keys, want 3", n)
 	}
@@ -144,7 +145,7 @@ func TestScanStopsAndBounds(t *testing.T) {
 func TestBodiesGoWithTheLastReference(t *testing.T) {
 	s := openTest(t, Config{})
 	encoded := 0
-	must(t, commit(t, s, func(b *Batch) {
+	must(t, commit(t, s, func(b *batch.Batch) {
 		for range 3 {
 			b.Keep(7, func(dst []byte) []byte { encoded++; return append(dst, "hello"...) })
 		}
@@ -156,7 +157,7 @@ func TestBodiesGoWithTheLastReference(t *testing.T) {
 		if got, err := s.Body(7); err != nil || string(got) != "hello" {
 			t.Fatalf("with %d references: got %q, %v", left, got, err)
 		}
-		must(t, commit(t, s, func(b *Batch) { b.Release(7) }))
+		must(t, commit(t, s, func(b *batch.Batch) { b.Release(7) }))
 	}
 	if got, err := s.Body(7); err != nil || got != nil {
 		t.Errorf("got %q, %v, want no body", got, err)
@@ -171,21 +172,21 @@ func TestReferencesOfRecords(t *testing.T) {
 			t.Errorf("body %d: got %q, %v, want %q", id, got, err, text)
 		}
 	}
-	must(t, commit(t, s, func(b *Batch) {
-		b.PutRef(Retained, []byte("a"), 1, nil, body("one"))
-		b.PutRef(Queues, []byte("q1"), 1, []byte("rest"), body("one"))
-		b.PutRef(Queues, []byte("q2"), 2, nil, body("two"))
+	must(t, commit(t, s, func(b *batch.Batch) {
+		b.PutRef(batch.Retained, []byte("a"), 1, nil, body("one"))
+		b.PutRef(batch.Queues, []byte("q1"), 1, []byte("rest"), body("one"))
+		b.PutRef(batch.Queues, []byte("q2"), 2, nil, body("two"))
 	}))
-	v, err := s.Get(Queues, []byte("q1"))
-	if id, rest, ok := RefID(v); err != nil || !ok || id != 1 || string(rest) != "rest" {
+	v, err := s.Get(batch.Queues, []byte("q1"))
+	if id, rest, ok := batch.RefID(v); err != nil || !ok || id != 1 || string(rest) != "rest" {
 		t.Errorf("got %d, %q, %v, %v", id, rest, ok, err)
 	}
-	must(t, commit(t, s, func(b *Batch) { b.PutRef(Retained, []byte("a"), 2, nil, body("two")) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.PutRef(batch.Retained, []byte("a"), 2, nil, body("two")) }))
 	want(1, "one")
-	must(t, commit(t, s, func(b *Batch) { b.DeleteRange(Queues, []byte("q"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.DeleteRange(batch.Queues, []byte("q"), nil) }))
 	want(1, "")
 	want(2, "two")
-	must(t, commit(t, s, func(b *Batch) { b.Put(Retained, []byte("a"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Retained, []byte("a"), nil) }))
 	want(2, "")
 }
 
@@ -206,7 +207,7 @@ func (g *gate) Committed(uint64, error) {
 // hold commits a batch whose waiter does not return before g.open is closed.
 func (g *gate) hold(s *Store) {
 	b := s.NewBatch()
-	b.Put(Seen, []byte("gate"), nil)
+	b.Put(batch.Seen, []byte("gate"), nil)
 	b.Notify(g, 0)
 	s.Commit(b)
 	<-g.reached
@@ -221,7 +222,7 @@ func TestGroupsWhatWaits(t *testing.T) {
 	w := newTold()
 	for i := range 1000 {
 		b := s.NewBatch()
-		b.Put(Queues, fmt.Append(nil, i), []byte("x"))
+		b.Put(batch.Queues, fmt.Append(nil, i), []byte("x"))
 		b.Notify(w, 0)
 		s.Commit(b)
 	}
@@ -250,7 +251,7 @@ func TestGroupBounds(t *testing.T) {
 	put := func(n, size int) {
 		for i := range n {
 			b := s.NewBatch()
-			b.Put(Queues, fmt.Append(nil, size, "/", i), make([]byte, size))
+			b.Put(batch.Queues, fmt.Append(nil, size, "/", i), make([]byte, size))
 			b.Notify(w, 0)
 			s.Commit(b)
 		}
@@ -283,12 +284,12 @@ func TestWaitersAreToldInOrder(t *testing.T) {
 	var o ordered
 	for i := range uint64(500) {
 		b := s.NewBatch()
-		b.Put(Queues, binary.BigEndian.AppendUint64(nil, i), nil)
+		b.Put(batch.Queues, binary.BigEndian.AppendUint64(nil, i), nil)
 		b.Notify(&o, 2*i)
 		b.Notify(&o, 2*i+1)
 		s.Commit(b)
 	}
-	must(t, commit(t, s, func(b *Batch) { b.Put(Queues, []byte("end"), nil) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("end"), nil) }))
 	if len(o.got) != 1000 {
 		t.Fatalf("got %d calls, want 1000", len(o.got))
 	}
@@ -320,10 +321,10 @@ func TestCommitAfterCloseIsRefused(t *testing.T) {
 	s, err := Open(Config{Dir: t.TempDir()})
 	must(t, err)
 	must(t, s.Close())
-	if err := commit(t, s, func(b *Batch) { b.Put(Queues, []byte("a"), nil) }); !errors.Is(err, ErrClosed) {
+	if err := commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("a"), nil) }); !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v, want ErrClosed", err)
 	}
-	if _, err := s.Get(Queues, []byte("a")); !errors.Is(err, ErrClosed) {
+	if _, err := s.Get(batch.Queues, []byte("a")); !errors.Is(err, ErrClosed) {
 		t.Errorf("got %v, want ErrClosed", err)
 	}
 }
@@ -335,7 +336,7 @@ func TestCloseCommitsWhatIsQueued(t *testing.T) {
 	w := newTold()
 	for i := range 100 {
 		b := s.NewBatch()
-		b.Put(Queues, fmt.Append(nil, i), []byte("x"))
+		b.Put(batch.Queues, fmt.Append(nil, i), []byte("x"))
 		b.Notify(w, 0)
 		s.Commit(b)
 	}
@@ -344,7 +345,7 @@ func TestCloseCommitsWhatIsQueued(t *testing.T) {
 		must(t, w.wait(t))
 	}
 	s = openTest(t, Config{Dir: dir})
-	if get(t, s, Queues, "99") != "x" {
+	if get(t, s, batch.Queues, "99") != "x" {
 		t.Error("the last queued batch is missing after Close")
 	}
 }
@@ -356,7 +357,7 @@ func TestBacklogIsRefused(t *testing.T) {
 	w := newTold()
 	for i := range 3 {
 		b := s.NewBatch()
-		b.Put(Queues, fmt.Append(nil, i), make([]byte, 6000))
+		b.Put(batch.Queues, fmt.Append(nil, i), make([]byte, 6000))
 		b.Notify(w, 0)
 		s.Commit(b)
 	}

@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 
 	bolt "go.etcd.io/bbolt"
+
+	"mangrove/internal/batch"
 )
 
 // view is the state as of one moment:
@@ -26,7 +28,7 @@ type view struct {
 
 // Places of the buckets in view.open, after those of the tables.
 const (
-	bodiesAt = int(lastTable) + 1
+	bodiesAt = int(batch.LastTable) + 1
 	countsAt = bodiesAt + 1
 )
 
@@ -69,7 +71,7 @@ func (s *Store) view(fn func(v *view) error) error {
 }
 
 // lookup finds a stored value; nil = none. below tells whether there is one below the newest layer.
-func (v *view) lookup(t Table, key []byte) (value []byte, below bool, err error) {
+func (v *view) lookup(t batch.Table, key []byte) (value []byte, below bool, err error) {
 	v.record.key = key
 	if r := v.layers[0].tables[t].get(&v.record); r != nil {
 		return r.value, r.below, nil
@@ -79,12 +81,12 @@ func (v *view) lookup(t Table, key []byte) (value []byte, below bool, err error)
 			return r.value, r.value != nil, nil
 		}
 	}
-	value, err = v.at(int(t), t.bucket(), key)
+	value, err = v.at(int(t), bucketName(t), key)
 	return value, value != nil, err
 }
 
 // scan visits the stored keys from <= key < to (to nil = end) in order. below is as in lookup.
-func (v *view) scan(t Table, from, to []byte, visit func(key, value []byte, below bool) bool) error {
+func (v *view) scan(t batch.Table, from, to []byte, visit func(key, value []byte, below bool) bool) error {
 	b, err := tableBucket(v.tx, t)
 	if err != nil {
 		return err
@@ -111,7 +113,7 @@ type merge struct {
 	value  []byte
 }
 
-func (m *merge) start(v *view, t Table) {
+func (m *merge) start(v *view, t batch.Table) {
 	for i, l := range v.layers {
 		if l != nil {
 			m.layers[i] = l.tables[t].seek(&record{key: m.from})

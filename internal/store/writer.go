@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"time"
+
+	"mangrove/internal/batch"
 )
 
 // writer is what belongs to the writer's goroutine alone.
@@ -42,16 +44,14 @@ const (
 //
 // An empty batch is told at once, from the caller's goroutine, and so possibly before an earlier one of
 // the same caller; a batch that comes after Close is refused from there too.
-func (s *Store) Commit(b *Batch) {
+func (s *Store) Commit(b *batch.Batch) {
 	if b.Empty() {
-		b.tell(nil)
-		s.recycle(b)
+		b.Settle(nil)
 		return
 	}
 	if !s.enqueue(b) {
 		s.count.refused.Inc()
-		b.tell(ErrClosed)
-		s.recycle(b)
+		b.Settle(ErrClosed)
 		return
 	}
 	s.wake.Ring()
@@ -59,20 +59,19 @@ func (s *Store) Commit(b *Batch) {
 
 // enqueue is false after Close. A batch above the bound is queued as refused, with nothing but its waiters, so
 // that they too are told by the writer.
-func (s *Store) enqueue(b *Batch) bool {
+func (s *Store) enqueue(b *batch.Batch) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		return false
 	}
-	if b.err == nil && s.pending > 0 && s.pending+b.Size() > s.cfg.MaxPendingBytes {
-		b.err = ErrBacklog
-	}
-	if b.err == nil && len(b.ops) > maxBatch {
-		b.err = fmt.Errorf("%w: %d bytes, allowed are %d", ErrTooLarge, len(b.ops), maxBatch)
-	}
-	if b.err != nil {
-		b.ops = nil
+	switch size := len(b.Ops()); {
+	case b.Err() != nil:
+		b.Refuse(b.Err()) // with ErrKey: it keeps no memory while it waits
+	case s.pending > 0 && s.pending+b.Size() > s.cfg.MaxPendingBytes:
+		b.Refuse(ErrBacklog)
+	case size > maxBatch:
+		b.Refuse(fmt.Errorf("%w: %d bytes, allowed are %d", ErrTooLarge, size, maxBatch))
 	}
 	if len(s.queue) == 0 {
 		s.since = time.Now()
@@ -81,7 +80,7 @@ func (s *Store) enqueue(b *Batch) bool {
 	s.waiting++
 	s.pending += b.Size()
 	s.come.batches++
-	s.come.ops += uint64(b.count)
+	s.come.ops += uint64(b.Count())
 	return true
 }
 
@@ -161,7 +160,7 @@ func (s *Store) mayWait(now time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing || w.dead != nil || s.ids.wanted() || len(s.queue) >= s.cfg.MaxGroupBatches ||
-		!slices.ContainsFunc(s.queue, func(b *Batch) bool { return b.slack == Synced }) {
+		!slices.ContainsFunc(s.queue, func(b *batch.Batch) bool { return b.Slack() == batch.Synced }) {
 		return 0
 	}
 	wait := w.window.wait(now, s.come, s.pending)
@@ -216,12 +215,13 @@ func (s *Store) take() (some bool) {
 	g.reset()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n, size := 0, 0
+	n := 0
 	for n < len(s.queue) && n < s.cfg.MaxGroupBatches {
-		size += s.queue[n].Size()
-		if n > 0 && size > s.cfg.MaxGroupBytes {
+		size := s.queue[n].Size()
+		if n > 0 && g.size+size > s.cfg.MaxGroupBytes {
 			break
 		}
+		g.size += size
 		n++
 	}
 	g.batches = append(g.batches, s.queue[:n]...)
@@ -298,32 +298,18 @@ func (s *Store) die(err error) {
 
 // finish tells the group's waiters and gives the batches back.
 func (s *Store) finish(err error) {
-	batches, size := s.writer.group.batches, 0
-	for _, b := range batches {
-		size += b.Size()
-	}
+	batches := s.writer.group.batches
 	s.mu.Lock()
 	s.waiting -= len(batches)
-	s.pending -= size
+	s.pending -= s.writer.group.size
 	s.mu.Unlock()
 	for _, b := range batches {
-		why := err
-		if b.err != nil {
-			why = b.err
-		}
-		if why != nil {
+		if err != nil || b.Err() != nil {
 			s.count.refused.Inc()
 		}
-		b.tell(why)
-		s.recycle(b)
+		b.Settle(err)
 	}
 	s.writer.group.reset() // they are told once
-}
-
-func (s *Store) recycle(b *Batch) {
-	if b.pooled && b.reset() {
-		s.pool.Put(b)
-	}
 }
 
 // commitGroup writes the group to the log as one record, and makes it part of the active delta; nothing is written when it
@@ -351,22 +337,22 @@ func (s *Store) commitGroup() (how severity, err error) {
 		return fatal, s.settleEarlier(slack)
 	}
 	if limit > 0 || w.pause > 0 {
-		slack = Synced
+		slack = batch.Synced
 	}
 	return s.logGroup(slack, limit)
 }
 
 // gather puts the operations of the batches together, and tells the least slack among them.
-func (s *Store) gather() (slack Slack, err error) {
+func (s *Store) gather() (slack batch.Slack, err error) {
 	g := &s.writer.group
 	g.clear()
-	slack = Unsynced
+	slack = batch.Unsynced
 	for _, b := range g.batches {
-		if b.err != nil {
+		if b.Err() != nil {
 			continue
 		}
-		slack = min(slack, b.slack)
-		if err := g.add(b.ops, 0); err != nil {
+		slack = min(slack, b.Slack())
+		if err := g.add(b.Ops(), 0); err != nil {
 			return slack, err
 		}
 	}
@@ -388,15 +374,15 @@ func (s *Store) plan() error {
 	return s.writer.todo.make(&s.writer.group, v)
 }
 
-func (s *Store) logGroup(slack Slack, limit uint64) (how severity, err error) {
+func (s *Store) logGroup(slack batch.Slack, limit uint64) (how severity, err error) {
 	w := &s.writer
 	w.buf = appendRecordHead(w.buf[:0], s.id, limit)
 	w.buf = w.todo.encode(w.buf)
 	write := s.log.Append
 	switch {
 	case w.last:
-		write, slack = s.log.AppendLast, Synced
-	case slack != Synced:
+		write, slack = s.log.AppendLast, batch.Synced
+	case slack != batch.Synced:
 		write = s.log.AppendSoft
 	}
 	index, err := write(w.buf)

@@ -3,7 +3,7 @@
 //
 //	net.Conn ─input─→ Frame, Decode ─→ handle_*.go ─→ Session / Router.PublishTo ─→ Subscriber.Deliver
 //	                                        │                                          │ (a session)
-//	                                        └ step: one store.Batch for all            ▼
+//	                                        └ step: one batch.Batch for all            ▼
 //	net.Conn ←─writer── out (bounded) ←── acks, in order ←── Receipt done        Outlet = another conn
 //
 // Goroutines: one reader per connection owns the connection's life and everything marked "reader

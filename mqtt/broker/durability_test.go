@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -22,7 +23,7 @@ func TestDurabilityByTopic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rules := []router.DurabilityRule{{Filter: "fast/#", Slack: store.Slack(time.Hour)}, {Filter: "debug/#", Slack: store.Unsynced}}
+		rules := []router.DurabilityRule{{Filter: "fast/#", Slack: batch.Slack(time.Hour)}, {Filter: "debug/#", Slack: batch.Unsynced}}
 		b := newBenchOn(t, router.Config{Durability: router.Durability{Rules: rules}}, func(c *Config) { c.Store = db })
 		unsynced := func(why string, want int) {
 			t.Helper()

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/transport"
@@ -27,16 +27,16 @@ type step struct {
 	received tally // PUBLISH packets
 	loan     mqtt.Loan
 
-	batch  *store.Batch  // shared by the publishes of the step
+	batch  *batch.Batch  // shared by the publishes of the step
 	qos0   *mqtt.Receipt // shared by those of QoS 0: nobody waits for it
 	waited bool          // a receipt of QoS>=1 may wait for batch
-	slack  store.Slack   // the least of those receipts
+	slack  batch.Slack   // the least of those receipts
 }
 
 // stepPool keeps steps for the connections of one Server, whose batches are of one store.
 type stepPool struct {
 	pool     sync.Pool
-	newBatch func() *store.Batch
+	newBatch func() *batch.Batch
 }
 
 func (p *stepPool) get() *step {
@@ -50,7 +50,7 @@ func (p *stepPool) get() *step {
 
 // renew gives s a batch that nothing was written to.
 func (p *stepPool) renew(s *step) {
-	s.batch, s.waited, s.slack = p.newBatch(), false, store.Unsynced
+	s.batch, s.waited, s.slack = p.newBatch(), false, batch.Unsynced
 	s.qos0 = mqtt.NewReceipt(s.batch, nil)
 }
 

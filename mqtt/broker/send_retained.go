@@ -1,7 +1,7 @@
 package broker
 
 import (
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -15,7 +15,7 @@ type retainedSender struct {
 	c       *conn
 	sub     mqtt.Subscription
 	ids     []uint32
-	batch   *store.Batch
+	batch   *batch.Batch
 	receipt *mqtt.Receipt
 	n       int // messages in batch
 	ahead   int // bytes handed over since the output was looked at

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt/router"
 	"mangrove/mqtt/transport"
 )
@@ -155,9 +155,9 @@ func (s *Server) exit(c *conn) {
 	s.running.Done()
 }
 
-func (s *Server) newBatch() *store.Batch {
+func (s *Server) newBatch() *batch.Batch {
 	if s.cfg.Store == nil {
-		return &store.Batch{}
+		return &batch.Batch{}
 	}
 	return s.cfg.Store.NewBatch()
 }
@@ -168,7 +168,7 @@ const slowBacklog = 64 << 20
 
 // commit hands a batch to the store, and waits for it when much is waiting already. Without a store
 // there is nobody who writes.
-func (s *Server) commit(b *store.Batch) {
+func (s *Server) commit(b *batch.Batch) {
 	if s.cfg.Store == nil {
 		if !b.Empty() {
 			panic("BUG: writes without a store")
@@ -185,10 +185,10 @@ func (s *Server) commit(b *store.Batch) {
 	<-stable // the store tells in any case, also when it refuses or closes
 }
 
-// signal is a store.Waiter for one who only wants to know when.
+// signal is a batch.Waiter for one who only wants to know when.
 type signal chan struct{}
 
-// Committed implements store.Waiter. Errors are for those who wrote.
+// Committed implements batch.Waiter. Errors are for those who wrote.
 func (s signal) Committed(uint64, error) { s <- struct{}{} }
 
 // Addrs are the addresses listened on, in the order of Config.Listeners, with the ports the system

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -18,7 +19,7 @@ type durable struct{ mqtttest.Keeper }
 func (k *durable) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt) {
 	r.Count()
 	k.Got = append(k.Got, m.Kept())
-	r.Batch().Put(store.Queues, fmt.Append(nil, m.ID), m.Payload)
+	r.Batch().Put(batch.Queues, fmt.Append(nil, m.ID), m.Payload)
 }
 
 // The publishes of one read are committed together, and acknowledged when they are stable.
@@ -48,7 +49,7 @@ func TestOneCommitForAStep(t *testing.T) {
 			t.Errorf("got %d batches, want 1", got)
 		}
 		for _, m := range k.Got {
-			if v, err := db.Get(store.Queues, fmt.Append(nil, m.ID)); err != nil || v == nil {
+			if v, err := db.Get(batch.Queues, fmt.Append(nil, m.ID)); err != nil || v == nil {
 				t.Errorf("message %d: got %v, %v; want it in the store", m.ID, v, err)
 			}
 		}

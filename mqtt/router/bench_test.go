@@ -5,7 +5,7 @@ import (
 	"runtime"
 	"testing"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -24,7 +24,7 @@ func BenchmarkRouterFanOut(b *testing.B) {
 		for i := range n {
 			r.Subscribe(&sink{fmt.Sprint(i)}, mqtt.Subscription{Filter: "a/+", QoS: 1})
 		}
-		rc := mqtt.NewReceipt(new(store.Batch), nil)
+		rc := mqtt.NewReceipt(new(batch.Batch), nil)
 		b.Run(fmt.Sprint("match/", n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {

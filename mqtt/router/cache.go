@@ -3,7 +3,7 @@ package router
 import (
 	"sync"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt/topic"
 )
 
@@ -19,7 +19,7 @@ type Cache struct{ topics map[string]*Topic }
 // Topic is what a Cache knows of one topic. It is valid until the Cache is asked again.
 type Topic struct {
 	Name  string      // checked
-	Slack store.Slack // how stable a publish there is to be before it is acknowledged
+	Slack batch.Slack // how stable a publish there is to be before it is acknowledged
 
 	generation uint64 // of the tree when targets was found, plus 1; 0 = not yet
 	targets    []target

@@ -6,25 +6,25 @@ import (
 	"strings"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt/topic"
 )
 
 // Durability says by topic how stable a QoS 1 or 2 publish is to be before it is acknowledged. The first rule whose filter
 // matches counts, else Default. The zero value keeps everything on stable storage first.
 type Durability struct {
-	Default store.Slack
+	Default batch.Slack
 	Rules   []DurabilityRule
 }
 
 // DurabilityRule is for the topics that match Filter.
 type DurabilityRule struct {
 	Filter string
-	Slack  store.Slack
+	Slack  batch.Slack
 }
 
 // of is asked once per publisher and topic: the answer is cached with the topic's subscribers.
-func (d *Durability) of(topicName string) store.Slack {
+func (d *Durability) of(topicName string) batch.Slack {
 	for i := range d.Rules {
 		if topic.Match(d.Rules[i].Filter, topicName) {
 			return d.Rules[i].Slack
@@ -40,18 +40,18 @@ const (
 )
 
 // ParseDurability reads a class: "commit", a time such as "50ms", or "none".
-func ParseDurability(s string) (store.Slack, error) {
+func ParseDurability(s string) (batch.Slack, error) {
 	switch s {
 	case "commit":
-		return store.Synced, nil
+		return batch.Synced, nil
 	case "none":
-		return store.Unsynced, nil
+		return batch.Unsynced, nil
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil || d < minInterval || d > maxInterval {
 		return 0, errors.New(`want commit, a time from 1ms to 1h such as 50ms, or none`)
 	}
-	return store.Slack(d), nil
+	return batch.Slack(d), nil
 }
 
 // ParseDurabilityRule reads "filter = class".

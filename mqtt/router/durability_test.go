@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 )
 
 func TestParseDurability(t *testing.T) {
-	cases := map[string]store.Slack{"commit": 0, "none": math.MaxInt64, "50ms": store.Slack(50 * time.Millisecond), "1h": store.Slack(time.Hour)}
+	cases := map[string]batch.Slack{"commit": 0, "none": math.MaxInt64, "50ms": batch.Slack(50 * time.Millisecond), "1h": batch.Slack(time.Hour)}
 	for in, want := range cases {
 		if got, err := ParseDurability(in); err != nil || got != want {
 			t.Errorf("%s: got %d, %v, want %d", in, got, err, want)
@@ -25,10 +25,10 @@ func TestParseDurability(t *testing.T) {
 
 func TestParseDurabilityRule(t *testing.T) {
 	cases := map[string]DurabilityRule{
-		"a/+/b = 50ms": {"a/+/b", store.Slack(50 * time.Millisecond)},
-		"#=none":       {"#", store.Unsynced},
-		"a=b/# = none": {"a=b/#", store.Unsynced},
-		"$fleet/# =1s": {"$fleet/#", store.Slack(time.Second)},
+		"a/+/b = 50ms": {"a/+/b", batch.Slack(50 * time.Millisecond)},
+		"#=none":       {"#", batch.Unsynced},
+		"a=b/# = none": {"a=b/#", batch.Unsynced},
+		"$fleet/# =1s": {"$fleet/#", batch.Slack(time.Second)},
 	}
 	for in, want := range cases {
 		if got, err := ParseDurabilityRule(in); err != nil || got != want {
@@ -50,7 +50,7 @@ func TestParseDurabilityRule(t *testing.T) {
 
 func TestFirstRuleThatMatchesCounts(t *testing.T) {
 	d := Durability{Default: 1, Rules: []DurabilityRule{{"a/b", 2}, {"a/#", 3}, {"a/c", 4}}}
-	for topicName, want := range map[string]store.Slack{"x": 1, "a/b": 2, "a": 3, "a/c": 3, "$SYS/a": 1} {
+	for topicName, want := range map[string]batch.Slack{"x": 1, "a/b": 2, "a": 3, "a/c": 3, "$SYS/a": 1} {
 		if got := d.of(topicName); got != want {
 			t.Errorf("%s: got %d, want %d", topicName, got, want)
 		}

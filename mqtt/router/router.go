@@ -5,8 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
-	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -113,7 +113,7 @@ func (r *Router) Deliver(m *mqtt.Message, rc *mqtt.Receipt) {
 
 // publish is Publish with what is known of the topic at hand. A message without RETAIN leaves retained messages alone.
 // [MQTT-3.3.1-8] [MQTT311-3.3.1-12]
-func (r *Router) publish(m *mqtt.Message, rc *mqtt.Receipt, targets []target, slack store.Slack) {
+func (r *Router) publish(m *mqtt.Message, rc *mqtt.Receipt, targets []target, slack batch.Slack) {
 	rc.SetSlack(slack)
 	r.Stamp(m)
 	if m.Retain && r.cfg.Retained != nil {

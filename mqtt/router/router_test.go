@@ -10,7 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/mqtttest"
 	"mangrove/mqtt/topic"
@@ -26,7 +26,7 @@ func counter() func() uint64 {
 
 // publish routes a message and returns its receipt.
 func publish(r *Router, m *mqtt.Message) *mqtt.Receipt {
-	rc := mqtt.NewReceipt(new(store.Batch), nil)
+	rc := mqtt.NewReceipt(new(batch.Batch), nil)
 	r.Publish(m, rc)
 	rc.Close()
 	return rc
@@ -149,7 +149,7 @@ func TestRouterAgainstModel(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				r.PublishTo(e, m, mqtt.NewReceipt(new(store.Batch), nil))
+				r.PublishTo(e, m, mqtt.NewReceipt(new(batch.Batch), nil))
 				for i, k := range subs {
 					want := mqtt.Delivery{}
 					n := 0

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"testing"
 
-	"mangrove/internal/store"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/mqtttest"
 )
@@ -216,7 +216,7 @@ func TestHandOver(t *testing.T) {
 	r.Subscribe(other, mqtt.Subscription{Filter: "$share/other/#"})
 	members[1].Gone = true
 	m := &mqtt.Message{Topic: "t", QoS: 2, Retain: true, ID: 99}
-	rc := mqtt.NewReceipt(new(store.Batch), nil)
+	rc := mqtt.NewReceipt(new(batch.Batch), nil)
 	r.HandOver("$share/g/#", m, rc)
 	if rc.Taken() != 1 || len(plain.Got)+len(other.Got) != 0 || m.ID != 99 {
 		t.Fatalf("got %d takers, %d and %d messages elsewhere, id %d; want one member's", rc.Taken(), len(plain.Got), len(other.Got), m.ID)

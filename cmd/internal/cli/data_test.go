@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/control"
 	"mangrove/internal/store"
 )
@@ -48,7 +49,7 @@ func folder(t *testing.T) (dir string) {
 		t.Fatal(err)
 	}
 	b := s.NewBatch()
-	b.Put(store.Sessions, []byte("client"), []byte("record"))
+	b.Put(batch.Sessions, []byte("client"), []byte("record"))
 	s.Commit(b)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -14,8 +14,8 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/pflag"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/node"
-	"mangrove/internal/store"
 	"mangrove/mqtt/router"
 	"mangrove/session"
 )
@@ -230,8 +230,8 @@ rules = ["alarm/# = commit", "debug/# = none"]
 		t.Fatal(err)
 	}
 	want := router.Durability{
-		Default: store.Slack(250 * time.Millisecond),
-		Rules:   []router.DurabilityRule{{Filter: "alarm/#", Slack: store.Synced}, {Filter: "debug/#", Slack: store.Unsynced}},
+		Default: batch.Slack(250 * time.Millisecond),
+		Rules:   []router.DurabilityRule{{Filter: "alarm/#", Slack: batch.Synced}, {Filter: "debug/#", Slack: batch.Unsynced}},
 	}
 	if !reflect.DeepEqual(n.Durability, want) || n.Profile != node.SDCard || n.Limits.WhenFull != session.DropOldest {
 		t.Errorf("got %+v, %q, %q", n.Durability, n.Profile, n.Limits.WhenFull)

@@ -1,4 +1,4 @@
-package store
+package batch
 
 import (
 	"encoding/binary"
@@ -19,7 +19,7 @@ var ErrKey = errors.New("key is empty or too long")
 type Waiter interface{ Committed(arg uint64, err error) }
 
 // Batch gathers writes that become stable together. Not safe for concurrent use. Key and value
-// slices are copied. The zero value works; Store.NewBatch reuses memory.
+// slices are copied. The zero value works; Pool.Get reuses memory.
 //
 // Writes take effect in the order of the calls: the last write of a key is what stays.
 type Batch struct {
@@ -30,7 +30,7 @@ type Batch struct {
 	adds    int   // bytes of records and bodies put
 	slack   Slack // how stable it is to be before its waiters are told
 	err     error // why it will be refused
-	pooled  bool  // came from NewBatch
+	home    *Pool // where it came from, nil = none
 }
 
 // SetSlack sets how stable the batch is to be. Batches of one commit share the least slack among them, and what was committed before them
@@ -44,7 +44,7 @@ type waiting struct {
 
 // Put stores value under key. A reference that the record before it held is released.
 func (b *Batch) Put(t Table, key, value []byte) {
-	if b.keyed(opPut, t, key) {
+	if b.keyed(OpPut, t, key) {
 		b.ops = binary.AppendUvarint(b.ops, uint64(len(value)+1))
 		b.ops = append(b.ops, valuePlain)
 		b.ops = append(b.ops, value...)
@@ -58,7 +58,7 @@ func (b *Batch) Put(t Table, key, value []byte) {
 // rest (see RefID). encode is as in Keep.
 func (b *Batch) PutRef(t Table, key []byte, id uint64, rest []byte, encode func(dst []byte) []byte) {
 	b.body(id, 0, encode)
-	if b.keyed(opPut, t, key) {
+	if b.keyed(OpPut, t, key) {
 		b.ops = binary.AppendUvarint(b.ops, uint64(len(rest)+1+8))
 		b.ops = append(b.ops, valueRef)
 		b.ops = binary.BigEndian.AppendUint64(b.ops, id)
@@ -67,21 +67,13 @@ func (b *Batch) PutRef(t Table, key []byte, id uint64, rest []byte, encode func(
 	}
 }
 
-// RefID takes apart a value written by PutRef. ok is false when it is too short to be one.
-func RefID(value []byte) (id uint64, rest []byte, ok bool) {
-	if len(value) < 8 {
-		return 0, nil, false
-	}
-	return binary.BigEndian.Uint64(value), value[8:], true
-}
-
 // Delete removes key, if it is there.
-func (b *Batch) Delete(t Table, key []byte) { b.keyed(opDelete, t, key) }
+func (b *Batch) Delete(t Table, key []byte) { b.keyed(OpDelete, t, key) }
 
 // DeleteRange removes from <= key < to (to nil = end of table).
 func (b *Batch) DeleteRange(t Table, from, to []byte) {
-	t.mustExist()
-	b.ops = appendRange(b.ops, t, from, to)
+	t.MustExist()
+	b.ops = AppendRange(b.ops, t, from, to)
 	b.count++
 }
 
@@ -92,7 +84,7 @@ func (b *Batch) Keep(id uint64, encode func(dst []byte) []byte) { b.body(id, 1, 
 // Release drops one reference; the body goes with its last one. A body that is not there stays so.
 func (b *Batch) Release(id uint64) {
 	b.count++
-	b.ops = append(b.ops, opRelease)
+	b.ops = append(b.ops, byte(OpRelease))
 	b.ops = binary.BigEndian.AppendUint64(b.ops, id)
 }
 
@@ -104,7 +96,7 @@ func (b *Batch) body(id uint64, n uint32, encode func(dst []byte) []byte) {
 		return
 	}
 	b.count++
-	b.ops = append(b.ops, opKeep)
+	b.ops = append(b.ops, byte(OpKeep))
 	b.ops = binary.BigEndian.AppendUint64(b.ops, id)
 	b.kept.add(id, len(b.ops))
 	b.ops = binary.BigEndian.AppendUint32(b.ops, n)
@@ -119,15 +111,15 @@ func (b *Batch) body(id uint64, n uint32, encode func(dst []byte) []byte) {
 }
 
 // keyed starts an operation on one key.
-func (b *Batch) keyed(kind byte, t Table, key []byte) bool {
-	t.mustExist()
+func (b *Batch) keyed(kind Kind, t Table, key []byte) bool {
+	t.MustExist()
 	if len(key) == 0 || len(key) > MaxKey {
 		b.err = fmt.Errorf("write to table %d: %w: %d bytes, allowed are 1 to %d", t, ErrKey, len(key), MaxKey)
 		return false
 	}
 	b.count++
-	b.ops = append(b.ops, kind, byte(t))
-	b.ops = appendBytes(b.ops, key)
+	b.ops = append(b.ops, byte(kind), byte(t))
+	b.ops = AppendBytes(b.ops, key)
 	return true
 }
 
@@ -140,10 +132,41 @@ func (b *Batch) Empty() bool { return len(b.ops) == 0 && b.err == nil }
 // Size is an estimate of the bytes held.
 func (b *Batch) Size() int { return len(b.ops) + 32*len(b.waiters) }
 
-// tell tells the waiters in the order of their Notify calls.
-func (b *Batch) tell(err error) {
+// Ops are the operations in bytes, for Next. They are the batch's, until Settle.
+func (b *Batch) Ops() []byte { return b.ops }
+
+// Count is the number of operations.
+func (b *Batch) Count() int { return b.count }
+
+// Adds is how many bytes of keys, values and bodies are put; 0 when the batch only removes.
+func (b *Batch) Adds() int { return b.adds }
+
+// Slack is what SetSlack set.
+func (b *Batch) Slack() Slack { return b.slack }
+
+// Refuse notes why the batch is not to be written; the first reason stays. Its operations and their memory are let go, its waiters are
+// told by Settle.
+func (b *Batch) Refuse(err error) {
+	if b.err == nil {
+		b.err = err
+	}
+	b.ops = nil
+}
+
+// Err is why the batch is not to be written: what Refuse was given, or ErrKey. nil = write it.
+func (b *Batch) Err() error { return b.err }
+
+// Settle ends the batch, for who commits it: its waiters are told, in the order of their Notify calls, that it is stable (nil), or why not
+// (Err before err). After it the batch is its pool's.
+func (b *Batch) Settle(err error) {
+	if b.err != nil {
+		err = b.err
+	}
 	for _, w := range b.waiters {
 		w.w.Committed(w.arg, err)
+	}
+	if b.home != nil {
+		b.home.put(b)
 	}
 }
 
