@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/internal/metrics"
+	"mangrove/internal/setting"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
@@ -34,7 +36,30 @@ const (
 	DropNew    WhenFull = "drop-new"    // counted
 )
 
-// Config of a Bridge. Node, Role, Store and Router are required; other zero values work.
+// Defaults of Config.
+const (
+	DefaultMaxQueueMessages    = 1_000_000
+	DefaultMaxQueueBytes       = 1 << 30
+	DefaultWhenFull            = Refuse
+	DefaultMaxVolatileMessages = 4096
+	DefaultMaxVolatileBytes    = 4 << 20
+	DefaultMaxInterest         = 200_000
+	DefaultMaxFrameBytes       = 4<<20 - frameRoom
+	DefaultWindow              = 1024
+	DefaultWindowBytes         = 4 << 20
+	DefaultInterestLinger      = time.Minute
+	DefaultMovedLinger         = time.Hour
+	DefaultNeighbourExpiry     = 7 * 24 * time.Hour
+	DefaultRefuseRetry         = 5 * time.Second
+	DefaultHandshake           = 10 * time.Second
+	DefaultTrimDelay           = time.Second
+	DefaultKeepAlive           = 15 * time.Second
+	DefaultMinBackoff          = 200 * time.Millisecond
+	DefaultMaxBackoff          = 30 * time.Second
+)
+
+// Config of a Bridge. Node, Role, Store and Router are required; other zero values work. Zero and negative numbers mean
+// what package setting says: zero is the default above.
 type Config struct {
 	Node     string // this node's name, unique in the fleet
 	Role     Role
@@ -45,36 +70,35 @@ type Config struct {
 	UplinkFilters []string // what an edge sends up; nil = "#", which is everything but $ topics
 
 	// MaxQueueMessages and MaxQueueBytes bound the durable queue for one neighbour; WhenFull says what
-	// happens then. Defaults 1,000,000, 1 GiB, Refuse.
+	// happens then. Negative = no bound.
 	MaxQueueMessages int
 	MaxQueueBytes    int
 	WhenFull         WhenFull
 	// MaxVolatileMessages and MaxVolatileBytes bound the QoS 0 messages that wait in memory for a neighbour that is
-	// connected; at the bound the oldest is dropped and counted. Defaults 4,096 and 4 MiB.
+	// connected; at the bound the oldest is dropped and counted.
 	MaxVolatileMessages int
 	MaxVolatileBytes    int
 	// MaxInterest bounds the filters taken from one neighbour; above it its link is closed. This node announces "#" instead
-	// of more than half of that. Default 200,000.
+	// of more than half of that.
 	MaxInterest int
 	// MaxFrameBytes bounds the messages in one frame: above it a message cannot cross a link, and is
 	// dropped and counted. The lower bound of both sides counts. The listener for links must take 64 KiB more.
-	// Default 4 MiB less 64 KiB.
 	MaxFrameBytes int
-	// Window and WindowBytes bound what a neighbour may send before it is acknowledged. Defaults 1,024 and 4 MiB.
+	// Window and WindowBytes bound what a neighbour may send before it is acknowledged.
 	Window      int
 	WindowBytes int
 
-	InterestLinger  time.Duration // interest outlives the last subscriber by this, for at most MaxInterest/2 filters; default 60 s
-	MovedLinger     time.Duration // how long leftovers for an edge that moved are handed on; default 1 h
-	NeighbourExpiry time.Duration // a neighbour not seen for so long is forgotten with its queue; default 7 days
-	RefuseRetry     time.Duration // when to come again after a refused message; default 5 s
-	Handshake       time.Duration // bound on dialling, and on the wait for HELLO; default 10 s
+	InterestLinger  time.Duration // interest outlives the last subscriber by this, for at most MaxInterest/2 filters
+	MovedLinger     time.Duration // how long leftovers for an edge that moved are handed on
+	NeighbourExpiry time.Duration // a neighbour not seen for so long is forgotten with its queue; negative = never
+	RefuseRetry     time.Duration // when to come again after a refused message
+	Handshake       time.Duration // bound on dialling, and on the wait for HELLO
 	EarlyPatience   time.Duration // how long an edge waits for the core to acknowledge a message before it writes it; 0 = it is written first
-	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company; default 1 s
+	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company
 
 	// Dialling.
-	KeepAlive time.Duration // default 15 s: a dead line is noticed after 1.5 times that
-	Backoff   Backoff       // between attempts, full jitter; default 200 ms to 30 s
+	KeepAlive time.Duration // a dead line is noticed after 1.5 times that
+	Backoff   Backoff       // between attempts, full jitter
 	Protocol  Protocol      // what an edge speaks to its uplink; default ProtocolAuto
 	Balance   string        // how an edge picks its core: hash (default), weighted, round-robin, random
 	Username  string
@@ -102,7 +126,9 @@ func (c *Config) check() error {
 	case c.Store == nil || c.Router == nil:
 		return errors.New("Config.Store and Config.Router are required")
 	}
-	c.defaults()
+	if err := c.defaults(); err != nil {
+		return err
+	}
 	switch c.WhenFull {
 	case Refuse, DropOldest, DropNew:
 	default:
@@ -125,33 +151,11 @@ func (c *Config) check() error {
 	return nil
 }
 
-func (c *Config) defaults() {
-	orInt(&c.MaxQueueMessages, 1_000_000)
-	orInt(&c.MaxQueueBytes, 1<<30)
-	orInt(&c.MaxVolatileMessages, 4096)
-	orInt(&c.MaxVolatileBytes, 4<<20)
-	orInt(&c.MaxInterest, 200_000)
-	orInt(&c.MaxFrameBytes, 4<<20-frameRoom)
-	orInt(&c.Window, 1024)
-	orInt(&c.WindowBytes, 4<<20)
-	orTime(&c.InterestLinger, time.Minute)
-	orTime(&c.MovedLinger, time.Hour)
-	orTime(&c.NeighbourExpiry, 7*24*time.Hour)
-	orTime(&c.RefuseRetry, 5*time.Second)
-	orTime(&c.Handshake, 10*time.Second)
-	orTime(&c.TrimDelay, time.Second)
-	orTime(&c.KeepAlive, 15*time.Second)
-	orTime(&c.Backoff.Min, 200*time.Millisecond)
-	orTime(&c.Backoff.Max, 30*time.Second)
-	c.Backoff.Max = max(c.Backoff.Min, c.Backoff.Max)
+func (c *Config) defaults() error {
+	c.Protocol = cmp.Or(c.Protocol, ProtocolAuto)
+	c.WhenFull = cmp.Or(c.WhenFull, DefaultWhenFull)
 	if c.UplinkFilters == nil {
 		c.UplinkFilters = []string{"#"}
-	}
-	if c.Protocol == "" {
-		c.Protocol = ProtocolAuto
-	}
-	if c.WhenFull == "" {
-		c.WhenFull = Refuse
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -162,16 +166,30 @@ func (c *Config) defaults() {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	return c.numbers()
 }
 
-func orInt(v *int, def int) {
-	if *v <= 0 {
-		*v = def
-	}
-}
-
-func orTime(v *time.Duration, def time.Duration) {
-	if *v <= 0 {
-		*v = def
-	}
+func (c *Config) numbers() error {
+	setting.Bound(&c.MaxQueueMessages, DefaultMaxQueueMessages)
+	setting.Bound(&c.MaxQueueBytes, DefaultMaxQueueBytes)
+	setting.Bound(&c.NeighbourExpiry, DefaultNeighbourExpiry)
+	err := errors.Join(
+		setting.Default("Config.MaxVolatileMessages", &c.MaxVolatileMessages, DefaultMaxVolatileMessages),
+		setting.Default("Config.MaxVolatileBytes", &c.MaxVolatileBytes, DefaultMaxVolatileBytes),
+		setting.Default("Config.MaxInterest", &c.MaxInterest, DefaultMaxInterest),
+		setting.Default("Config.MaxFrameBytes", &c.MaxFrameBytes, DefaultMaxFrameBytes),
+		setting.Default("Config.Window", &c.Window, DefaultWindow),
+		setting.Default("Config.WindowBytes", &c.WindowBytes, DefaultWindowBytes),
+		setting.Default("Config.InterestLinger", &c.InterestLinger, DefaultInterestLinger),
+		setting.Default("Config.MovedLinger", &c.MovedLinger, DefaultMovedLinger),
+		setting.Default("Config.RefuseRetry", &c.RefuseRetry, DefaultRefuseRetry),
+		setting.Default("Config.Handshake", &c.Handshake, DefaultHandshake),
+		setting.Default("Config.EarlyPatience", &c.EarlyPatience, 0),
+		setting.Default("Config.TrimDelay", &c.TrimDelay, DefaultTrimDelay),
+		setting.Default("Config.KeepAlive", &c.KeepAlive, DefaultKeepAlive),
+		setting.Default("Config.Backoff.Min", &c.Backoff.Min, DefaultMinBackoff),
+		setting.Default("Config.Backoff.Max", &c.Backoff.Max, DefaultMaxBackoff),
+	)
+	c.Backoff.Max = max(c.Backoff.Min, c.Backoff.Max)
+	return err
 }

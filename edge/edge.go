@@ -44,6 +44,9 @@ func (c Config) Check() error {
 	if !slices.Contains(spoken, c.Protocol) {
 		faults = append(faults, node.Fault("link.protocol", "found %q, want %s, %s or %s", c.Protocol, spoken[1], spoken[2], spoken[3]))
 	}
+	if c.Early < 0 {
+		faults = append(faults, node.Fault("link.early", "is %v, must not be negative", c.Early))
+	}
 	gossips := c.Node.Gossip.Address != ""
 	switch {
 	case !slices.Contains(known, c.Discovery):

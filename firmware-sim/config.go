@@ -1,14 +1,18 @@
 package firmwaresim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
+
+	"mangrove/internal/setting"
 )
 
-// Config describes a run. The zero value of every field but Brokers, Devices and Duration works.
+// Config describes a run. The zero value of every field but Brokers, Devices and Duration works. Zero and negative numbers
+// mean what package setting says.
 type Config struct {
 	Brokers  []string      // host:port; devices are spread over them, site-1 is at the first
 	Devices  int           // in all
@@ -18,7 +22,7 @@ type Config struct {
 	Rate     float64       // divides the models' intervals; 0 = 1
 	RampUp   time.Duration // devices boot spread over this; 0 = a tenth of Duration, 10 s at most
 	Settle   time.Duration // how long to wait for what is missing at the end; 0 = DefaultSettle
-	Commands float64       // commands per second to the whole fleet; 0 = one per device and minute, at least one a second; < 0 = none
+	Commands float64       // commands per second to the whole fleet; 0 = one per device and minute, at least one a second; negative = none
 	Seed     uint64        // of the devices' behaviour; 0 = a random one
 
 	Username, Password string
@@ -50,16 +54,19 @@ func (c *Config) Check() error {
 		return fmt.Errorf("%d devices: there can be 1 to %d", c.Devices, MaxDevices)
 	case c.Duration <= 0:
 		return fmt.Errorf("a duration of %v: it must be longer than nothing", c.Duration)
-	case c.Rate < 0 || c.RampUp < 0 || c.Settle < 0 || c.Outbox < 0 || c.Window < 0:
-		return errors.New("rate, ramp-up, settling time, outbox and window cannot be negative")
 	}
-	setDefault(&c.Rate, 1)
-	setDefault(&c.RampUp, min(c.Duration/10, maxRampUp))
-	setDefault(&c.Settle, DefaultSettle)
-	setDefault(&c.Outbox, DefaultOutbox)
-	setDefault(&c.Window, DefaultWindow)
-	setDefault(&c.Commands, max(float64(c.Devices)/60, 1))
-	setDefault(&c.Seed, rand.Uint64())
+	err := errors.Join(
+		setting.Default("Rate", &c.Rate, 1),
+		setting.Default("RampUp", &c.RampUp, min(c.Duration/10, maxRampUp)),
+		setting.Default("Settle", &c.Settle, DefaultSettle),
+		setting.Default("Outbox", &c.Outbox, DefaultOutbox),
+		setting.Default("Window", &c.Window, DefaultWindow),
+	)
+	if err != nil {
+		return err
+	}
+	c.Commands = cmp.Or(c.Commands, max(float64(c.Devices)/60, 1))
+	c.Seed = cmp.Or(c.Seed, rand.Uint64())
 	if _, err := pickModels(c.Models); err != nil {
 		return err
 	}
@@ -70,13 +77,6 @@ func (c *Config) Check() error {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	return nil
-}
-
-func setDefault[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
 }
 
 // Phase is where a run stands.

@@ -7,11 +7,13 @@ import (
 	"net"
 	"time"
 
+	"mangrove/internal/setting"
 	"mangrove/mqtt"
 	"mangrove/mqtt/transport"
 )
 
-// Config is how to connect. Addr, ClientID, OnMessage and OnAck are required.
+// Config is how to connect. Addr, ClientID, OnMessage and OnAck are required. Zero and negative numbers mean what package
+// setting says.
 type Config struct {
 	Addr     string // as transport.ParseAddr reads it
 	ClientID string
@@ -45,10 +47,13 @@ func (c *Config) check() error {
 	if c.ClientID == "" || c.OnMessage == nil || c.OnAck == nil {
 		return errors.New("Config.ClientID, OnMessage and OnAck are required")
 	}
-	orDefault(&c.KeepAlive, time.Minute)
-	orDefault(&c.Timeout, 10*time.Second)
-	orDefault(&c.Window, 1024)
-	orDefault(&c.MaxPacket, 4<<20)
+	err := errors.Join(
+		setting.Default("Config.KeepAlive", &c.KeepAlive, time.Minute),
+		setting.Default("Config.SessionExpiry", &c.SessionExpiry, 0),
+		setting.Default("Config.Timeout", &c.Timeout, 10*time.Second),
+		setting.Default("Config.Window", &c.Window, 1024),
+		setting.Default("Config.MaxPacket", &c.MaxPacket, 4<<20),
+	)
 	c.Window = min(c.Window, maxWindow)
 	if c.Dial == nil {
 		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
@@ -61,11 +66,5 @@ func (c *Config) check() error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	return nil
-}
-
-func orDefault[T int | time.Duration](v *T, def T) {
-	if *v <= 0 {
-		*v = def
-	}
+	return err
 }

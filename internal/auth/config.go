@@ -2,15 +2,17 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"mangrove/internal/metrics"
+	"mangrove/internal/setting"
 	"mangrove/mqtt"
 )
 
 // Config of an Authority. The zero value lets everybody in: keeping such a node to loopback is up to
-// whoever opens its listeners.
+// whoever opens its listeners. Zero and negative numbers mean what package setting says.
 type Config struct {
 	// PasswordFile has one line per user, "name:$argon2id$…"; empty lines and lines that start with # are skipped.
 	// A second line of the same name, or the only one, "name:SCRAM-SHA-256$…", is for clients that prove their
@@ -20,7 +22,7 @@ type Config struct {
 	AllowAnonymous bool
 
 	// MaxHashing is how many passwords are checked at a time, each taking the memory its line of the file says;
-	// others wait up to MaxWait and are then refused as ServerBusy. Defaults 2 and 10 s.
+	// others wait up to MaxWait and are then refused as ServerBusy. Zero = 2 and 10 s.
 	MaxHashing int
 	MaxWait    time.Duration
 
@@ -29,24 +31,17 @@ type Config struct {
 	Now     func() time.Time // default time.Now; only for how often the file is looked at
 }
 
-const (
-	defaultMaxHashing = 2
-	defaultMaxWait    = 10 * time.Second
-)
-
 // New returns the Authority that cfg asks for. A password file with a mistake is refused with file and line.
 func New(cfg Config) (mqtt.Authority, error) {
-	if cfg.MaxHashing < 0 || cfg.MaxWait < 0 {
-		return nil, errors.New("auth: MaxHashing and MaxWait must not be negative")
+	err := errors.Join(
+		setting.Default("MaxHashing", &cfg.MaxHashing, 2),
+		setting.Default("MaxWait", &cfg.MaxWait, 10*time.Second),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("auth config: %w", err)
 	}
 	if cfg.PasswordFile == "" {
 		return Open{}, nil
-	}
-	if cfg.MaxHashing == 0 {
-		cfg.MaxHashing = defaultMaxHashing
-	}
-	if cfg.MaxWait == 0 {
-		cfg.MaxWait = defaultMaxWait
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"mangrove/internal/setting"
 	"mangrove/mqtt/packet"
 )
 
@@ -32,7 +34,8 @@ const (
 	maxFilters = 5_000_000
 )
 
-// Config of a run. Scenario must be set; every other zero value works.
+// Config of a run. Scenario must be set; every other zero value works. Zero and negative numbers mean what package setting
+// says.
 type Config struct {
 	Scenario string // one of Scenarios
 	Broker   string // HOST:PORT
@@ -101,21 +104,28 @@ func (c *Config) Check() error {
 	if i < 0 {
 		return fmt.Errorf("scenario is %q, want one of %s", c.Scenario, names(all))
 	}
-	setDefault(&c.Count, all[i].Usual)
-	setDefault(&c.Broker, DefaultBroker)
-	setDefault(&c.Version, packet.V311)
-	setDefault(&c.Publishers, DefaultPublishers)
-	setDefault(&c.Sessions, DefaultSessions)
-	setDefault(&c.Payload, DefaultPayload)
-	setDefault(&c.Duration, DefaultDuration)
-	setDefault(&c.WarmUp, DefaultWarmUp)
-	setDefault(&c.Settle, DefaultSettle)
-	setDefault(&c.Rest, ConnsRest)
+	c.Broker = cmp.Or(c.Broker, DefaultBroker)
+	c.Version = cmp.Or(c.Version, packet.V311)
+	c.WarmUp = cmp.Or(c.WarmUp, DefaultWarmUp)
+	window := DefaultWindow
 	if c.Rate > 0 {
-		setDefault(&c.Window, DefaultOpenWindow)
+		window = DefaultOpenWindow
 	}
-	setDefault(&c.Window, DefaultWindow)
-	return c.checkBounds()
+	return errors.Join(
+		setting.Default("Count", &c.Count, all[i].Usual),
+		setting.Default("Publishers", &c.Publishers, DefaultPublishers),
+		setting.Default("Sessions", &c.Sessions, DefaultSessions),
+		setting.Default("Payload", &c.Payload, DefaultPayload),
+		setting.Default("Window", &c.Window, window),
+		setting.Default("Deaf", &c.Deaf, 0),
+		setting.Default("Rate", &c.Rate, 0),
+		setting.Default("Duration", &c.Duration, DefaultDuration),
+		setting.Default("Settle", &c.Settle, DefaultSettle),
+		setting.Default("Rest", &c.Rest, ConnsRest),
+		setting.Default("First", &c.First, 0),
+		setting.Default("PID", &c.PID, 0),
+		c.checkBounds(),
+	)
 }
 
 func (c *Config) checkBounds() error {
@@ -124,15 +134,13 @@ func (c *Config) checkBounds() error {
 		return fmt.Errorf("MQTT version is %d, want 4 (3.1.1) or 5", c.Version)
 	case c.QoS > 2:
 		return fmt.Errorf("QoS is %d, want 0, 1 or 2", c.QoS)
-	case c.Payload < stampSize || c.Payload > maxPayload:
+	case c.Payload > 0 && c.Payload < stampSize || c.Payload > maxPayload:
 		return fmt.Errorf("payload is %d bytes, want %d to %d", c.Payload, stampSize, maxPayload)
-	case c.Window < 1 || c.Window > maxWindow:
+	case c.Window > maxWindow:
 		return fmt.Errorf("window is %d, want 1 to %d", c.Window, maxWindow)
-	case c.Count < 1 || c.Publishers < 1 || c.Sessions < 1:
-		return errors.New("counts must be at least 1")
 	case slices.Contains([]string{"wild", "match", "churn"}, c.Scenario) && c.Count > maxFilters:
 		return fmt.Errorf("filters are %d, want at most %d", c.Count, maxFilters)
-	case c.Rate < 0 || math.IsNaN(c.Rate) || math.IsInf(c.Rate, 0):
+	case math.IsNaN(c.Rate) || math.IsInf(c.Rate, 0):
 		return fmt.Errorf("rate is %v, want 0 or more messages a second", c.Rate)
 	case c.durable() && c.QoS == 0:
 		return fmt.Errorf("%s needs QoS 1 or 2: nothing else is kept for a session that is away", c.Scenario)
@@ -179,13 +187,6 @@ func names(all []Scenario) string {
 		b = append(b, s.Name)
 	}
 	return strings.Join(b, ", ")
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 func versionName(v packet.Version) string {

@@ -121,7 +121,7 @@ func TestConfigIsChecked(t *testing.T) {
 		{func(c *Config) { c.QoS = 3 }, "QoS is 3"},
 		{func(c *Config) { c.Payload = 8 }, "want 24 to"},
 		{func(c *Config) { c.Window = 70_000 }, "want 1 to 65535"},
-		{func(c *Config) { c.Count = -1 }, "at least 1"},
+		{func(c *Config) { c.Count = -1 }, "Count is -1"},
 		{func(c *Config) { c.Scenario = "offline" }, "needs QoS 1 or 2"},
 		{func(c *Config) { c.Count = 10_000_000 }, "ulimit"},
 	} {

@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -10,9 +9,10 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"mangrove/internal/metrics"
+	"mangrove/internal/setting"
 )
 
-// Config says who this node is and how it meets the others.
+// Config says who this node is and how it meets the others. Zero and negative numbers mean what package setting says.
 type Config struct {
 	Name string // node name, 1 to 128 bytes
 	Bind string // IP:port to listen on, TCP and UDP; port 0 takes a free one
@@ -32,7 +32,7 @@ type Config struct {
 	OnChange func([]Member) // see Start; may be nil
 
 	Profile    Profile       // "" = LAN
-	SuspectFor time.Duration // how long a dead node stays as suspect; 0 = the profile's
+	SuspectFor time.Duration // how long a dead node stays as suspect; zero = the profile's
 
 	Log     *slog.Logger      // nil = discard
 	Metrics *metrics.Registry // nil = counted for nobody
@@ -70,11 +70,8 @@ func (c *Config) check() error {
 	if c.Profile != LAN && c.Profile != Local {
 		return fmt.Errorf("profile %q: want %q or %q", c.Profile, LAN, Local)
 	}
-	if c.SuspectFor < 0 {
-		return errors.New("suspect time is negative")
-	}
-	if c.SuspectFor == 0 {
-		c.SuspectFor = c.Profile.timing().suspectFor
+	if err := setting.Default("SuspectFor", &c.SuspectFor, c.Profile.timing().suspectFor); err != nil {
+		return err
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

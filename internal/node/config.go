@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"strings"
 	"time"
 
 	"mangrove/internal/metrics"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/router"
+	"mangrove/mqtt/topic"
 	"mangrove/mqtt/transport"
 )
 
@@ -62,20 +64,39 @@ type Dial struct {
 	CA       string // PEM file of the authorities of other nodes' certificates; "" = the system's
 }
 
-// Limits bound the node. Zero means the default of the part that holds the bound.
+// Limits bound the node. Zero and negative numbers mean what package setting says: zero is the default of the part that
+// holds the bound.
 type Limits struct {
-	Connections   int
-	PacketSize    int
-	QueueMessages int
-	QueueBytes    int
-	LinkMessages  int
-	LinkBytes     int
-	WhenFull      string // at those four: "refuse" (default), "drop-oldest" or "drop-new"
+	Connections   int    // broker.Config.MaxConns; negative = no bound
+	PacketSize    int    // broker.Config.MaxPacket
+	QueueMessages int    // session.Config.MaxQueuedMessages; negative = no bound
+	QueueBytes    int    // session.Config.MaxQueuedBytes; negative = no bound
+	LinkMessages  int    // bridge.Config.MaxQueueMessages; negative = no bound
+	LinkBytes     int    // bridge.Config.MaxQueueBytes; negative = no bound
+	WhenFull      string // at those four: session.Refuse, DropOldest or DropNew; "" = session.DefaultWhenFull
 
-	TopicLevels    int
-	ReceiveMaximum int
-	SessionExpiry  time.Duration // 0 = no bound
-	KeepAlive      time.Duration // 0 = no bound
+	TopicLevels    int           // broker.Config.TopicLevels
+	ReceiveMaximum int           // broker.Config.ReceiveMaximum
+	SessionExpiry  time.Duration // broker.Config.SessionExpiryMax; zero or negative = no bound
+	KeepAlive      time.Duration // broker.Config.KeepAliveMax; zero or negative = no bound
+}
+
+// check refuses what the parts cannot hold.
+func (l *Limits) check() error {
+	var faults []error
+	for _, f := range []struct {
+		key     string
+		v, most int
+	}{
+		{"limits.packet_size", l.PacketSize, math.MaxInt32},
+		{"limits.topic_levels", l.TopicLevels, topic.MaxLength},
+		{"limits.receive_maximum", l.ReceiveMaximum, math.MaxUint16},
+	} {
+		if f.v < 0 || f.v > f.most {
+			faults = append(faults, Fault(f.key, "is %d, allowed are 0 to %d", f.v, f.most))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // Shared is how shared subscriptions choose among their members.
@@ -123,7 +144,7 @@ func (c *Config) anonymous() bool { return c.AllowAnonymous || c.PasswordFile ==
 
 // Check tells everything that is wrong with c, each a *ConfigError, joined. [promise P7]
 func (c *Config) Check() error {
-	faults := []error{c.checkListen(), c.checkTLS(), c.checkHTTP(), c.checkGossip(), c.checkShared()}
+	faults := []error{c.checkListen(), c.checkTLS(), c.checkHTTP(), c.checkGossip(), c.Limits.check(), c.checkShared()}
 	if c.Name == "" {
 		faults = append(faults, Fault("node", "is empty: give the node a name"))
 	}

@@ -24,6 +24,7 @@ var rows = map[string]int{
 	"internal/hlc":         0,
 	"bridge/reconcile":     0,
 	"internal/metrics":     0,
+	"internal/setting":     0,
 	"internal/gossip":      1,
 	"internal/store":       1,
 	"internal/sim":         1,

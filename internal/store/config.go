@@ -1,29 +1,34 @@
 package store
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
 	"mangrove/internal/metrics"
+	"mangrove/internal/setting"
 )
 
-// Config of a Store. The zero value of every field but Dir works.
+// Config of a Store. The zero value of every field but Dir works. Zero and negative numbers mean what package setting
+// says.
 type Config struct {
 	Dir         string        // data folder, made if missing; one process at a time
-	LockTimeout time.Duration // how long Open waits for another process; default 1 s
+	LockTimeout time.Duration // how long Open waits for another process; zero = 1 s
 
 	// MaxGroupBytes and MaxGroupBatches bound one transaction; what is above waits for the next one.
-	// A single batch above MaxGroupBytes is a group by itself. Defaults 4 MiB and 4,096.
+	// A single batch above MaxGroupBytes is a group by itself. Zero = 4 MiB and 4,096.
 	MaxGroupBytes   int
 	MaxGroupBatches int
 
 	// MaxPendingBytes bounds the batches that wait for the writer: above it batches are refused with
-	// ErrBacklog. Callers that can slow down do so earlier, by Pending. Default 256 MiB.
+	// ErrBacklog. Callers that can slow down do so earlier, by Pending. Zero = 256 MiB.
 	MaxPendingBytes int
 
-	// MaxFileBytes bounds what state.db holds: batches that would bring it above are refused with ErrFull. The last sixteenth is for
-	// batches of less than 1 KiB, so that what is queued can go out. The file itself has free pages too. 0 = no bound but the disk's.
+	// MaxFileBytes bounds what state.db holds: batches that would bring it above are refused with ErrFull. The last
+	// sixteenth is for batches of less than 1 KiB, so that what is queued can go out. The file itself has free pages too.
+	// Zero or negative = no bound but the disk's.
 	MaxFileBytes int
 
 	// For an SD card, or another medium that is slow or wears out: GroupWindow 50 ms, CheckpointBytes 16 MiB, MaxDeltaBytes 32 MiB,
@@ -32,25 +37,25 @@ type Config struct {
 
 	// A checkpoint begins when the log has grown by CheckpointBytes since the one before, when the changes since then take MaxDeltaBytes of
 	// memory, and after CheckpointEvery, unless there is nothing to write. While one is under way, the next changes may grow as
-	// large; then commits wait for it. Defaults 8 MiB, 16 MiB, 60 s.
+	// large; then commits wait for it. Zero = 8 MiB, 16 MiB, 60 s.
 	CheckpointBytes int
 	MaxDeltaBytes   int
 	CheckpointEvery time.Duration
 
 	// MaxLogBytes bounds the log while checkpoints cannot be written: above it batches that add something are refused with
-	// ErrFull, above twice of it all. Default 256 MiB.
+	// ErrFull, above twice of it all. Zero = 256 MiB.
 	MaxLogBytes int
 
 	// CompactBytes is how much of state.db has to be free, and more than half of it, for the store to write it anew without; negative = never.
-	// Default 64 MiB.
+	// Zero = 64 MiB.
 	CompactBytes int
 
-	// SegmentBytes is the size of a file of the log. Default 2 MiB.
+	// SegmentBytes is the size of a file of the log. Zero = 2 MiB.
 	SegmentBytes int
 
 	// GroupWindow is how long after the one before it a group is written at the latest: batches that come meanwhile may be written together, which
 	// spares a slow or wearing disk. The store waits only while that makes groups larger, and slows nobody (window.go): a batch that comes to an
-	// idle store does not wait. Default 10 ms; negative = nothing waits.
+	// idle store does not wait. Zero = 10 ms; negative = nothing waits.
 	GroupWindow time.Duration
 
 	// OnFatal is called once, from a goroutine of its own that nobody waits for, when nothing may be written
@@ -86,45 +91,23 @@ func (c *Config) check() error {
 	if c.Dir == "" {
 		return errors.New("open store: Config.Dir is empty")
 	}
-	for _, f := range []struct {
-		name  string
-		value *int
-		def   int
-	}{
-		{"MaxGroupBytes", &c.MaxGroupBytes, defaultMaxGroupBytes},
-		{"MaxGroupBatches", &c.MaxGroupBatches, defaultMaxGroupBatches},
-		{"MaxPendingBytes", &c.MaxPendingBytes, defaultMaxPendingBytes},
-		{"MaxFileBytes", &c.MaxFileBytes, 0},
-		{"CheckpointBytes", &c.CheckpointBytes, defaultCheckpointBytes},
-		{"MaxDeltaBytes", &c.MaxDeltaBytes, defaultMaxDeltaBytes},
-		{"MaxLogBytes", &c.MaxLogBytes, defaultMaxLogBytes},
-		{"SegmentBytes", &c.SegmentBytes, defaultSegmentBytes},
-	} {
-		if *f.value < 0 {
-			return errors.New("open store: Config." + f.name + " is negative")
-		}
-		if *f.value == 0 {
-			*f.value = f.def
-		}
+	err := errors.Join(
+		setting.Default("LockTimeout", &c.LockTimeout, defaultLockTimeout),
+		setting.Default("MaxGroupBytes", &c.MaxGroupBytes, defaultMaxGroupBytes),
+		setting.Default("MaxGroupBatches", &c.MaxGroupBatches, defaultMaxGroupBatches),
+		setting.Default("MaxPendingBytes", &c.MaxPendingBytes, defaultMaxPendingBytes),
+		setting.Default("CheckpointBytes", &c.CheckpointBytes, defaultCheckpointBytes),
+		setting.Default("MaxDeltaBytes", &c.MaxDeltaBytes, defaultMaxDeltaBytes),
+		setting.Default("CheckpointEvery", &c.CheckpointEvery, defaultCheckpointEvery),
+		setting.Default("MaxLogBytes", &c.MaxLogBytes, defaultMaxLogBytes),
+		setting.Default("SegmentBytes", &c.SegmentBytes, defaultSegmentBytes),
+	)
+	if err != nil {
+		return fmt.Errorf("open store: %w", err)
 	}
 	c.MaxGroupBytes = min(c.MaxGroupBytes, maxBatch)
-	for _, f := range []struct {
-		value *time.Duration
-		def   time.Duration
-	}{
-		{&c.LockTimeout, defaultLockTimeout},
-		{&c.CheckpointEvery, defaultCheckpointEvery},
-	} {
-		if *f.value <= 0 {
-			*f.value = f.def
-		}
-	}
-	if c.CompactBytes == 0 {
-		c.CompactBytes = defaultCompactBytes
-	}
-	if c.GroupWindow == 0 {
-		c.GroupWindow = defaultGroupWindow
-	}
+	c.CompactBytes = cmp.Or(c.CompactBytes, defaultCompactBytes)
+	c.GroupWindow = cmp.Or(c.GroupWindow, defaultGroupWindow)
 	if c.Now == nil {
 		c.Now = time.Now
 	}

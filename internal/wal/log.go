@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"mangrove/internal/setting"
 )
 
 // ErrClosed is what calls after Close answer.
@@ -21,31 +24,25 @@ var ErrTrimmed = errors.New("record was trimmed")
 // may be on the medium or not.
 var ErrSync = errors.New("a sync of the log failed")
 
-// Config of a Log. The zero value of every field but Dir works.
+// Config of a Log. The zero value of every field but Dir works. Zero and negative numbers mean what package setting
+// says.
 type Config struct {
 	Dir          string // made if missing; not used when Files is set
 	Files        Files  // default Disk{Dir}
-	SegmentBytes int64  // size of a segment file; default 16 MiB. A larger record gets a segment of its own size
-	Spares       int    // emptied segments kept for reuse; default 2, further ones are removed
+	SegmentBytes int64  // size of a segment file; zero = 16 MiB. A larger record gets a segment of its own size
+	Spares       int    // emptied segments kept for reuse, further ones are removed; zero = 2, negative = none
 	Salt         func() uint64
 	Log          *slog.Logger
 }
 
-const (
-	defaultSegmentBytes = 16 << 20
-	defaultSpares       = 2
-)
-
 func (cfg *Config) complete() error {
-	if cfg.SegmentBytes == 0 {
-		cfg.SegmentBytes = defaultSegmentBytes
+	if err := setting.Default("SegmentBytes", &cfg.SegmentBytes, 16<<20); err != nil {
+		return fmt.Errorf("open log: %w", err)
 	}
 	if cfg.SegmentBytes < 2*segmentHeader {
 		return fmt.Errorf("open log: SegmentBytes is %d, want at least %d", cfg.SegmentBytes, 2*segmentHeader)
 	}
-	if cfg.Spares == 0 {
-		cfg.Spares = defaultSpares
-	}
+	cfg.Spares = cmp.Or(cfg.Spares, 2)
 	if cfg.Salt == nil {
 		cfg.Salt = rand.Uint64
 	}

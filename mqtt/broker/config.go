@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"mangrove/internal/metrics"
+	"mangrove/internal/setting"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/router"
@@ -29,7 +31,8 @@ const (
 	DefaultSysInterval    = 10 * time.Second
 )
 
-// Config of a Server. Router and Sessions are required; every other zero value works.
+// Config of a Server. Router and Sessions are required; every other zero value works. Zero and negative numbers mean what
+// package setting says: zero is the default above.
 type Config struct {
 	Router    *router.Router
 	Sessions  mqtt.Sessions
@@ -43,11 +46,11 @@ type Config struct {
 	MaxPacket         uint32        // bytes of one packet a client may send; above: closed with 0x95
 	MaxLinkPacket     uint32        // the same for a link, whose frames gather messages
 	ReceiveMaximum    uint16        // QoS>=1 publishes a client may have unacknowledged; above: 5.0 closed with 0x93, 3.x not read further
-	TopicAliasMaximum uint16        // topic aliases a client may set; 0 = DefaultTopicAliases
+	TopicAliasMaximum uint16        // topic aliases a client may set
 	TopicLevels       int           // of a topic name or filter; above: 0x90, in SUBACK 0x8F
-	KeepAliveMax      time.Duration // 5.0 clients that ask for more are given this; 0 = no bound
-	SessionExpiryMax  time.Duration // sessions that ask for more are given this; 0 = no bound
-	MaxConns          int           // above: closed on accept and counted
+	KeepAliveMax      time.Duration // 5.0 clients that ask for more are given this; zero or negative = no bound
+	SessionExpiryMax  time.Duration // sessions that ask for more are given this; zero or negative = no bound
+	MaxConns          int           // above: closed on accept and counted; negative = no bound
 	MaxOutput         int           // bytes waiting for one client; above: QoS 0 is dropped, QoS>=1 waits, reading stops
 	ConnectTimeout    time.Duration // from accept to CONNECT
 	WriteTimeout      time.Duration // one write that takes longer closes the connection
@@ -73,17 +76,22 @@ func (c *Config) check() error {
 	if c.Router == nil || c.Sessions == nil {
 		return errors.New("broker config: Router and Sessions are required")
 	}
-	setDefault(&c.MaxPacket, DefaultMaxPacket)
-	setDefault(&c.MaxLinkPacket, DefaultMaxLinkPacket)
-	setDefault(&c.ReceiveMaximum, DefaultReceiveMaximum)
-	setDefault(&c.TopicAliasMaximum, DefaultTopicAliases)
-	setDefault(&c.TopicLevels, DefaultTopicLevels)
-	setDefault(&c.MaxConns, DefaultMaxConns)
-	setDefault(&c.MaxOutput, DefaultMaxOutput)
-	setDefault(&c.ConnectTimeout, DefaultConnectTimeout)
-	setDefault(&c.WriteTimeout, DefaultWriteTimeout)
-	setDefault(&c.CloseTimeout, DefaultCloseTimeout)
-	setDefault(&c.SysInterval, DefaultSysInterval)
+	c.MaxPacket = cmp.Or(c.MaxPacket, DefaultMaxPacket)
+	c.MaxLinkPacket = cmp.Or(c.MaxLinkPacket, DefaultMaxLinkPacket)
+	c.ReceiveMaximum = cmp.Or(c.ReceiveMaximum, DefaultReceiveMaximum)
+	c.TopicAliasMaximum = cmp.Or(c.TopicAliasMaximum, DefaultTopicAliases)
+	setting.Bound(&c.MaxConns, DefaultMaxConns)
+	c.SysInterval = cmp.Or(c.SysInterval, DefaultSysInterval)
+	err := errors.Join(
+		setting.Default("TopicLevels", &c.TopicLevels, DefaultTopicLevels),
+		setting.Default("MaxOutput", &c.MaxOutput, DefaultMaxOutput),
+		setting.Default("ConnectTimeout", &c.ConnectTimeout, DefaultConnectTimeout),
+		setting.Default("WriteTimeout", &c.WriteTimeout, DefaultWriteTimeout),
+		setting.Default("CloseTimeout", &c.CloseTimeout, DefaultCloseTimeout),
+	)
+	if err != nil {
+		return fmt.Errorf("broker config: %w", err)
+	}
 	if c.Authority == nil {
 		c.Authority = anyone{}
 	}
@@ -104,13 +112,6 @@ func (c *Config) checkLimits() error {
 		}
 	}
 	return nil
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // anyone is the Authority of a server that was given none.

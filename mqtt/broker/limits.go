@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -11,14 +12,15 @@ import (
 )
 
 // Limits are what the clients of one listener are granted. A zero value is the Server's own bound, or
-// none: the zero Limits switch nothing off. 5.0 clients are told in CONNACK.
+// none: the zero Limits switch nothing off. A negative one grants no bound or none, as the fields say. 5.0 clients are
+// told in CONNACK.
 type Limits struct {
 	MaxPacket         uint32        // bytes of one packet a client may send
 	ReceiveMaximum    uint16        // QoS>=1 publishes a client may have unacknowledged
-	TopicAliasMaximum int           // topic aliases a client may set; -1 = none
+	TopicAliasMaximum int           // topic aliases a client may set; negative = none
 	TopicLevels       int           // of a topic name or filter; above: 0x90, in SUBACK 0x8F
-	KeepAliveMax      time.Duration // 5.0 clients that ask for more are given this
-	SessionExpiryMax  time.Duration // sessions that ask for more are given this
+	KeepAliveMax      time.Duration // 5.0 clients that ask for more are given this; negative = no bound
+	SessionExpiryMax  time.Duration // sessions that ask for more are given this; negative = no bound
 	MaxQoS            int           // of a PUBLISH, and granted to subscriptions: 1, or QoS0Only; above: 0x9B, before 5.0 closed
 
 	// What is not available. 5.0 clients that do it all the same are disconnected with the reason given here.
@@ -50,18 +52,18 @@ func (r Redirect) reason() packet.ReasonCode {
 // check tells what cannot be.
 func (l *Limits) check() error {
 	switch {
-	case l.KeepAliveMax != 0 && (l.KeepAliveMax < time.Second || l.KeepAliveMax > 65535*time.Second):
-		return fmt.Errorf("keep-alive is at most %v, allowed are 1 s to 65535 s", l.KeepAliveMax)
-	case l.SessionExpiryMax < 0 || l.SessionExpiryMax > math.MaxUint32*time.Second:
-		return fmt.Errorf("session expiry is at most %v, allowed are 0 s to %d s", l.SessionExpiryMax, uint32(math.MaxUint32))
-	case l.TopicAliasMaximum < -1 || l.TopicAliasMaximum > 65535:
-		return fmt.Errorf("topic alias maximum is %d, allowed are -1 to 65535", l.TopicAliasMaximum)
+	case l.KeepAliveMax > 0 && l.KeepAliveMax < time.Second || l.KeepAliveMax > 65535*time.Second:
+		return fmt.Errorf("KeepAliveMax is %v, must be at least 1 s and at most 65535 s", l.KeepAliveMax)
+	case l.SessionExpiryMax > math.MaxUint32*time.Second:
+		return fmt.Errorf("SessionExpiryMax is %v, allowed are 0 s to %d s", l.SessionExpiryMax, uint32(math.MaxUint32))
+	case l.TopicAliasMaximum > 65535:
+		return fmt.Errorf("TopicAliasMaximum is %d, allowed are 0 to 65535", l.TopicAliasMaximum)
 	case l.TopicLevels < 0 || l.TopicLevels > topic.MaxLength:
-		return fmt.Errorf("topic levels are %d, allowed are 0 to %d", l.TopicLevels, topic.MaxLength)
+		return fmt.Errorf("TopicLevels is %d, allowed are 0 to %d", l.TopicLevels, topic.MaxLength)
 	case l.MaxQoS < QoS0Only || l.MaxQoS > 2:
-		return fmt.Errorf("maximum QoS is %d, allowed are -1 (QoS 0 only) to 2", l.MaxQoS)
+		return fmt.Errorf("MaxQoS is %d, allowed are -1 (QoS 0 only) to 2", l.MaxQoS)
 	case len(l.Redirect.To) > math.MaxUint16:
-		return errors.New("server reference of more than 65,535 bytes")
+		return errors.New("Redirect.To has more than 65,535 bytes")
 	}
 	return nil
 }
@@ -76,13 +78,13 @@ type grants struct {
 
 // grant fills in l.
 func (c *Config) grant(l Limits) *grants {
-	setDefault(&l.MaxPacket, c.MaxPacket)
-	setDefault(&l.ReceiveMaximum, c.ReceiveMaximum)
-	setDefault(&l.TopicAliasMaximum, int(c.TopicAliasMaximum))
-	setDefault(&l.TopicLevels, c.TopicLevels)
-	setDefault(&l.KeepAliveMax, c.KeepAliveMax)
-	setDefault(&l.SessionExpiryMax, c.SessionExpiryMax)
-	setDefault(&l.MaxQoS, 2)
+	l.MaxPacket = cmp.Or(l.MaxPacket, c.MaxPacket)
+	l.ReceiveMaximum = cmp.Or(l.ReceiveMaximum, c.ReceiveMaximum)
+	l.TopicAliasMaximum = cmp.Or(l.TopicAliasMaximum, int(c.TopicAliasMaximum))
+	l.TopicLevels = cmp.Or(l.TopicLevels, c.TopicLevels)
+	l.KeepAliveMax = cmp.Or(l.KeepAliveMax, c.KeepAliveMax)
+	l.SessionExpiryMax = cmp.Or(l.SessionExpiryMax, c.SessionExpiryMax)
+	l.MaxQoS = cmp.Or(l.MaxQoS, 2)
 	return &grants{Limits: l, qos: byte(max(0, l.MaxQoS)), aliases: uint16(max(0, l.TopicAliasMaximum)),
 		retain: c.Retained != nil && !l.NoRetain}
 }

@@ -166,7 +166,7 @@ func TestExpiryAndKeepAliveOfTheListener(t *testing.T) {
 
 func TestLimitsThatCannotBe(t *testing.T) {
 	for _, l := range []Limits{
-		{KeepAliveMax: time.Millisecond}, {KeepAliveMax: 70_000 * time.Second}, {SessionExpiryMax: -1}, {TopicAliasMaximum: -2},
+		{KeepAliveMax: time.Millisecond}, {KeepAliveMax: 70_000 * time.Second}, {SessionExpiryMax: 1 << 32 * time.Second},
 		{TopicAliasMaximum: 65536}, {TopicLevels: -1}, {MaxQoS: 3}, {MaxQoS: -2}, {Redirect: Redirect{To: strings.Repeat("x", 70_000)}},
 	} {
 		r := testRouter()

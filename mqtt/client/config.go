@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,11 +11,12 @@ import (
 	"net"
 	"time"
 
+	"mangrove/internal/setting"
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/transport"
 )
 
-// What holds where Config has no other value.
+// Defaults of Config.
 const (
 	DefaultKeepAlive      = time.Minute
 	DefaultReceiveMaximum = 1024
@@ -24,7 +26,7 @@ const (
 	DefaultConnectTimeout = 15 * time.Second
 )
 
-// Config is how to connect. Only Addr is needed.
+// Config is how to connect. Only Addr is needed. Zero and negative numbers mean what package setting says.
 type Config struct {
 	Addr string      // as transport.ParseAddr reads it
 	TLS  *tls.Config // for tls and wss; nil = the system's roots
@@ -34,16 +36,20 @@ type Config struct {
 	Username      string         // "" = none, unless there is a Password
 	Password      []byte         // nil = none
 	Auth          Authenticator  // 5.0: how to prove who it is beyond user name and password; nil = not at all
-	KeepAlive     time.Duration  // 0 = 1 min, < 0 = off; a server of 5.0 may change it
-	PingTimeout   time.Duration  // how long PINGRESP may take; 0 = half of the keep-alive, but at least 2 s
+	KeepAlive     time.Duration  // zero = DefaultKeepAlive, negative = off; a server of 5.0 may change it
+	PingTimeout   time.Duration  // how long PINGRESP may take; zero = half of the keep-alive, but at least 2 s
 	Clean         bool           // discard the session there was
-	SessionExpiry time.Duration  // 5.0: how long the session outlives the connection; 0 = not at all, < 0 = for ever
+	SessionExpiry time.Duration  // 5.0: how long the session outlives the connection; zero = not at all, negative = for ever
 	Will          *packet.Will   // nil = none
 	UserProps     []packet.UserProperty
 
-	ReceiveMaximum uint16 // 5.0: QoS 1 and 2 messages the server may have unacknowledged; 0 = 1024
-	MaxPacket      uint32 // bytes of the largest packet taken, told to a server of 5.0; a larger one ends the connection; 0 = 16 MiB
-	MaxInflight    int    // QoS 1 and 2 messages of ours under way at once, less if the server says so; above, publishing waits; 0 = 128, before 5.0 20
+	ReceiveMaximum uint16 // 5.0: QoS 1 and 2 messages the server may have unacknowledged; zero = DefaultReceiveMaximum
+	// MaxPacket is the bytes of the largest packet taken, told to a server of 5.0; a larger one ends the connection. Zero =
+	// DefaultMaxPacket.
+	MaxPacket uint32
+	// MaxInflight bounds the QoS 1 and 2 messages of ours under way at once, less if the server says so; above, publishing
+	// waits. Zero = DefaultMaxInflight, before 5.0 DefaultMaxInflight3.
+	MaxInflight int
 
 	// State is the session on this side, for clients that reconnect; at most one Client at a time
 	// may have it: Dial waits for one whose connection is over until it is Done, and fails with
@@ -80,33 +86,21 @@ func (c *Config) check() error {
 		return errors.New("a client id is needed before MQTT 5.0 unless the session is clean [MQTT311-3.1.3-7]")
 	case c.KeepAlive > math.MaxUint16*time.Second:
 		return fmt.Errorf("keep-alive %v: at most 65535 s are allowed", c.KeepAlive)
-	case c.MaxInflight < 0 || c.MaxInflight > maxFlights:
+	case c.MaxInflight > maxFlights:
 		return fmt.Errorf("MaxInflight %d: allowed are 0 to %d", c.MaxInflight, maxFlights)
 	case c.Auth != nil && c.Version != packet.V5:
 		return errors.New("authentication by exchange needs MQTT 5.0")
-	case c.PingTimeout < 0:
-		return errors.New("PingTimeout may not be negative")
 	}
-	c.fill()
-	return nil
+	return c.fill()
 }
 
-func (c *Config) fill() {
-	if c.KeepAlive == 0 {
-		c.KeepAlive = DefaultKeepAlive
-	}
-	if c.ReceiveMaximum == 0 {
-		c.ReceiveMaximum = DefaultReceiveMaximum
-	}
-	if c.MaxPacket == 0 {
-		c.MaxPacket = DefaultMaxPacket
-	}
-	switch {
-	case c.MaxInflight > 0:
-	case c.Version == packet.V5:
-		c.MaxInflight = DefaultMaxInflight
-	default:
-		c.MaxInflight = DefaultMaxInflight3
+func (c *Config) fill() error {
+	c.KeepAlive = cmp.Or(c.KeepAlive, DefaultKeepAlive)
+	c.ReceiveMaximum = cmp.Or(c.ReceiveMaximum, DefaultReceiveMaximum)
+	c.MaxPacket = cmp.Or(c.MaxPacket, DefaultMaxPacket)
+	inflight := DefaultMaxInflight
+	if c.Version != packet.V5 {
+		inflight = DefaultMaxInflight3
 	}
 	if c.Dial == nil {
 		secure := c.TLS
@@ -117,6 +111,10 @@ func (c *Config) fill() {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
+	return errors.Join(
+		setting.Default("MaxInflight", &c.MaxInflight, inflight),
+		setting.Default("PingTimeout", &c.PingTimeout, 0), // until the keep-alive is known
+	)
 }
 
 // connect is the CONNECT packet of c.

@@ -12,15 +12,18 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
+
+	"mangrove/internal/setting"
 )
 
 // DefaultDialTimeout bounds Dial where DialConfig has no other value.
 const DefaultDialTimeout = 15 * time.Second
 
-// DialConfig is how to dial. The zero DialConfig does for public certificates.
+// DialConfig is how to dial. The zero DialConfig does for public certificates. Zero and negative numbers mean what package
+// setting says.
 type DialConfig struct {
 	TLS     *tls.Config   // for tls and wss; nil = the system's roots; the server's name is filled in
-	Timeout time.Duration // for connecting and all handshakes together; 0 = 15 s
+	Timeout time.Duration // for connecting and all handshakes together; zero = DefaultDialTimeout
 	Header  http.Header   // added to the WebSocket request
 }
 
@@ -30,8 +33,8 @@ func Dial(ctx context.Context, addr string, cfg DialConfig) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Timeout <= 0 {
-		cfg.Timeout = DefaultDialTimeout
+	if err := setting.Default("Timeout", &cfg.Timeout, DefaultDialTimeout); err != nil {
+		return nil, fmt.Errorf("dial %s: %w", a, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
 	defer cancel()

@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"mangrove/internal/setting"
 )
 
-// What holds where Config has no other value.
+// Defaults of Config.
 const (
 	DefaultHandshakeTimeout = 10 * time.Second
 	DefaultMaxConns         = 100_000
@@ -22,7 +24,8 @@ var ErrFull = errors.New("listener has its maximum of connections")
 // ErrHandshake is wrapped in what Config.Rejected gets for a PROXY header, TLS or WebSocket handshake that failed.
 var ErrHandshake = errors.New("handshake failed")
 
-// Config is how to listen. The zero Config does for tcp, ws and unix.
+// Config is how to listen. The zero Config does for tcp, ws and unix. Zero and negative numbers mean what package setting
+// says: zero is the default above.
 type Config struct {
 	TLS *tls.Config // certificates, for tls and wss; versions below TLS 1.2 are not offered unless it says so
 
@@ -31,9 +34,13 @@ type Config struct {
 	// claim any address, so only the proxy may.
 	Proxy bool
 
-	HandshakeTimeout time.Duration // for PROXY header, TLS and WebSocket handshake together; 0 = 10 s
-	MaxHandshakes    int           // handshakes under way at once, 0 = 256; above, newcomers wait in the kernel's backlog and the slowest are dropped
-	MaxConns         int           // open connections, 0 = 100,000; above, newcomers are closed at once
+	// HandshakeTimeout bounds PROXY header, TLS and WebSocket handshake together.
+	HandshakeTimeout time.Duration
+	// MaxHandshakes bounds the handshakes under way at once; above, newcomers wait in the kernel's backlog and the
+	// slowest are dropped.
+	MaxHandshakes int
+	// MaxConns bounds the open connections; above, newcomers are closed at once. Negative = no bound.
+	MaxConns int
 
 	// Rejected is told of each connection that Accept will not return, and why. nil = nobody is.
 	// Called from several goroutines; must not block.
@@ -87,17 +94,13 @@ func listenSocket(a Addr) (net.Listener, error) {
 
 // check fills in the defaults.
 func (c *Config) check(a Addr) error {
-	if c.HandshakeTimeout < 0 || c.MaxConns < 0 || c.MaxHandshakes < 0 {
-		return errors.New("HandshakeTimeout, MaxConns and MaxHandshakes may not be negative")
-	}
-	if c.HandshakeTimeout == 0 {
-		c.HandshakeTimeout = DefaultHandshakeTimeout
-	}
-	if c.MaxConns == 0 {
-		c.MaxConns = DefaultMaxConns
-	}
-	if c.MaxHandshakes == 0 {
-		c.MaxHandshakes = DefaultMaxHandshakes
+	setting.Bound(&c.MaxConns, DefaultMaxConns)
+	err := errors.Join(
+		setting.Default("HandshakeTimeout", &c.HandshakeTimeout, DefaultHandshakeTimeout),
+		setting.Default("MaxHandshakes", &c.MaxHandshakes, DefaultMaxHandshakes),
+	)
+	if err != nil {
+		return err
 	}
 	if c.Rejected == nil {
 		c.Rejected = func(net.Addr, error) {}

@@ -14,8 +14,11 @@ import (
 	"slices"
 	"time"
 
+	"mangrove/bridge"
 	"mangrove/internal/node"
+	"mangrove/mqtt/broker"
 	"mangrove/mqtt/router"
+	"mangrove/session"
 )
 
 // Role is what a node is.
@@ -131,15 +134,15 @@ func New(role Role) *Config {
 	c.Link.Early = "auto"
 	c.Gossip.Profile = "auto"
 	c.Durability.Default, c.Durability.Rules = "commit", []string{}
-	c.Limits.Connections = 100_000
-	c.Limits.PacketSize = 1 << 20
-	c.Limits.QueueMessages = 100_000
-	c.Limits.QueueBytes = 256 << 20
-	c.Limits.LinkMessages = 1_000_000
-	c.Limits.LinkBytes = 1 << 30
-	c.Limits.WhenFull = "refuse"
-	c.Limits.TopicLevels = 128
-	c.Limits.ReceiveMaximum = 256
+	c.Limits.Connections = broker.DefaultMaxConns
+	c.Limits.PacketSize = broker.DefaultMaxPacket
+	c.Limits.QueueMessages = session.DefaultMaxQueuedMessages
+	c.Limits.QueueBytes = session.DefaultMaxQueuedBytes
+	c.Limits.LinkMessages = bridge.DefaultMaxQueueMessages
+	c.Limits.LinkBytes = bridge.DefaultMaxQueueBytes
+	c.Limits.WhenFull = session.DefaultWhenFull
+	c.Limits.TopicLevels = broker.DefaultTopicLevels
+	c.Limits.ReceiveMaximum = broker.DefaultReceiveMaximum
 	c.Shared.Strategy = router.BalanceNames[0]
 	c.Log.Level, c.Log.Format = "info", "text"
 	if role == Core {
