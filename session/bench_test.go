@@ -8,6 +8,7 @@ import (
 	"unsafe"
 
 	"mangrove/internal/batch"
+	"mangrove/internal/due"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -121,7 +122,7 @@ func TestSleepingSessionIsSmall(t *testing.T) {
 	writes := n.newBatch()
 	for i := range sessions {
 		id := fmt.Sprintf("device-%08d", i)
-		rec := record{number: uint64(i + 1), expiry: hour, detached: n.stamp(time.Now()), sent: uint64(i), guess: uint64(i / 2)}
+		rec := record{number: uint64(i + 1), expiry: hour, detached: n.stored.Stamp(time.Now()), sent: uint64(i), guess: uint64(i / 2)}
 		writes.Put(batch.Sessions, []byte(id), rec.append(nil))
 		writes.Put(batch.Subscriptions, filterKey(rec.number, "commands/"+id), appendSubscription(nil, mqtt.Subscription{QoS: 1}))
 	}
@@ -136,8 +137,8 @@ func TestSleepingSessionIsSmall(t *testing.T) {
 	n.Manager.sessions = nil
 	n.Manager.mu.Unlock()
 	n.timers.mu.Lock()
-	alarms := len(n.timers.heap)
-	n.timers.heap = nil
+	alarms := n.timers.heap.Len()
+	n.timers.heap = due.Heap[*Session]{}
 	n.timers.mu.Unlock()
 	without := heapBytes()
 	each := int(with-without) / sessions

@@ -41,7 +41,7 @@ func (b *bin) put(p place) {
 	}
 	b.mu.Unlock()
 	if n == 1 || n == binMany {
-		b.m.timers.kick()
+		b.m.timers.look.Ring()
 	}
 }
 
@@ -108,7 +108,7 @@ func (b *bin) Committed(_ uint64, err error) {
 	b.due = b.m.clock() + delay
 	b.idle.Broadcast()
 	if len(b.records) > 0 {
-		b.m.timers.kick()
+		b.m.timers.look.Ring()
 	}
 }
 

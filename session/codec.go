@@ -1,6 +1,7 @@
 package session
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"mangrove/internal/batch"
+	"mangrove/internal/bytesread"
 	"mangrove/mqtt"
 )
 
@@ -59,7 +61,7 @@ func splitKey(k []byte) (number uint64, rest []byte, err error) {
 //	flags     1  bit 0 connected, bit 1 will
 //	number    uvarint
 //	expiry    varint   milliseconds; < 0 = never
-//	detached  varint   in stored time, see Manager.stamp; 0 while connected
+//	detached  varint   in stored time, see due.Clock; 0 while connected
 //	sent      uvarint  messages below it may have been sent
 //	guess     uvarint  messages below it may not, see outbound.guess
 //	[will     varint delay, varint expiry (milliseconds), message as mqtt.AppendMessage]
@@ -106,16 +108,15 @@ func (r *record) append(b []byte) []byte {
 func decodeRecord(b []byte) (r record, err error) {
 	c, flags := openRecord(b)
 	r.connected = flags&recordConnected != 0
-	r.number = c.uvarint()
+	r.number = c.Uvarint()
 	r.expiry = c.duration()
-	r.detached = c.varint()
-	r.sent = c.uvarint()
-	r.guess = c.uvarint()
+	r.detached = c.Varint()
+	r.sent = c.Uvarint()
+	r.guess = c.Uvarint()
 	if flags&recordWill != 0 {
 		w := &will{delay: c.duration(), expiry: c.duration()}
-		if c.err == nil {
-			// The bytes belong to the store; the message keeps parts of what it is decoded from.
-			w.msg, c.b, c.err = mqtt.DecodeMessage(append([]byte(nil), c.b...))
+		if c.Err() == nil {
+			w.msg = c.message()
 		}
 		r.will = w
 	}
@@ -153,6 +154,9 @@ const (
 // maxSubscriptionIDs bounds what decodeQueued allocates for; a message has one for each matching
 // subscription of one session.
 const maxSubscriptionIDs = 1 << 20
+
+// maxFilter bounds a filter in a record, as MQTT bounds its strings.
+const maxFilter = math.MaxUint16
 
 // append adds what follows body.
 func (q *queued) append(b []byte) []byte {
@@ -200,15 +204,15 @@ func decodeQueued(b []byte) (q queued, err error) {
 	q.qos = flags & 3
 	q.retain = flags&queuedRetain != 0
 	q.released = flags&queuedReleased != 0
-	q.size = int32(c.uvarint())
+	q.size = int32(c.Uvarint())
 	if flags&queuedExpires != 0 {
-		q.expires = c.varint()
+		q.expires = c.Varint()
 	}
 	if flags&queuedIDs != 0 {
 		q.ids = c.ids()
 	}
 	if flags&queuedGroup != 0 {
-		q.group = c.text()
+		q.group = c.Text(maxFilter)
 	}
 	return q, c.end("queued message")
 }
@@ -220,7 +224,7 @@ func appendSent(b []byte, sent uint64) []byte {
 
 func decodeSent(b []byte) (sent uint64, err error) {
 	c, _ := openRecord(b)
-	sent = c.uvarint()
+	sent = c.Uvarint()
 	return sent, c.end("ended session")
 }
 
@@ -240,7 +244,7 @@ func appendSubscription(b []byte, sub mqtt.Subscription) []byte {
 func decodeSubscription(filter string, b []byte) (mqtt.Subscription, error) {
 	c, options := openRecord(b)
 	sub := mqtt.Subscription{Filter: filter, QoS: options & 3, NoLocal: options&(1<<2) != 0,
-		RetainAsPublished: options&(1<<3) != 0, RetainHandling: options >> 4 & 3, ID: uint32(c.uvarint())}
+		RetainAsPublished: options&(1<<3) != 0, RetainHandling: options >> 4 & 3, ID: uint32(c.Uvarint())}
 	return sub, c.end("subscription")
 }
 
@@ -251,91 +255,62 @@ func millis(d time.Duration) int64 {
 	return d.Milliseconds()
 }
 
-// cursor reads a record until its bytes run short, which it remembers.
-type cursor struct {
-	b   []byte
-	err error
-}
+// cursor reads the fields of a record: those of a bytesread.Reader, and some of sessions alone.
+type cursor struct{ bytesread.Reader }
 
 // openRecord checks the version and returns the flags.
-func openRecord(b []byte) (c *cursor, flags byte) { return openVersion(b, recordVersion) }
+func openRecord(b []byte) (c cursor, flags byte) { return openVersion(b, recordVersion) }
 
 // openVersion is openRecord for a kind of record that has had several versions.
-func openVersion(b []byte, newest byte) (c *cursor, flags byte) {
-	switch {
-	case len(b) < 2:
-		return &cursor{err: errRecord}, 0
-	case b[0] == 0 || b[0] > newest:
-		return &cursor{err: fmt.Errorf("version %d, known are 1 to %d", b[0], newest)}, 0
+func openVersion(b []byte, newest byte) (c cursor, flags byte) {
+	c = cursor{bytesread.New(b)}
+	if v := c.Uint8(); c.Err() == nil && (v == 0 || v > newest) {
+		c.Fail(fmt.Errorf("version %d, known are 1 to %d", v, newest))
 	}
-	return &cursor{b: b[2:]}, b[1]
-}
-
-func (c *cursor) uvarint() uint64 {
-	v, n := binary.Uvarint(c.b)
-	return c.took(v, n)
-}
-
-func (c *cursor) varint() int64 {
-	v, n := binary.Varint(c.b)
-	return int64(c.took(uint64(v), n))
-}
-
-func (c *cursor) took(v uint64, n int) uint64 {
-	if n <= 0 || c.err != nil {
-		c.b = nil
-		if c.err == nil {
-			c.err = errRecord
-		}
-		return 0
-	}
-	c.b = c.b[n:]
-	return v
+	flags = c.Uint8()
+	return c, flags
 }
 
 // duration is of milliseconds; < 0 = for ever.
 func (c *cursor) duration() time.Duration {
-	switch ms := c.varint(); {
+	switch ms := c.Varint(); {
 	case ms < 0:
 		return -1
 	case ms > int64(math.MaxInt64/time.Millisecond):
-		c.took(0, 0) // nobody wrote that
+		c.Fail(errRecord) // nobody wrote that
 		return 0
 	default:
 		return time.Duration(ms) * time.Millisecond
 	}
 }
 
+// message copies: the bytes belong to the store, and a message keeps parts of what it is decoded from.
+func (c *cursor) message() *mqtt.Message {
+	m, rest, err := mqtt.DecodeMessage(bytes.Clone(c.Rest()))
+	if err != nil {
+		c.Fail(err)
+	}
+	c.Resume(rest)
+	return m
+}
+
 func (c *cursor) ids() []uint32 {
-	n := c.uvarint()
-	if n > maxSubscriptionIDs || n > uint64(len(c.b)) {
-		c.took(0, 0)
+	n := c.Count(maxSubscriptionIDs)
+	if n > c.Len() { // each takes a byte at least
+		c.Fail(bytesread.ErrShort)
 		return nil
 	}
 	ids := make([]uint32, n)
 	for i := range ids {
-		ids[i] = uint32(c.uvarint())
+		ids[i] = uint32(c.Uvarint())
 	}
 	return ids
 }
 
-func (c *cursor) text() string {
-	n := c.uvarint()
-	if n > uint64(len(c.b)) {
-		c.took(0, 0)
-		return ""
-	}
-	s := string(c.b[:n])
-	c.b = c.b[n:]
-	return s
-}
-
+// end tells what is wrong with the record, bytes after its end included.
 func (c *cursor) end(what string) error {
-	if c.err == nil && len(c.b) > 0 {
-		c.err = errRecord
-	}
-	if c.err != nil {
-		return fmt.Errorf("decode %s: %w", what, c.err)
+	if err := c.Done(); err != nil {
+		return fmt.Errorf("decode %s: %w", what, err)
 	}
 	return nil
 }

@@ -113,7 +113,7 @@ func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	e := entry{seq: t.out.id(), body: m.ID, msg: m, ids: d.IDs, group: d.Group, size: int32(m.Size()), qos: d.QoS,
 		retain: d.Retain, state: ready}
 	if !m.Expires.IsZero() {
-		e.until = s.m.stamp(m.Expires)
+		e.until = s.m.stored.Stamp(m.Expires)
 	}
 	s.shares = s.shares || d.Group != ""
 	if s.durable() {

@@ -138,7 +138,7 @@ func (m *Manager) readBodies(entries []entry) error {
 		msg.ID = ids[i]
 		msg.From.Scope = mqtt.ScopeClient
 		if until := entries[at[i]].until; until != 0 { // what the body says jumps with the wall clock
-			msg.Expires = m.time(until)
+			msg.Expires = m.stored.Time(until)
 		}
 		entries[at[i]].msg = msg
 		return true

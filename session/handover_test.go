@@ -208,7 +208,7 @@ func TestHandOverGivesUp(t *testing.T) {
 		t.Fatalf("got %d drops, want none yet", got)
 	}
 	later.Store(int64(handOverPatience))
-	n.timers.kick()
+	n.timers.look.Ring()
 	eventually(t, "the others are dropped", func() bool { return reg.Dropped("queue-full").Get() == 2 && n.rows(batch.Queues) == 3 })
 }
 

@@ -56,7 +56,7 @@ func (l *loader) session(k, v []byte) error {
 	if rec.connected {
 		l.cut = append(l.cut, s)
 	} else {
-		s.detached = -max(0, m.start.Sub(m.time(rec.detached)))
+		s.detached = -max(0, m.start.Sub(m.stored.Time(rec.detached)))
 	}
 	if w := rec.will; w != nil {
 		s.will = ownWill(w.msg, w.delay, w.expiry, s.clientID)

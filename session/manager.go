@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mangrove/internal/bell"
+	"mangrove/internal/due"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -22,6 +24,7 @@ type Manager struct {
 	count  *counters
 	lim    limits
 	start  time.Time
+	stored due.Clock // of deadlines in the store
 	gates  gates
 	timers timers
 	jobs   jobs
@@ -46,10 +49,10 @@ func New(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{cfg: cfg, log: cfg.Log, count: newCounters(cfg.Metrics), start: cfg.Now(), stop: make(chan struct{}),
+	m := &Manager{cfg: cfg, log: cfg.Log, count: newCounters(cfg.Metrics), start: cfg.Now(), stored: due.ClockOf(cfg.Store), stop: make(chan struct{}),
 		lim: limits{cfg.WindowMessages, cfg.WindowBytes}, sessions: make(map[string]*Session)}
 	m.jobs.init()
-	m.timers.wake = make(chan struct{}, 1)
+	m.timers.look = bell.New()
 	m.bin.init(m)
 	if cfg.Store != nil {
 		if err := m.load(); err != nil {
@@ -67,22 +70,6 @@ func New(cfg Config) (*Manager, error) {
 
 // clock is the time since the manager began; it does not jump with the wall clock.
 func (m *Manager) clock() time.Duration { return m.cfg.Now().Sub(m.start) }
-
-// stamp is t as it is stored, and time what was stored as seen from now: deadlines do not jump with the wall clock either, see
-// store.Store.Stamp.
-func (m *Manager) stamp(t time.Time) int64 {
-	if m.cfg.Store == nil {
-		return t.UnixMilli()
-	}
-	return m.cfg.Store.Stamp(t)
-}
-
-func (m *Manager) time(stamp int64) time.Time {
-	if m.cfg.Store == nil {
-		return time.UnixMilli(stamp)
-	}
-	return m.cfg.Store.Time(stamp)
-}
 
 // lookup returns the session of a client, or nil. [MQTT-3.1.3-2] [MQTT311-3.1.3-2]
 func (m *Manager) lookup(clientID string) *Session {

@@ -171,7 +171,7 @@ func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, 
 func (s *Session) recordLocked(b *batch.Batch) {
 	rec := record{number: s.number, expiry: s.expiry, will: s.will}
 	rec.sent, rec.guess = s.sentLocked()
-	rec.detached = s.m.stamp(s.m.cfg.Now().Add(s.detached - s.m.clock()))
+	rec.detached = s.m.stored.Stamp(s.m.cfg.Now().Add(s.detached - s.m.clock()))
 	b.Put(batch.Sessions, []byte(s.clientID), rec.append(nil))
 }
 
@@ -208,7 +208,7 @@ func (s *Session) armLocked() {
 		sooner(max(s.willAtLocked(), s.will.grace))
 	}
 	if t := s.traffic; t != nil && t.soonest != 0 {
-		sooner(max(s.m.clock()+s.m.time(t.soonest).Sub(s.m.cfg.Now()), t.swept+s.m.cfg.SweepEvery))
+		sooner(max(s.m.clock()+s.m.stored.Time(t.soonest).Sub(s.m.cfg.Now()), t.swept+s.m.cfg.SweepEvery))
 	}
 	if at < 0 {
 		s.m.timers.clear(s)

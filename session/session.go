@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"mangrove/internal/due"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -18,8 +19,8 @@ import (
 type Session struct {
 	m        *Manager
 	clientID string
-	number   uint64 // names its records; 0 = not durable
-	alarm    alarm  // guarded by timers.mu
+	number   uint64   // names its records; 0 = not durable
+	alarm    due.Mark // guarded by timers.mu
 	online   atomic.Bool
 
 	mu       sync.Mutex

@@ -1,67 +1,54 @@
 package session
 
 import (
-	"container/heap"
 	"sync"
 	"time"
+
+	"mangrove/internal/bell"
+	"mangrove/internal/due"
 )
 
-// timers is when something is due, at most once per session: one heap, one goroutine.
+// timers is when something is due, at most once per session, in time of Manager.clock: one heap, one goroutine.
 type timers struct {
-	wake chan struct{} // the first one changed
+	look bell.Bell // the first one is another, or the bin has something
 
 	mu   sync.Mutex
-	heap alarmHeap
+	heap due.Heap[*Session]
 }
 
-// alarm is a session's place in the heap; part of Session, guarded by timers.mu.
-type alarm struct {
-	at    time.Duration // of Manager.clock
-	place int           // index+1 in the heap; 0 = not there
-}
+// Due implements due.Item. timers.mu guards it.
+func (s *Session) Due() *due.Mark { return &s.alarm }
 
 // set makes s due at that time, in place of what was set before.
 func (t *timers) set(s *Session, at time.Duration) {
 	t.mu.Lock()
-	s.alarm.at = at
-	if s.alarm.place > 0 {
-		heap.Fix(&t.heap, s.alarm.place-1)
-	} else {
-		heap.Push(&t.heap, s)
-	}
-	first := t.heap[0] == s
+	t.heap.Set(s, int64(at))
+	first, _ := t.heap.First()
 	t.mu.Unlock()
-	if first {
-		t.kick()
+	if first == s {
+		t.look.Ring()
 	}
 }
 
 func (t *timers) clear(s *Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s.alarm.place > 0 {
-		heap.Remove(&t.heap, s.alarm.place-1)
-	}
-}
-
-func (t *timers) kick() {
-	select {
-	case t.wake <- struct{}{}:
-	default:
-	}
+	t.heap.Remove(s)
 }
 
 // due takes off one session whose time has come; nil with the time of the next one, if there is one.
 func (t *timers) due(now time.Duration) (s *Session, next time.Duration, some bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.heap) == 0 {
+	first, some := t.heap.First()
+	if !some {
 		return nil, 0, false
 	}
-	if at := t.heap[0].alarm.at; at > now {
+	if at := time.Duration(first.alarm.At); at > now {
 		return nil, at, true
 	}
-	return heap.Pop(&t.heap).(*Session), 0, true
+	t.heap.Remove(first)
+	return first, 0, true
 }
 
 // longest is how far ahead the timer is set at most.
@@ -78,7 +65,7 @@ func (m *Manager) runTimers() {
 		case <-m.stop:
 			return
 		case <-timer.C:
-		case <-m.timers.wake:
+		case <-m.timers.look:
 		}
 	}
 }
@@ -99,30 +86,4 @@ func (m *Manager) tick() time.Duration {
 		s.need(jobDue)
 		s.unlock()
 	}
-}
-
-// alarmHeap implements heap.Interface, the earliest first.
-type alarmHeap []*Session
-
-func (h alarmHeap) Len() int           { return len(h) }
-func (h alarmHeap) Less(i, j int) bool { return h[i].alarm.at < h[j].alarm.at }
-
-func (h alarmHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].alarm.place, h[j].alarm.place = i+1, j+1
-}
-
-func (h *alarmHeap) Push(x any) {
-	s := x.(*Session)
-	*h = append(*h, s)
-	s.alarm.place = len(*h)
-}
-
-func (h *alarmHeap) Pop() any {
-	old := *h
-	s := old[len(old)-1]
-	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	s.alarm.place = 0
-	return s
 }

@@ -227,7 +227,7 @@ func TestSweepOfANewQueue(t *testing.T) {
 	}
 	n.timers.mu.Lock()
 	defer n.timers.mu.Unlock()
-	if at := s.alarm.at; s.alarm.place == 0 || at < before+hour || at > n.clock()+hour {
+	if at := time.Duration(s.alarm.At); !s.alarm.Waiting() || at < before+hour || at > n.clock()+hour {
 		t.Errorf("got an alarm %v after the message came, want %v", at-before, hour)
 	}
 }

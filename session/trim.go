@@ -39,7 +39,7 @@ func (s *Session) excess() (n int, bytes int64) {
 // sweep drops expired messages of the tail, and goes on where the step before it stopped. Runs on a
 // worker. [MQTT-3.3.2-5]
 func (s *Session) sweep() {
-	now := s.m.stamp(s.m.cfg.Now())
+	now := s.m.stored.Stamp(s.m.cfg.Now())
 	s.mu.Lock()
 	t := s.wake()
 	c := &cut{why: dropExpired}
@@ -148,7 +148,7 @@ func (s *Session) cutLocked(err error) {
 func (s *Session) cutFailedLocked(c *cut, err error) {
 	s.m.log.Error("drop queued messages", "client", s.clientID, "reason", dropNames[c.why], "error", err)
 	if c.why == dropExpired {
-		s.sweepAgainLocked(s.m.stamp(s.m.cfg.Now()))
+		s.sweepAgainLocked(s.m.stored.Stamp(s.m.cfg.Now()))
 	}
 }
 

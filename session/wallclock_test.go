@@ -39,7 +39,7 @@ func TestWallClockJumps(t *testing.T) {
 	send("a")
 	all := func(why string, queued int) {
 		t.Helper()
-		n.timers.kick()
+		n.timers.look.Ring()
 		n.lookup("c").sweep()
 		if got := n.lookup("c").info().Queued; got != queued || n.lookup("will") == nil || len(n.router.published("will")) > 0 {
 			t.Fatalf("%s: got %d messages, wills %v; want %d and no will", why, got, n.router.published("will"), queued)
@@ -66,9 +66,9 @@ func TestWallClockJumps(t *testing.T) {
 		n.lookup("c").Detach(out, mqtt.DetachRequest{})
 	}
 	later.Store(int64(time.Minute + 2*hour)) // time that has passed
-	n.timers.kick()
+	n.timers.look.Ring()
 	eventually(t, "the session ends and the will is published", func() bool {
-		n.timers.kick()
+		n.timers.look.Ring()
 		return n.lookup("c") == nil && len(n.router.published("will")) == 1
 	})
 }
