@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"mangrove/bridge/interest"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
@@ -31,10 +32,10 @@ func (n *Neighbour) remove() {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	taker := n.takerLocked()
-	for filter := range n.wants.filters {
+	for filter := range n.wants.All() {
 		n.b.cfg.Router.Unsubscribe(taker, filter)
 	}
-	n.wants = interestSet{}
+	n.wants = interest.Set{}
 	if !n.closeQueue() {
 		return // it is back, or the next round will find it settled
 	}

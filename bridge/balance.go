@@ -95,7 +95,7 @@ func hashOf(parts ...string) uint64 {
 		h.Write([]byte(p))
 		h.Write([]byte{0})
 	}
-	return mix(h.Sum64())
+	return frame.Spread(h.Sum64())
 }
 
 func sortByScore(cores []frame.Core, score func(frame.Core) float64) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/interest"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -22,7 +23,7 @@ type Bridge struct {
 	cfg        Config
 	metrics    bridgeMetrics
 	seen       *seen
-	announcer  *announcer
+	announcer  *interest.Announcer
 	compressor *frame.Compressor
 	tap        *retainedTap
 	unwatch    func() // ends the announcer's interest in the Router
@@ -56,7 +57,7 @@ func New(cfg Config) (*Bridge, error) {
 	}
 	b := &Bridge{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics), compressor: c,
-		announcer:  newAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
+		announcer:  interest.NewAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
 		neighbours: map[string]*Neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
 	}
 	b.seen = newSeen(max(seenChunks, 2*cfg.Window), seenOrigins, b.metrics.beyondWindow.Inc)
@@ -102,9 +103,9 @@ func (b *Bridge) load() error {
 
 // register starts what runs as long as the Bridge, and tells the Router of the neighbours.
 func (b *Bridge) register() {
-	interest := mqtt.ScopeClient
+	scopes := mqtt.ScopeClient
 	if b.cfg.Role == RoleCore {
-		interest |= mqtt.ScopeEdge
+		scopes |= mqtt.ScopeEdge
 		b.cfg.Router.Subscribe(b.tap, mqtt.Subscription{Filter: "#", QoS: 2, RetainAsPublished: true})
 	} else {
 		b.uplink = newUplink(b)
@@ -117,11 +118,11 @@ func (b *Bridge) register() {
 			n.startMoving()
 		}
 	}
-	b.unwatch = b.cfg.Router.Interest(interest, b.announcer.changed)
+	b.unwatch = b.cfg.Router.Interest(scopes, b.announcer.Changed)
 	b.begin()
 	go func() { // owned by the Bridge, ends with ctx, Close waits by running
 		defer b.running.Done()
-		b.announcer.run(b.ctx)
+		b.announcer.Run(b.ctx)
 	}()
 	b.begin()
 	go b.age() // owned by the Bridge, ends with ctx, Close waits by running

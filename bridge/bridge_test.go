@@ -552,7 +552,7 @@ func (n *node) wantInterest(name, filter string, wanted bool) {
 		}
 		other.wantsMu.Lock()
 		defer other.wantsMu.Unlock()
-		_, ok := other.wants.filters[filter]
+		_, ok := other.wants.QoS(filter)
 		return ok == wanted
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/interest"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -49,14 +50,14 @@ type link struct {
 	ackDue  bool
 	inbound []*inbound // DATA frames that are being kept, in order
 
-	listener    *listener       // run only, from up on
-	settled     bool            // interest of the far side is complete; reading only
-	coresSent   *coreList       // run only
-	items, body []byte          // run only: buffers
-	spans       []span          // run only
-	ids         []uint64        // run only
-	entries     []entry         // run only
-	volatiles   []*mqtt.Message // run only
+	follower    *interest.Follower // run only, from up on
+	settled     bool               // interest of the far side is complete; reading only
+	coresSent   *coreList          // run only
+	items, body []byte             // run only: buffers
+	spans       []span             // run only
+	ids         []uint64           // run only
+	entries     []entry            // run only
+	volatiles   []*mqtt.Message    // run only
 }
 
 // stage is how far a link has come:
@@ -186,8 +187,8 @@ func (l *link) end() {
 	}
 	l.mu.Unlock()
 	l.reading.Unlock()
-	if l.listener != nil {
-		l.b.announcer.stop(l.listener)
+	if l.follower != nil {
+		l.follower.Stop()
 	}
 	if n != nil {
 		l.trim()

@@ -48,7 +48,7 @@ func (l *link) rise() error {
 		}
 	}
 	if l.n.scope&(mqtt.ScopePeer|mqtt.ScopeUplink) != 0 {
-		l.listener = l.b.announcer.listen(l.theirs.Held, l.kick)
+		l.follower = l.b.announcer.Follow(l.theirs.Held, l.kick)
 	}
 	l.mu.Lock()
 	if l.stage == stageGreeted {
@@ -65,8 +65,8 @@ func (l *link) sendNews() (sent bool, err error) {
 		l.coresSent = cores
 		return true, l.frame(frame.KindCores, frame.AppendCores(nil, cores.cores))
 	}
-	if l.listener != nil {
-		if f, ok := l.b.announcer.pull(l.listener); ok {
+	if l.follower != nil {
+		if f, ok := l.follower.Pull(); ok {
 			return true, l.frame(frame.KindInterest, f.Append(nil))
 		}
 	}

@@ -63,10 +63,10 @@ func (n *Neighbour) swapLocked(was mqtt.Subscriber) {
 	if is == was {
 		return
 	}
-	for filter, qos := range n.wants.filters {
+	for filter, qos := range n.wants.All() {
 		n.subscribe(is, filter, qos)
 	}
-	for filter := range n.wants.filters {
+	for filter := range n.wants.All() {
 		n.b.cfg.Router.Unsubscribe(was, filter)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/interest"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
@@ -33,8 +34,8 @@ type Neighbour struct {
 	sent, received, repeats atomic.Uint64 // messages
 
 	wantsMu  sync.Mutex // one change of interest at a time; taken before mu
-	wants    interestSet
-	incoming *interestSet // snapshot that is being received
+	wants    interest.Set
+	incoming *interest.Set // snapshot that is being received
 
 	mu        sync.Mutex
 	rec       record

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/interest"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
@@ -27,7 +28,7 @@ func (n *Neighbour) loadWants() error {
 	defer n.wantsMu.Unlock()
 	err := n.b.cfg.Store.Scan(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""), func(k, v []byte) bool {
 		if len(k) > 8 && len(v) == 1 && v[0] <= 2 {
-			n.wants.put(string(k[8:]), v[0])
+			n.wants.Put(string(k[8:]), v[0])
 		}
 		return true // what is damaged is missing in the digest, and announced again
 	})
@@ -35,7 +36,7 @@ func (n *Neighbour) loadWants() error {
 		return fmt.Errorf("load interest of neighbour %q: %w", n.name, err)
 	}
 	taker := n.takerLocked()
-	for filter, qos := range n.wants.filters {
+	for filter, qos := range n.wants.All() {
 		n.subscribe(taker, filter, qos)
 	}
 	return nil
@@ -58,42 +59,27 @@ func (n *Neighbour) hear(f frame.Interest) (complete bool, err error) {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	if f.First {
-		n.incoming = new(interestSet)
+		n.incoming = new(interest.Set)
 	}
 	if n.incoming == nil {
 		return true, n.changeLocked(f.Entries)
 	}
 	for _, w := range f.Entries {
-		n.incoming.put(w.Filter, w.QoS)
+		n.incoming.Put(w.Filter, w.QoS)
 	}
-	if len(n.incoming.filters) > n.b.cfg.MaxInterest {
+	if n.incoming.Len() > n.b.cfg.MaxInterest {
 		n.incoming = nil
 		return false, errTooManyFilters
 	}
 	if !f.Last {
 		return false, nil
 	}
-	changes := n.diffLocked()
+	changes := n.wants.Changes(n.incoming)
 	n.incoming = nil
 	return true, n.changeLocked(changes)
 }
 
 var errTooManyFilters = errors.New("interest has too many filters")
-
-// diffLocked is what leads from wants to incoming.
-func (n *Neighbour) diffLocked() (changes []frame.Want) {
-	for filter, qos := range n.incoming.filters {
-		if had, ok := n.wants.filters[filter]; !ok || had != qos {
-			changes = append(changes, frame.Want{Filter: filter, QoS: qos})
-		}
-	}
-	for filter := range n.wants.filters {
-		if _, ok := n.incoming.filters[filter]; !ok {
-			changes = append(changes, frame.Want{Filter: filter, Gone: true})
-		}
-	}
-	return changes
-}
 
 // changeLocked registers changes of interest, then keeps them. An edge is sent the retained messages of filters that are
 // new; the filter is kept in the last batch of those.
@@ -106,7 +92,7 @@ func (n *Neighbour) changeLocked(changes []frame.Want) error {
 		}
 		if w.Gone {
 			n.b.cfg.Router.Unsubscribe(taker, w.Filter)
-			n.wants.remove(w.Filter)
+			n.wants.Remove(w.Filter)
 			writes.Delete(batch.Interest, interestKey(n.rec.num, w.Filter))
 		} else {
 			writes = n.wantLocked(taker, w, writes)
@@ -115,7 +101,7 @@ func (n *Neighbour) changeLocked(changes []frame.Want) error {
 			n.b.cfg.Store.Commit(writes)
 			writes = new(batch.Batch)
 		}
-		if len(n.wants.filters) > n.b.cfg.MaxInterest {
+		if n.wants.Len() > n.b.cfg.MaxInterest {
 			return errTooManyFilters
 		}
 	}
@@ -125,7 +111,7 @@ func (n *Neighbour) changeLocked(changes []frame.Want) error {
 
 func (n *Neighbour) wantLocked(taker mqtt.Subscriber, w frame.Want, writes *batch.Batch) *batch.Batch {
 	n.subscribe(taker, w.Filter, w.QoS)
-	if _, existed := n.wants.put(w.Filter, w.QoS); !existed && n.scope == mqtt.ScopeEdge {
+	if _, existed := n.wants.Put(w.Filter, w.QoS); !existed && n.scope == mqtt.ScopeEdge {
 		writes = n.replay(w.Filter, w.QoS, writes)
 	}
 	writes.Put(batch.Interest, interestKey(n.rec.num, w.Filter), []byte{w.QoS})
@@ -142,10 +128,10 @@ func (n *Neighbour) forgetWants(writes *batch.Batch) {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	taker := n.takerLocked()
-	for filter := range n.wants.filters {
+	for filter := range n.wants.All() {
 		n.b.cfg.Router.Unsubscribe(taker, filter)
 	}
-	n.wants, n.incoming = interestSet{}, nil
+	n.wants, n.incoming = interest.Set{}, nil
 	writes.DeleteRange(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
 }
 
@@ -153,7 +139,7 @@ func (n *Neighbour) forgetWants(writes *batch.Batch) {
 func (n *Neighbour) held() frame.Digest {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
-	return n.wants.digest
+	return n.wants.Digest()
 }
 
 // replayBatch is the size in bytes at which a batch of retained messages is committed and another begun.

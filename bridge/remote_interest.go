@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/interest"
 	"mangrove/bridge/remote"
 	"mangrove/internal/batch"
 	"mangrove/internal/bytesread"
@@ -80,7 +81,7 @@ func (l *remoteLink) hear(ctx context.Context, f frame.Interest) error {
 	if !l.complete {
 		return nil
 	}
-	return l.align(ctx, cover(l.wanted))
+	return l.align(ctx, interest.Cover(l.wanted))
 }
 
 // align subscribes to what is missing, then withdraws what is too much: in that order there is no gap.
@@ -88,7 +89,7 @@ func (l *remoteLink) align(ctx context.Context, target map[string]byte) error {
 	var add []remote.Filter
 	for filter, s := range l.plan(target) {
 		if had, ok := l.granted[filter]; !ok || had != s {
-			add = append(add, remote.Filter{Filter: filter, QoS: s.qos, ID: s.id, Quiet: ok || containsFilter(l.granted, filter)})
+			add = append(add, remote.Filter{Filter: filter, QoS: s.qos, ID: s.id, Quiet: ok || interest.Contains(l.granted, filter)})
 		}
 	}
 	if err := l.subscribe(ctx, add); err != nil {
@@ -106,7 +107,7 @@ func (l *remoteLink) align(ctx context.Context, target map[string]byte) error {
 // plan gives identifiers to filters that overlap, and the same QoS, so that it does not matter which copy of a
 // message is taken. An identifier stays with its filter until that is withdrawn.
 func (l *remoteLink) plan(target map[string]byte) map[string]subscription {
-	overlapping, most := rivals(target), byte(0)
+	overlapping, most := interest.Rivals(target), byte(0)
 	for filter := range overlapping {
 		most = max(most, target[filter])
 	}
@@ -146,7 +147,7 @@ func (l *remoteLink) subscribe(ctx context.Context, filters []remote.Filter) err
 	if err := l.b.keep(writes); err != nil {
 		return fmt.Errorf("keep subscriptions: %w", err)
 	}
-	l.copies.set(identifiers(l.held))
+	l.copies.Use(identifiers(l.held))
 	refused, err := l.conn.Subscribe(ctx, filters)
 	for _, f := range refused {
 		l.log.Warn("broker does not grant a subscription", "filter", f.Filter)
@@ -165,7 +166,7 @@ func (l *remoteLink) unsubscribe(ctx context.Context, filters []string) error {
 		delete(l.held, filter)
 		delete(l.granted, filter)
 	}
-	l.copies.set(identifiers(l.held))
+	l.copies.Use(identifiers(l.held))
 	if err := l.conn.Unsubscribe(ctx, filters); err != nil {
 		return err
 	}

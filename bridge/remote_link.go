@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/interest"
 	"mangrove/bridge/remote"
 	"mangrove/mqtt"
 )
@@ -38,8 +39,8 @@ type remoteLink struct {
 	conn *remote.Conn
 	wake chan struct{} // cap 1
 
-	copies   *copies
-	listener *listener               // run only
+	copies   *interest.Copies
+	follower *interest.Follower      // run only
 	wanted   map[string]byte         // run only: what is announced
 	complete bool                    // run only: wanted is
 	held     map[string]subscription // run only: what the broker may hold for us, as on disk
@@ -73,20 +74,20 @@ func remoteClientID(node string) string { return "mangrove-" + node }
 func (b *Bridge) attemptRemote(ctx context.Context, n *Neighbour, addr string) (up bool, retry time.Duration, err error) {
 	b.metrics.dials.Inc()
 	l := &remoteLink{b: b, n: n, addr: addr, log: b.cfg.Log.With("addr", addr), wake: make(chan struct{}, 1),
-		wanted: map[string]byte{}, granted: map[string]subscription{}, copies: newCopies()}
+		wanted: map[string]byte{}, granted: map[string]subscription{}, copies: interest.NewCopies()}
 	if l.held, err = b.loadHeld(n, addr); err != nil {
 		return false, 0, err
 	}
-	l.copies.set(identifiers(l.held))
+	l.copies.Use(identifiers(l.held))
 	if l.conn, err = l.dial(ctx); err != nil {
 		b.metrics.dialErrors.Inc()
 		return false, 0, err
 	}
 	defer context.AfterFunc(ctx, l.conn.Hurry)()
 	n.openRemote(l)
-	l.listener = b.announcer.listen(frame.Digest{}, l.kick)
+	l.follower = b.announcer.Follow(frame.Digest{}, l.kick)
 	err = l.run(ctx)
-	b.announcer.stop(l.listener)
+	l.follower.Stop()
 	l.end(err)
 	n.closeRemote(l, err)
 	l.mu.Lock()
@@ -151,7 +152,7 @@ func (l *remoteLink) step(ctx context.Context) (more bool, err error) {
 	if err := l.failure(); err != nil || ctx.Err() != nil {
 		return false, err
 	}
-	if f, ok := l.b.announcer.pull(l.listener); ok {
+	if f, ok := l.follower.Pull(); ok {
 		return true, l.hear(ctx, f)
 	}
 	durable, err := l.sendDurable()

@@ -68,7 +68,7 @@ func (l *remoteLink) admits(m *mqtt.Message, sub uint32) bool {
 	case err != nil || !crosses(m.Topic):
 		l.log.Warn("message from broker may not come in", "topic", m.Topic, "error", err)
 		l.b.metrics.dropped(dropInvalid, 1)
-	case m.Origin.Store == l.b.cfg.Store.ID() || l.copies.repeat(m, sub):
+	case m.Origin.Store == l.b.cfg.Store.ID() || l.copies.Repeat(m, sub):
 		l.repeated()
 	default:
 		return true

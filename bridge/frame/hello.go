@@ -36,9 +36,6 @@ const (
 // Attachment is one stay of an edge at a core.
 type Attachment struct{ Store, Attach uint64 }
 
-// Digest sums up a set of filters: how many, and the sum of their hashes (interest.Set). Equal digests, equal sets.
-type Digest struct{ Count, Sum uint64 }
-
 const (
 	tagName        = 1
 	tagStore       = 2

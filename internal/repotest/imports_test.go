@@ -35,6 +35,7 @@ var rows = map[string]int{
 	"mqtt/router":          3,
 	"mqtt/mqtttest":        3,
 	"bridge/remote":        3,
+	"bridge/interest":      3,
 	"mqtt/broker":          4,
 	"session":              4,
 	"retain":               4,

@@ -1,10 +1,10 @@
-package bridge
+package interest
 
 import "strings"
 
-// cover reduces filters to those that no other one contains, each with the highest QoS of what it stands for: a
+// Cover reduces filters to those that no other one contains, each with the highest QoS of what it stands for: a
 // broker may send a message once for each subscription that matches.
-func cover(filters map[string]byte) map[string]byte {
+func Cover(filters map[string]byte) map[string]byte {
 	var root coverNode
 	for f := range filters {
 		root.add(f)
@@ -66,8 +66,8 @@ func (n *coverNode) widest(rest, path []string) string {
 	return ""
 }
 
-// containsFilter tells whether one of the filters contains f.
-func containsFilter[V any](filters map[string]V, f string) bool {
+// Contains tells whether one of the filters contains f.
+func Contains[V any](filters map[string]V, f string) bool {
 	var root coverNode
 	for each := range filters {
 		root.add(each)

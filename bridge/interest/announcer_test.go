@@ -1,4 +1,4 @@
-package bridge
+package interest
 
 import (
 	"context"
@@ -10,28 +10,28 @@ import (
 	"mangrove/bridge/frame"
 )
 
-// told applies what a listener pulls to a set, as the far side does.
-func told(a *announcer, l *listener, held *interestSet) (frames int) {
+// told applies what a Follower pulls to a set, as the far side does.
+func told(l *Follower, held *Set) (frames int) {
 	for {
-		f, ok := a.pull(l)
+		f, ok := l.Pull()
 		if !ok {
 			return frames
 		}
 		frames++
 		if f.First {
-			*held = interestSet{}
+			*held = Set{}
 		}
 		for _, w := range f.Entries {
 			if w.Gone {
-				held.remove(w.Filter)
+				held.Remove(w.Filter)
 			} else {
-				held.put(w.Filter, w.QoS)
+				held.Put(w.Filter, w.QoS)
 			}
 		}
 	}
 }
 
-func wantHeld(t *testing.T, held *interestSet, want map[string]byte) {
+func wantHeld(t *testing.T, held *Set, want map[string]byte) {
 	t.Helper()
 	if fmt.Sprint(held.filters) != fmt.Sprint(want) {
 		t.Errorf("got %v, want %v", held.filters, want)
@@ -40,28 +40,28 @@ func wantHeld(t *testing.T, held *interestSet, want map[string]byte) {
 
 func TestAnnouncerLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAnnouncer(time.Minute, 100, time.Now)
+		a := NewAnnouncer(time.Minute, 100, time.Now)
 		ctx, cancel := context.WithCancel(t.Context())
-		go a.run(ctx)
-		held := new(interestSet)
-		l := a.listen(frame.Digest{}, func() {})
-		if told(a, l, held) != 1 {
+		go a.Run(ctx)
+		held := new(Set)
+		l := a.Follow(frame.Digest{}, func() {})
+		if told(l, held) != 1 {
 			t.Error("want one empty frame that says nothing is missing")
 		}
-		a.changed("a", 1, true)
-		a.changed("b", 1, true)
-		a.changed("$SYS/#", 1, true)
-		told(a, l, held)
+		a.Changed("a", 1, true)
+		a.Changed("b", 1, true)
+		a.Changed("$SYS/#", 1, true)
+		told(l, held)
 		wantHeld(t, held, map[string]byte{"a": 1, "b": 1})
-		a.changed("a", 0, false)
-		a.changed("b", 0, false)
+		a.Changed("a", 0, false)
+		a.Changed("b", 0, false)
 		time.Sleep(59 * time.Second)
-		a.changed("b", 2, true)
-		told(a, l, held)
+		a.Changed("b", 2, true)
+		told(l, held)
 		wantHeld(t, held, map[string]byte{"a": 1, "b": 2})
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		told(a, l, held)
+		told(l, held)
 		wantHeld(t, held, map[string]byte{"b": 2})
 		cancel()
 		synctest.Wait()
@@ -69,22 +69,22 @@ func TestAnnouncerLingers(t *testing.T) {
 }
 
 func TestAnnouncerSnapshotOnlyWhenNeeded(t *testing.T) {
-	a := newAnnouncer(time.Minute, 10_000, time.Now)
+	a := NewAnnouncer(time.Minute, 10_000, time.Now)
 	for i := range 3 * frame.MaxEntries {
-		a.changed(fmt.Sprint("t/", i), byte(i%3), true)
+		a.Changed(fmt.Sprint("t/", i), byte(i%3), true)
 	}
-	held := new(interestSet)
-	held.put("stale", 1)
-	l := a.listen(held.digest, func() {})
-	if got := told(a, l, held); got != 3 {
+	held := new(Set)
+	held.Put("stale", 1)
+	l := a.Follow(held.Digest(), func() {})
+	if got := told(l, held); got != 3 {
 		t.Errorf("got %d frames, want 3 of %d filters", got, frame.MaxEntries)
 	}
-	if len(held.filters) != 3*frame.MaxEntries || held.digest != a.set.digest {
+	if len(held.filters) != 3*frame.MaxEntries || held.Digest() != a.set.Digest() {
 		t.Errorf("got %d filters, want %d", len(held.filters), 3*frame.MaxEntries)
 	}
-	a.stop(l)
-	l = a.listen(held.digest, func() {})
-	if f, ok := a.pull(l); !ok || len(f.Entries) != 0 || f.First {
+	l.Stop()
+	l = a.Follow(held.Digest(), func() {})
+	if f, ok := l.Pull(); !ok || len(f.Entries) != 0 || f.First {
 		t.Errorf("got %+v, want one empty frame", f)
 	}
 }
@@ -92,20 +92,20 @@ func TestAnnouncerSnapshotOnlyWhenNeeded(t *testing.T) {
 // Above the bound everything is asked for, and below it again what is wanted.
 func TestAnnouncerAboveItsBound(t *testing.T) {
 	now := time.Unix(0, 0)
-	a := newAnnouncer(time.Minute, 3, func() time.Time { return now })
-	held := new(interestSet)
-	l := a.listen(frame.Digest{}, func() {})
+	a := NewAnnouncer(time.Minute, 3, func() time.Time { return now })
+	held := new(Set)
+	l := a.Follow(frame.Digest{}, func() {})
 	for i := range 4 {
-		a.changed(fmt.Sprint(i), 1, true)
+		a.Changed(fmt.Sprint(i), 1, true)
 	}
-	told(a, l, held)
+	told(l, held)
 	wantHeld(t, held, map[string]byte{"#": 2})
-	a.changed("5", 1, true)
-	a.changed("5", 1, false)
-	a.changed("0", 1, false)
+	a.Changed("5", 1, true)
+	a.Changed("5", 1, false)
+	a.Changed("0", 1, false)
 	now = now.Add(time.Hour)
 	a.expire()
-	told(a, l, held)
+	told(l, held)
 	wantHeld(t, held, map[string]byte{"1": 1, "2": 1, "3": 1})
 }
 
@@ -113,24 +113,24 @@ func TestAnnouncerAboveItsBound(t *testing.T) {
 func TestAnnouncerBoundsWhatLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 100
-		a := newAnnouncer(time.Minute, most, time.Now)
-		held := new(interestSet)
-		l := a.listen(frame.Digest{}, func() {})
-		a.changed("stays", 1, true)
+		a := NewAnnouncer(time.Minute, most, time.Now)
+		held := new(Set)
+		l := a.Follow(frame.Digest{}, func() {})
+		a.Changed("stays", 1, true)
 		for i := range 10 * most {
 			filter := fmt.Sprint("t/", i)
-			a.changed(filter, 1, true)
-			a.changed(filter, 0, false)
+			a.Changed(filter, 1, true)
+			a.Changed(filter, 0, false)
 			if len(a.leaving) > most || len(a.due) > 2*most || len(a.set.filters) > most+1 {
 				t.Fatalf("got %d leaving, %d due, %d announced, want %d that linger", len(a.leaving), len(a.due), len(a.set.filters), most)
 			}
-			if told(a, l, held); i > most {
+			if told(l, held); i > most {
 				wantHeld(t, held, map[string]byte{"#": floodQoS})
 			}
 		}
 		time.Sleep(2 * time.Minute) // the bubble's time
 		a.expire()
-		told(a, l, held)
+		told(l, held)
 		wantHeld(t, held, map[string]byte{"stays": 1})
 	})
 }
@@ -138,14 +138,14 @@ func TestAnnouncerBoundsWhatLingers(t *testing.T) {
 // Filters linger for their time beside one that comes and goes much more often.
 func TestAnnouncerLingersBesideAFlap(t *testing.T) {
 	const most = 100
-	a := newAnnouncer(time.Minute, most, time.Now)
+	a := NewAnnouncer(time.Minute, most, time.Now)
 	for i := range most - 1 {
-		a.changed(fmt.Sprint("t/", i), 1, true)
-		a.changed(fmt.Sprint("t/", i), 0, false)
+		a.Changed(fmt.Sprint("t/", i), 1, true)
+		a.Changed(fmt.Sprint("t/", i), 0, false)
 	}
 	for range 10 * most {
-		a.changed("flaps", 1, true)
-		a.changed("flaps", 0, false)
+		a.Changed("flaps", 1, true)
+		a.Changed("flaps", 0, false)
 		if len(a.due) > 2*most {
 			t.Fatalf("got %d due, want at most %d", len(a.due), 2*most)
 		}
@@ -158,20 +158,20 @@ func TestAnnouncerLingersBesideAFlap(t *testing.T) {
 // A link that is slower than interest changes keeps no more changes than there may be filters.
 func TestAnnouncerBoundsChanges(t *testing.T) {
 	const most = 50
-	a := newAnnouncer(0, most, time.Now)
-	held := new(interestSet)
-	l := a.listen(frame.Digest{}, func() {})
-	told(a, l, held)
-	a.changed("stays", 1, true)
+	a := NewAnnouncer(0, most, time.Now)
+	held := new(Set)
+	l := a.Follow(frame.Digest{}, func() {})
+	told(l, held)
+	a.Changed("stays", 1, true)
 	for i := range 5*most + 10 {
 		filter := fmt.Sprint("t/", i)
-		a.changed(filter, 1, true)
-		a.changed(filter, 0, false)
+		a.Changed(filter, 1, true)
+		a.Changed(filter, 0, false)
 		a.expire()
 		if len(l.changes) > most {
 			t.Fatalf("got %d changes that wait, want at most %d", len(l.changes), most)
 		}
 	}
-	told(a, l, held)
+	told(l, held)
 	wantHeld(t, held, map[string]byte{"stays": 1})
 }

@@ -1,0 +1,174 @@
+package interest
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"mangrove/bridge/frame"
+	"mangrove/internal/bell"
+)
+
+// Announcer knows what this node tells its links that it wants.
+//
+//	Router.Interest ─ Changed → set ─┬→ Follower: snapshot, then changes ─ Pull → INTEREST frames
+//	                  └ no longer wanted: leaving, until linger has passed
+//
+// A filter stays announced for linger after its last subscriber left: clients that come and go do not make the whole
+// fleet change its mind each time. Above max filters "#" is announced in place of all: more than is wanted may come
+// then, but nothing is missed. So when more than max linger, those that left first go at once. A follower for which more
+// than max changes wait is told everything anew instead.
+//
+// The Router calls Changed with its locks held; nothing here calls the Router. Safe for concurrent use.
+type Announcer struct {
+	linger time.Duration
+	max    int
+	now    func() time.Time
+	leaves bell.Bell // due has a first entry
+
+	mu        sync.Mutex
+	set       Set // what is wanted, or leaving
+	leaving   map[string]time.Time
+	due       []leaver // in the order of their times, at most 2 max; some are wanted again
+	followers map[*Follower]struct{}
+	flooded   bool // "#" is announced in place of set
+}
+
+// leaver is a filter that is withdrawn at its time, unless it is wanted again by then.
+type leaver struct {
+	filter string
+	at     time.Time
+}
+
+// floodQoS is what "#" is announced with in place of too many filters.
+const floodQoS = 2
+
+// NewAnnouncer makes one that announces up to maxFilters filters, and "#" above it. Its user gives Changed to the Router
+// and calls Run.
+func NewAnnouncer(linger time.Duration, maxFilters int, now func() time.Time) *Announcer {
+	return &Announcer{
+		linger:    linger,
+		max:       maxFilters,
+		now:       now,
+		leaves:    bell.New(),
+		leaving:   map[string]time.Time{},
+		followers: map[*Follower]struct{}{},
+	}
+}
+
+// Changed is the function for Router.Interest: filter is wanted with qos from now on, or by nobody any more.
+func (a *Announcer) Changed(filter string, qos byte, wanted bool) {
+	if strings.HasPrefix(filter, "$") {
+		return // stays within the node
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !wanted {
+		a.leaveLocked(filter)
+		return
+	}
+	delete(a.leaving, filter)
+	if had, existed := a.set.Put(filter, qos); !existed || had != qos {
+		a.tellLocked(frame.Want{Filter: filter, QoS: qos})
+	}
+}
+
+func (a *Announcer) leaveLocked(filter string) {
+	at := a.now().Add(a.linger)
+	a.leaving[filter] = at
+	a.due = append(a.due, leaver{filter, at})
+	for len(a.leaving) > a.max {
+		a.withdrawLocked()
+	}
+	if len(a.due) > 2*a.max {
+		a.due = slices.DeleteFunc(a.due, func(d leaver) bool { return !a.leavesLocked(d) })
+	}
+	a.leaves.Ring()
+}
+
+// leavesLocked tells whether d's filter has not been wanted since.
+func (a *Announcer) leavesLocked(d leaver) bool {
+	at, leaves := a.leaving[d.filter]
+	return leaves && at.Equal(d.at)
+}
+
+// withdrawLocked takes out the filter that left first, unless it was wanted since.
+func (a *Announcer) withdrawLocked() {
+	d := a.due[0]
+	a.due = a.due[1:]
+	if a.leavesLocked(d) {
+		delete(a.leaving, d.filter)
+		a.set.Remove(d.filter)
+		a.tellLocked(frame.Want{Filter: d.filter, Gone: true})
+	}
+}
+
+// tellLocked passes a change of set on to the followers.
+func (a *Announcer) tellLocked(w frame.Want) {
+	if over := a.set.Len() > a.max; over != a.flooded {
+		a.flooded = over
+		for f := range a.followers {
+			f.restartLocked()
+		}
+		return
+	}
+	if a.flooded {
+		return
+	}
+	for f := range a.followers {
+		f.changeLocked(w)
+	}
+}
+
+// Run withdraws filters that have lingered long enough, until ctx ends.
+func (a *Announcer) Run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		timer.Reset(a.expire())
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.leaves:
+		case <-timer.C:
+		}
+	}
+}
+
+// expire withdraws the filters that lingered long enough and returns the time until the next.
+func (a *Announcer) expire() (next time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := a.now()
+	for len(a.due) > 0 {
+		if wait := a.due[0].at.Sub(now); wait > 0 {
+			return wait
+		}
+		a.withdrawLocked()
+	}
+	a.due = nil
+	return time.Hour
+}
+
+// digestLocked sums up what is announced.
+func (a *Announcer) digestLocked() (d frame.Digest) {
+	if !a.flooded {
+		return a.set.Digest()
+	}
+	d.Add("#", floodQoS)
+	return d
+}
+
+// announcedLocked lists what is announced.
+func (a *Announcer) announcedLocked() []frame.Want {
+	if a.flooded {
+		return []frame.Want{{Filter: "#", QoS: floodQoS}}
+	}
+	all := make([]frame.Want, 0, a.set.Len())
+	for filter, qos := range a.set.All() {
+		all = append(all, frame.Want{Filter: filter, QoS: qos})
+	}
+	return all
+}
