@@ -3,6 +3,7 @@ package mqtt
 import (
 	"time"
 
+	"mangrove/internal/hlc"
 	"mangrove/mqtt/packet"
 )
 
@@ -12,7 +13,11 @@ type Message struct {
 	Topic   string
 	Payload []byte
 	QoS     byte // as published
-	Retain  bool // as published
+	Retain  bool // as published; Retained.Set takes it away where a newer message is held
+
+	// Replay marks a retained message that a neighbour sent because of a new subscription here: takers
+	// see it as retained, not as published just now [MQTT311-3.3.1-8].
+	Replay bool
 
 	// Props are the properties that travel with a message: payload format, content type, response
 	// topic, correlation data, user properties. nil when there are none.
@@ -20,16 +25,15 @@ type Message struct {
 	// Expires is when the message stops being worth delivering; zero = never.
 	Expires time.Time
 
-	// Replay marks a retained message that a neighbour sent because of a new subscription here: takers
-	// see it as retained, not as published just now [MQTT311-3.3.1-8].
-	Replay bool
-
 	// Publisher is the client id that published it at this node, for No Local; "" otherwise.
 	Publisher string
 	// From is where this node got it.
 	From Source
 	// Origin names the message across the fleet; Router.Publish sets it when it is zero.
 	Origin Origin
+	// Version says when a retained message was published, so that the newest of a topic is the same one everywhere; Retained.Set
+	// sets it when it is 0. Messages that are not retained have none.
+	Version hlc.Time
 	// ID names the message's body in this node's store; Router.Publish sets it. Never 0 after that.
 	ID uint64
 

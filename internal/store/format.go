@@ -14,7 +14,8 @@ import (
 //
 //	1  state.db alone
 //	2  state.db as of the last checkpoint, and the operation log after it
-const Format = 2
+//	3  messages at rest and records of retained messages may have a version; clearings are kept
+const Format = 3
 
 // Records of the meta bucket; each value is 8 bytes, big-endian.
 var (
