@@ -31,8 +31,10 @@ type Receipt struct {
 	err     error
 }
 
-// NewReceipt starts a receipt whose takers write into batch; several receipts may share one batch.
-// The publisher commits the batch after Close. done may be nil.
+// NewReceipt starts a receipt whose takers write into a batch; several receipts may share it. done may be nil.
+//
+// A batch into which a taker has written is committed or abandoned, never forgotten (see batch.Batch): the publisher, who made it, commits it
+// after Close, and when it cannot, calls its Abandon, holding no lock of a taker.
 func NewReceipt(writes *batch.Batch, done func(error)) *Receipt {
 	r := &Receipt{batch: writes, waiting: 1}
 	if done != nil {

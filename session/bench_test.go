@@ -75,7 +75,6 @@ func BenchmarkDeliverDurable(b *testing.B) {
 	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 	s.Detach(out, mqtt.DetachRequest{})
 	b.ReportAllocs()
-	done := make(signal, 1)
 	for i := 0; b.Loop(); i++ {
 		writes := n.newBatch()
 		for range 100 {
@@ -84,9 +83,7 @@ func BenchmarkDeliverDurable(b *testing.B) {
 			s.Deliver(m, mqtt.Delivery{QoS: 1}, r)
 			r.Close()
 		}
-		writes.Notify(done, 0)
-		n.cfg.Store.Commit(writes)
-		if err := <-done; err != nil {
+		if err := n.cfg.Store.CommitWait(writes); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -18,35 +18,34 @@ var errNoStore = errors.New("there is no store to keep it in")
 
 // commit commits b and waits until it is stable. No lock but a gate is held.
 func (m *Manager) commit(b *batch.Batch) error {
-	w, ok := m.signals.Get().(signal)
-	if !ok {
-		w = make(signal, 1)
+	if m.cfg.Store == nil {
+		return commitNowhere(b)
 	}
-	m.commitFor(b, w)
-	err := <-w
-	m.signals.Put(w)
-	return err
+	return m.cfg.Store.CommitWait(b)
 }
 
 // commitLater commits b; an error is logged, the state in memory goes on without it.
 func (m *Manager) commitLater(b *batch.Batch) { m.commitFor(b, (*logged)(m)) }
 
+// commitFor commits b and has w told after those who wrote.
 func (m *Manager) commitFor(b *batch.Batch, w batch.Waiter) {
-	switch {
-	case m.cfg.Store != nil:
-		b.Notify(w, 0)
-		m.cfg.Store.Commit(b)
-	case b.Empty():
-		w.Committed(0, nil)
-	default:
-		w.Committed(0, errNoStore)
+	b.Notify(w, 0)
+	if m.cfg.Store == nil {
+		commitNowhere(b) // w was told the error
+		return
 	}
+	m.cfg.Store.Commit(b)
 }
 
-// signal is a batch.Waiter for one who waits; its buffer is 1.
-type signal chan error
-
-func (s signal) Committed(_ uint64, err error) { s <- err }
+// commitNowhere ends b when there is no store: what is in it cannot be kept.
+func commitNowhere(b *batch.Batch) error {
+	if b.Empty() {
+		b.Settle(nil)
+		return nil
+	}
+	b.Abandon(errNoStore)
+	return errNoStore
+}
 
 // logged is a batch.Waiter that has nobody to tell.
 type logged Manager

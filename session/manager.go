@@ -30,7 +30,6 @@ type Manager struct {
 	jobs   jobs
 	bin    bin
 
-	signals  sync.Pool   // of signal, those nobody waits for
 	stopping atomic.Bool // see Stopping
 
 	stop  chan struct{}

@@ -14,12 +14,17 @@ const MaxKey = 128 << 10
 var ErrKey = errors.New("key is empty or too long")
 
 // Waiter is told that a batch it is part of is stable (err nil) or was refused whole (err).
-// Committed runs on the writer's goroutine and must not block or call Commit's caller's locks
-// in an order that waits for the writer. It may call Commit.
+// Committed runs on the goroutine that ends the batch: the store's writer, or who calls Commit of an empty batch or of a closed store, or
+// Abandon. It must not block, nor take a lock whose holder waits for the writer. It may call Commit.
 type Waiter interface{ Committed(arg uint64, err error) }
 
 // Batch gathers writes that become stable together. Not safe for concurrent use. Key and value
 // slices are copied. The zero value works; Pool.Get reuses memory.
+//
+// A batch into which a taker has written is committed or abandoned, never forgotten. A taker (a session, the queue of a link, the retained
+// messages) notes what it wrote as on its way, and goes on with it only when its Waiter is told; of a batch that nobody ends it would wait
+// for ever, and so would all that came after it. Who makes a batch and hands it to takers therefore ends it on every path, with Commit of
+// a store or with Abandon.
 //
 // Writes take effect in the order of the calls: the last write of a key is what stays.
 type Batch struct {
@@ -123,7 +128,7 @@ func (b *Batch) keyed(kind Kind, t Table, key []byte) bool {
 	return true
 }
 
-// Notify adds a waiter, told when the batch is stable or refused.
+// Notify adds a waiter, told once: when the batch is stable, refused or abandoned. Who calls it relies on that, see Batch.
 func (b *Batch) Notify(w Waiter, arg uint64) { b.waiters = append(b.waiters, waiting{w, arg}) }
 
 // Empty reports whether there is nothing to write (waiters do not count).
@@ -168,6 +173,17 @@ func (b *Batch) Settle(err error) {
 	if b.home != nil {
 		b.home.put(b)
 	}
+}
+
+// Abandon ends a batch that cannot be committed: its waiters are told err, which is not nil, in the order of their Notify calls, as if a
+// store had refused the batch. What it would have written is not written. They are told from the caller's goroutine, before Abandon
+// returns; Committed of a taker takes that taker's lock, so the caller holds none of them. Receipts that share the batch are closed before
+// or after. The batch is its pool's then, as after Commit: it is neither used nor ended again.
+func (b *Batch) Abandon(err error) {
+	if err == nil {
+		panic("BUG: a batch is abandoned without a reason")
+	}
+	b.Settle(err)
 }
 
 // maxPooled bounds the memory one batch in the pool holds on to.

@@ -106,6 +106,28 @@ func TestWaitersAreToldInOrder(t *testing.T) {
 	}
 }
 
+// Who cannot commit a batch tells its takers so, and the batch goes home.
+func TestAbandon(t *testing.T) {
+	var p Pool
+	var w told
+	b := p.Get()
+	b.Put(Queues, []byte("k"), nil)
+	b.Notify(&w, 1)
+	b.Notify(&w, 2)
+	if b.Abandon(errors.New("line is down")); !slices.Equal(w, told{"1 line is down", "2 line is down"}) {
+		t.Errorf("got %q", w)
+	}
+	if !b.Empty() || b.Size() != 0 {
+		t.Error("an abandoned batch of a pool is not empty again")
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a batch was abandoned without a reason")
+		}
+	}()
+	new(Batch).Abandon(nil)
+}
+
 func TestRefusedBatchKeepsNoMemory(t *testing.T) {
 	var b Batch
 	b.Put(Queues, []byte("k"), make([]byte, 1000))

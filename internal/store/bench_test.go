@@ -28,11 +28,6 @@ func benchBatch(s *Store, n uint64, payload []byte) *batch.Batch {
 	return b
 }
 
-// signal is a waiter that can be used again.
-type signal chan error
-
-func (c signal) Committed(_ uint64, err error) { c <- err }
-
 func BenchmarkCommit(b *testing.B) {
 	for _, kind := range []struct {
 		name       string
@@ -72,12 +67,8 @@ func benchCommit(b *testing.B, s *Store, committers int) {
 	var wg sync.WaitGroup
 	for range committers {
 		wg.Go(func() {
-			done := make(signal, 1)
 			for range tickets {
-				writes := benchBatch(s, next.Add(1), payload)
-				writes.Notify(done, 0)
-				s.Commit(writes)
-				if err := <-done; err != nil {
+				if err := s.CommitWait(benchBatch(s, next.Add(1), payload)); err != nil {
 					b.Error(err)
 				}
 			}

@@ -81,11 +81,8 @@ func childPublish(dir string) error {
 				b.PutRef(batch.LinkQueues, key, n, nil, text)
 				b.Put(batch.Sessions, key, key)
 				b.Put(batch.Seen, []byte("highest"), key)
-				done := make(chan struct{})
 				b.Notify(out, n)
-				b.Notify(closer(done), 0)
-				s.Commit(b)
-				<-done
+				s.CommitWait(b) // out ends the process on an error
 			}
 		})
 	}
@@ -94,10 +91,6 @@ func childPublish(dir string) error {
 }
 
 func childBody(n uint64) string { return fmt.Sprint(n, strings.Repeat(".", int(n%1500))) }
-
-type closer chan struct{}
-
-func (c closer) Committed(uint64, error) { close(c) }
 
 // lineWriter writes the numbers of batches that are stable.
 type lineWriter struct{ w *bufio.Writer }

@@ -228,16 +228,17 @@ func TestGroupWindow(t *testing.T) {
 		const n = 3000
 		reg := metrics.New()
 		s := openTest(t, Config{Metrics: reg})
-		put := func(told batch.Waiter) {
+		put := func() *batch.Batch {
 			b := s.NewBatch()
 			b.Put(batch.Queues, fmt.Append(nil, s.NextID()), nil)
-			b.Notify(told, 0)
-			s.Commit(b)
+			return b
 		}
-		told := make(signal, n)
+		told := make(answer, n)
 		for range n {
 			time.Sleep(time.Millisecond)
-			put(told)
+			b := put()
+			b.Notify(told, 0)
+			s.Commit(b)
 		}
 		time.Sleep(defaultGroupWindow)
 		if synctest.Wait(); len(told) != n {
@@ -246,12 +247,10 @@ func TestGroupWindow(t *testing.T) {
 		if groups := reg.Counter("mangrove_store_commits_total").Get(); groups > n/4 {
 			t.Errorf("%d batches at a thousand a second were written in %d groups", n, groups)
 		}
-		told = make(signal, 1)
 		start := time.Now()
 		for range n {
 			time.Sleep(time.Millisecond)
-			put(told)
-			must(t, <-told)
+			must(t, s.CommitWait(put()))
 		}
 		if took := time.Since(start); took > n*time.Millisecond*11/10 {
 			t.Errorf("%d batches, one after the other each millisecond, took %v", n, took)

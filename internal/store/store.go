@@ -29,6 +29,7 @@ type Store struct {
 	ids    ids
 	clock  clock
 	pool   batch.Pool
+	waits  sync.Pool // of answer, those nobody waits for
 	count  counters
 
 	health atomic.Pointer[error] // nil = healthy

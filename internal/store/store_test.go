@@ -64,10 +64,7 @@ func commit(t testing.TB, s *Store, fill func(b *batch.Batch)) error {
 	t.Helper()
 	b := s.NewBatch()
 	fill(b)
-	w := newTold()
-	b.Notify(w, 0)
-	s.Commit(b)
-	return w.wait(t)
+	return s.CommitWait(b)
 }
 
 func must(t testing.TB, err error) {
@@ -211,6 +208,35 @@ func (g *gate) hold(s *Store) {
 	b.Notify(g, 0)
 	s.Commit(b)
 	<-g.reached
+}
+
+// Who waits for a batch hears of it after those who wrote into it, and always.
+func TestCommitWait(t *testing.T) {
+	s, w := openTest(t, Config{}), newTold()
+	fill := func(key string) *batch.Batch {
+		b := s.NewBatch()
+		b.Notify(w, 0)
+		b.Put(batch.Queues, []byte(key), nil)
+		return b
+	}
+	empty := s.NewBatch()
+	empty.Notify(w, 0)
+	for _, c := range []struct {
+		name string
+		b    *batch.Batch
+		want error
+	}{{"stable", fill("k"), nil}, {"refused", fill(""), batch.ErrKey}, {"empty", empty, nil}} {
+		if err := s.CommitWait(c.b); !errors.Is(err, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, err, c.want)
+		}
+		if len(w.ch) != 1 || !errors.Is(<-w.ch, c.want) {
+			t.Errorf("%s: who wrote was not told before", c.name)
+		}
+	}
+	must(t, s.Close())
+	if err := s.CommitWait(fill("k")); !errors.Is(err, ErrClosed) {
+		t.Errorf("got %v of a closed store, want ErrClosed", err)
+	}
 }
 
 func TestGroupsWhatWaits(t *testing.T) {

@@ -38,52 +38,6 @@ const (
 	maxPause = time.Second
 )
 
-// Commit queues b for the writer and returns at once. Batches become stable in the order of their
-// Commit calls, each whole or not at all; then every Waiter of b is told, in order, from the
-// writer's goroutine. The store owns b from here on: it may be handed out again by NewBatch.
-//
-// An empty batch is told at once, from the caller's goroutine, and so possibly before an earlier one of
-// the same caller; a batch that comes after Close is refused from there too.
-func (s *Store) Commit(b *batch.Batch) {
-	if b.Empty() {
-		b.Settle(nil)
-		return
-	}
-	if !s.enqueue(b) {
-		s.count.refused.Inc()
-		b.Settle(ErrClosed)
-		return
-	}
-	s.wake.Ring()
-}
-
-// enqueue is false after Close. A batch above the bound is queued as refused, with nothing but its waiters, so
-// that they too are told by the writer.
-func (s *Store) enqueue(b *batch.Batch) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closing {
-		return false
-	}
-	switch size := len(b.Ops()); {
-	case b.Err() != nil:
-		b.Refuse(b.Err()) // with ErrKey: it keeps no memory while it waits
-	case s.pending > 0 && s.pending+b.Size() > s.cfg.MaxPendingBytes:
-		b.Refuse(ErrBacklog)
-	case size > maxBatch:
-		b.Refuse(fmt.Errorf("%w: %d bytes, allowed are %d", ErrTooLarge, size, maxBatch))
-	}
-	if len(s.queue) == 0 {
-		s.since = time.Now()
-	}
-	s.queue = append(s.queue, b)
-	s.waiting++
-	s.pending += b.Size()
-	s.come.batches++
-	s.come.ops += uint64(b.Count())
-	return true
-}
-
 // write is the writer's goroutine.
 func (s *Store) write() {
 	defer close(s.done)

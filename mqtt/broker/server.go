@@ -179,17 +179,8 @@ func (s *Server) commit(b *batch.Batch) {
 		s.cfg.Store.Commit(b)
 		return
 	}
-	stable := make(signal, 1)
-	b.Notify(stable, 0)
-	s.cfg.Store.Commit(b)
-	<-stable // the store tells in any case, also when it refuses or closes
+	s.cfg.Store.CommitWait(b) // those who wrote are told the error
 }
-
-// signal is a batch.Waiter for one who only wants to know when.
-type signal chan struct{}
-
-// Committed implements batch.Waiter. Errors are for those who wrote.
-func (s signal) Committed(uint64, error) { s <- struct{}{} }
 
 // Addrs are the addresses listened on, in the order of Config.Listeners, with the ports the system
 // chose: "host:port" for TCP, with a scheme for the others.
