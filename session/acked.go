@@ -11,15 +11,15 @@ import (
 
 // Acked handles PUBACK, PUBREC, PUBREL and PUBCOMP from the client.
 func (s *Session) Acked(kind packet.Type, id uint16, reason packet.ReasonCode) error {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	switch {
-	case s.ended || s.outlet() == nil:
+	case s.ended || s.outletLocked() == nil:
 		return nil
 	case kind == packet.PUBREL:
-		return s.pubrel(id)
+		return s.pubrelLocked(id)
 	}
-	known, err := s.traffic.out.acked(kind, id, reason, s)
+	known, err := s.traffic.out.acked(kind, id, reason, locked{s})
 	if !known {
 		s.m.log.Debug("acknowledgement of an unknown packet id", "client", s.clientID, "type", byte(kind), "id", id)
 	}
@@ -28,7 +28,7 @@ func (s *Session) Acked(kind packet.Type, id uint16, reason packet.ReasonCode) e
 
 func (s *Session) releasedLocked(seq uint64, err error) {
 	s.traffic.writing--
-	s.traffic.out.released(seq, err == nil, s)
+	s.traffic.out.released(seq, err == nil, locked{s})
 	if err != nil {
 		s.failLocked("keep PUBREC", err)
 	}
@@ -36,12 +36,12 @@ func (s *Session) releasedLocked(seq uint64, err error) {
 
 // Take notes that a QoS 2 PUBLISH came in, in r's batch. [MQTT-4.3.3-10]
 func (s *Session) Take(id uint16, r *mqtt.Receipt) (repeat bool) {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if s.ended {
 		return false
 	}
-	t := s.wake()
+	t := s.wakeLocked()
 	first, wait := t.in.take(id, r)
 	if wait {
 		r.Hold()
@@ -61,13 +61,13 @@ func (s *Session) Take(id uint16, r *mqtt.Receipt) (repeat bool) {
 // client may use the id for another message as soon as it hears of it, so it is forgotten first, on disk too.
 func (s *Session) Settle(r *mqtt.Receipt, arg uint64, err error) {
 	id := uint16(arg)
-	s.mu.Lock()
+	s.lock()
 	waiting := s.traffic.in.settle(id, err == nil)
 	wait := s.durable() && err != nil && !s.ended
 	if s.durable() {
 		s.traffic.writing--
 		if wait {
-			b := s.write()
+			b := s.batchLocked()
 			b.Delete(batch.Received, receivedKey(s.number, id))
 			b.Notify(&forgotten{r, waiting, err}, 0)
 		}
@@ -103,10 +103,10 @@ func (f *forgotten) Committed(_ uint64, err error) {
 	finish(f.r, f.waiting, why)
 }
 
-// pubrel ends an inbound QoS 2 exchange. PUBCOMP leaves when it is stable that the id is forgotten; else
+// pubrelLocked ends an inbound QoS 2 exchange. PUBCOMP leaves when it is stable that the id is forgotten; else
 // a message that the client sends under it next could be taken for a repeat. [MQTT-4.3.3-11] [MQTT-4.3.3-12]
 // [MQTT311-4.3.3-2]
-func (s *Session) pubrel(id uint16) error {
+func (s *Session) pubrelLocked(id uint16) error {
 	switch s.traffic.in.pubrel(id) {
 	case 0:
 		s.traffic.outlet.Ack(packet.PUBCOMP, id, packet.PacketIDNotFound)
@@ -124,7 +124,7 @@ func (s *Session) forgetLocked(id uint16) {
 		s.completedLocked(id, nil)
 		return
 	}
-	b := s.write()
+	b := s.batchLocked()
 	b.Delete(batch.Received, receivedKey(s.number, id))
 	b.Notify(s, kindComplete|uint64(id))
 }

@@ -35,7 +35,7 @@ func (o *outbound) acked(kind packet.Type, id uint16, reason packet.ReasonCode, 
 	}
 	switch kind {
 	case packet.PUBACK: // with an error as well [MQTT-4.3.2-3] [MQTT-4.4.0-2] [MQTT311-4.3.2-1]
-		o.drop(i, delivered, w)
+		o.settle(i, delivered, w)
 	case packet.PUBREC:
 		o.pubrec(i, reason, w)
 	case packet.PUBCOMP:
@@ -65,7 +65,7 @@ func (o *outbound) pubrec(i int, reason packet.ReasonCode, w world) {
 	e := o.win.at(i)
 	switch {
 	case reason >= 0x80 && e.state < releasing: // [MQTT-4.4.0-2]
-		o.drop(i, delivered, w)
+		o.settle(i, delivered, w)
 	case e.state == released && o.running:
 		w.ack(packet.PUBREL, packetID(e.seq), packet.Success)
 	case e.state == releasing || e.state == released:
@@ -98,6 +98,6 @@ func (o *outbound) released(seq uint64, ok bool, w world) {
 
 func (o *outbound) pubcomp(i int, w world) {
 	if o.win.at(i).state == released {
-		o.drop(i, delivered, w)
+		o.settle(i, delivered, w)
 	}
 }

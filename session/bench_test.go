@@ -119,7 +119,7 @@ func TestSleepingSessionIsSmall(t *testing.T) {
 	writes := n.newBatch()
 	for i := range sessions {
 		id := fmt.Sprintf("device-%08d", i)
-		rec := record{number: uint64(i + 1), expiry: hour, detached: n.stored.Stamp(time.Now()), sent: uint64(i), guess: uint64(i / 2)}
+		rec := record{number: uint64(i + 1), expiry: hour, detached: n.stored.Stamp(time.Now()), sent: uint64(i), maybeSent: uint64(i / 2)}
 		writes.Put(batch.Sessions, []byte(id), rec.append(nil))
 		writes.Put(batch.Subscriptions, filterKey(rec.number, "commands/"+id), appendSubscription(nil, mqtt.Subscription{QoS: 1}))
 	}

@@ -135,11 +135,11 @@ func TestExpiryNotedDuringASweep(t *testing.T) {
 	for _, c := range []struct{ noted, left, want int64 }{
 		{later, 0, later}, {0, later, later}, {later, later + 1, later}, {later + 1, later, later}, {0, 0, 0},
 	} {
-		s.mu.Lock()
+		s.lock()
 		s.traffic.soonest = c.noted
 		s.sweptLocked(&cut{why: dropExpired, least: c.left})
 		got := s.traffic.soonest
-		s.mu.Unlock()
+		s.unlock()
 		if got != c.want {
 			t.Errorf("noted %d, left %d: got %d, want %d", c.noted, c.left, got, c.want)
 		}
@@ -156,9 +156,9 @@ func TestSleepingSessionHoldsNothing(t *testing.T) {
 		n.sendLater("t", "m", 1)
 	}
 	n.mustSend("t", 1, "last")
-	eventually(t, "all are stable", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.traffic.writing == 0 })
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	eventually(t, "all are stable", func() bool { s.lock(); defer s.unlock(); return s.traffic.writing == 0 })
+	s.lock()
+	defer s.unlock()
 	if o := &s.traffic.out; o.win.buf != nil || o.pending != nil || o.tail != 501 {
 		t.Fatalf("got a window of %d, %d pending, %d on disk; want 0, 0, 501", len(o.win.buf), len(o.pending), o.tail)
 	}

@@ -63,7 +63,7 @@ func splitKey(k []byte) (number uint64, rest []byte, err error) {
 //	expiry    varint   milliseconds; < 0 = never
 //	detached  varint   in stored time, see due.Clock; 0 while connected
 //	sent      uvarint  messages below it may have been sent
-//	guess     uvarint  messages below it may not, see outbound.guess
+//	maybe     uvarint  messages below it may not, see outbound.maybeSent
 //	[will     varint delay, varint expiry (milliseconds), message as mqtt.AppendMessage]
 type record struct {
 	number    uint64
@@ -71,7 +71,7 @@ type record struct {
 	expiry    time.Duration
 	detached  int64
 	sent      uint64
-	guess     uint64
+	maybeSent uint64
 	will      *will
 }
 
@@ -96,7 +96,7 @@ func (r *record) append(b []byte) []byte {
 	b = binary.AppendVarint(b, millis(r.expiry))
 	b = binary.AppendVarint(b, r.detached)
 	b = binary.AppendUvarint(b, r.sent)
-	b = binary.AppendUvarint(b, r.guess)
+	b = binary.AppendUvarint(b, r.maybeSent)
 	if w := r.will; w != nil {
 		b = binary.AppendVarint(b, millis(w.delay))
 		b = binary.AppendVarint(b, millis(w.expiry))
@@ -112,7 +112,7 @@ func decodeRecord(b []byte) (r record, err error) {
 	r.expiry = c.duration()
 	r.detached = c.Varint()
 	r.sent = c.Uvarint()
-	r.guess = c.Uvarint()
+	r.maybeSent = c.Uvarint()
 	if flags&recordWill != 0 {
 		w := &will{delay: c.duration(), expiry: c.duration()}
 		if c.Err() == nil {
@@ -123,7 +123,7 @@ func decodeRecord(b []byte) (r record, err error) {
 	return r, c.end("session")
 }
 
-// queued is a message in the Queues table:
+// queueRecord is a message in the Queues table:
 //
 //	body     8  id in the body store, put there by store.PutRef; 0 once released
 //	version  1  2 with a group, else 1
@@ -132,7 +132,7 @@ func decodeRecord(b []byte) (r record, err error) {
 //	[expires varint   in stored time]
 //	[identifiers  uvarint count, uvarint each]
 //	[group   uvarint length, full filter of the shared subscription]
-type queued struct {
+type queueRecord struct {
 	qos      byte
 	retain   bool
 	released bool
@@ -151,7 +151,7 @@ const (
 	queuedGroup    = 1 << 6
 )
 
-// maxSubscriptionIDs bounds what decodeQueued allocates for; a message has one for each matching
+// maxSubscriptionIDs bounds what decodeQueueRecord allocates for; a message has one for each matching
 // subscription of one session.
 const maxSubscriptionIDs = 1 << 20
 
@@ -159,7 +159,7 @@ const maxSubscriptionIDs = 1 << 20
 const maxFilter = math.MaxUint16
 
 // append adds what follows body.
-func (q *queued) append(b []byte) []byte {
+func (q *queueRecord) append(b []byte) []byte {
 	flags := q.qos
 	if q.retain {
 		flags |= queuedRetain
@@ -194,7 +194,7 @@ func (q *queued) append(b []byte) []byte {
 	return b
 }
 
-func decodeQueued(b []byte) (q queued, err error) {
+func decodeQueueRecord(b []byte) (q queueRecord, err error) {
 	body, b, ok := batch.RefID(b)
 	if !ok {
 		return q, fmt.Errorf("decode queued message: %w", errRecord)

@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"log/slog"
 
 	"mangrove/internal/batch"
 )
@@ -25,7 +26,7 @@ func (m *Manager) commit(b *batch.Batch) error {
 }
 
 // commitLater commits b; an error is logged, the state in memory goes on without it.
-func (m *Manager) commitLater(b *batch.Batch) { m.commitFor(b, (*logged)(m)) }
+func (m *Manager) commitLater(b *batch.Batch) { m.commitFor(b, logged{m.log}) }
 
 // commitFor commits b and has w told after those who wrote.
 func (m *Manager) commitFor(b *batch.Batch, w batch.Waiter) {
@@ -48,9 +49,9 @@ func commitNowhere(b *batch.Batch) error {
 }
 
 // logged is a batch.Waiter that has nobody to tell.
-type logged Manager
+type logged struct{ log *slog.Logger }
 
-func (l *logged) Committed(_ uint64, err error) {
+func (l logged) Committed(_ uint64, err error) {
 	if err != nil {
 		l.log.Error("keep session", "error", err)
 	}

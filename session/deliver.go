@@ -3,7 +3,6 @@ package session
 import (
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
-	"mangrove/mqtt/packet"
 )
 
 // trimSlack is how far above its bound a queue may be until the oldest messages are dropped; above it
@@ -13,16 +12,16 @@ const trimSlack = 1024
 // Deliver hands m over, whether or not the client is connected. [MQTT-4.5.0-1] [MQTT311-3.1.2-5] [MQTT311-4.5.0-1]
 // A durable session keeps QoS 1 and 2 in r's batch, and sends when that is stable.
 func (s *Session) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if s.ended {
 		return
 	}
-	why, now := delivered, d.QoS == 0 && !s.queuesQoS0()
+	why, now := delivered, d.QoS == 0 && !s.queuesQoS0Locked()
 	switch {
 	case now:
-		why = s.deliverNow(m, d)
-	case s.full(m.Size()):
+		why = s.deliverNowLocked(m, d)
+	case s.fullLocked(m.Size()):
 		why = dropQueueFull
 	}
 	if d.Offered && (why == dropOffline || why == dropBuffer || why == dropQueueFull) {
@@ -31,16 +30,16 @@ func (s *Session) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	r.Count()
 	switch {
 	case why == dropQueueFull:
-		s.deliverFull(m, d, r)
+		s.deliverFullLocked(m, d, r)
 	case why != delivered:
-		s.drop(why, 1)
+		s.countDropped(why, 1)
 	case !now:
-		s.enqueue(m, d, r)
+		s.enqueueLocked(m, d, r)
 	}
 }
 
-// deliverNow is QoS 0: at once or not at all, and then why not.
-func (s *Session) deliverNow(m *mqtt.Message, d mqtt.Delivery) drop {
+// deliverNowLocked is QoS 0: at once or not at all, and then why not.
+func (s *Session) deliverNowLocked(m *mqtt.Message, d mqtt.Delivery) outcome {
 	t := s.traffic
 	if t == nil || !t.out.running {
 		return dropOffline
@@ -54,14 +53,14 @@ func (s *Session) deliverNow(m *mqtt.Message, d mqtt.Delivery) drop {
 	return delivered
 }
 
-// queuesQoS0 reports whether a QoS 0 message goes through the queue: nothing may overtake what waits there.
-func (s *Session) queuesQoS0() bool {
+// queuesQoS0Locked reports whether a QoS 0 message goes through the queue: nothing may overtake what waits there.
+func (s *Session) queuesQoS0Locked() bool {
 	t := s.traffic
 	return s.m.cfg.QueueQoS0 && s.durable() && (t == nil || !t.out.running || t.out.tail > 0 || t.out.win.len() > t.out.live)
 }
 
-// full reports whether one more message of that size is above the session's bounds.
-func (s *Session) full(size int) bool {
+// fullLocked reports whether one more message of that size is above the session's bounds.
+func (s *Session) fullLocked(size int) bool {
 	t := s.traffic
 	if t == nil {
 		return false
@@ -81,7 +80,7 @@ func (s *Session) bounds() (messages int, bytes int64) {
 // as retained messages for a new subscription can, is to be handed over only then, so that live messages
 // are not refused for its sake.
 func (s *Session) Room(size int) bool {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	t := s.traffic
 	if t == nil {
@@ -91,26 +90,26 @@ func (s *Session) Room(size int) bool {
 	return t.out.count < (most+1)/2 && (t.out.count == 0 || t.out.bytes+int64(size) <= bytes/2)
 }
 
-// deliverFull does what was configured for a queue at its bound. A publisher is refused only for the
+// deliverFullLocked does what was configured for a queue at its bound. A publisher is refused only for the
 // sake of a session that promises to keep what it takes.
-func (s *Session) deliverFull(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
+func (s *Session) deliverFullLocked(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	switch policy := s.m.cfg.WhenFull; {
 	case !s.durable() || d.QoS == 0 || policy == DropNew:
-		s.drop(dropQueueFull, 1)
+		s.countDropped(dropQueueFull, 1)
 	case policy == Refuse:
 		s.m.count.refused.Inc()
 		r.Refuse(mqtt.ErrQuota)
 	case s.traffic.out.count >= s.m.cfg.MaxQueuedMessages+trimSlack:
-		s.drop(dropQueueFull, 1)
+		s.countDropped(dropQueueFull, 1)
 	default:
-		s.enqueue(m, d, r)
-		s.need(jobTrim)
+		s.enqueueLocked(m, d, r)
+		s.needLocked(jobTrim)
 	}
 }
 
-func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
-	t := s.wake()
-	e := entry{seq: t.out.id(), body: m.ID, msg: m, ids: d.IDs, group: d.Group, size: int32(m.Size()), qos: d.QoS,
+func (s *Session) enqueueLocked(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
+	t := s.wakeLocked()
+	e := entry{seq: t.out.nextSeq(), body: m.ID, msg: m, ids: d.IDs, group: d.Group, size: int32(m.Size()), qos: d.QoS,
 		retain: d.Retain, state: ready}
 	if !m.Expires.IsZero() {
 		e.until = s.m.stored.Stamp(m.Expires)
@@ -118,20 +117,20 @@ func (s *Session) enqueue(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	s.shares = s.shares || d.Group != ""
 	if s.durable() {
 		e.state = writing
-		s.keep(&e, r)
+		s.keepLocked(&e, r)
 	}
 	t.out.add(e)
 	if s.durable() {
 		s.expiresLocked(e.until)
 	} else {
-		t.out.pump(s)
+		t.out.pump(locked{s})
 	}
 	t.out.own(e.seq)
 }
 
-// keep writes e's record into the publish's batch.
-func (s *Session) keep(e *entry, r *mqtt.Receipt) {
-	q := queued{qos: e.qos, retain: e.retain, size: e.size, expires: e.until, ids: e.ids, group: e.group}
+// keepLocked writes e's record into the publish's batch.
+func (s *Session) keepLocked(e *entry, r *mqtt.Receipt) {
+	q := queueRecord{qos: e.qos, retain: e.retain, size: e.size, expires: e.until, ids: e.ids, group: e.group}
 	var key [16]byte
 	var rec [128]byte
 	m := e.msg
@@ -154,44 +153,4 @@ func (s *Session) expiresLocked(until int64) {
 	}
 }
 
-func (s *Session) drop(why drop, n int) { s.m.count.dropped[why].Add(n) }
-
-// What follows is outbound's world; the lock is held.
-
-func (s *Session) publish(e *entry, id uint16, dup bool) mqtt.SendResult {
-	return s.traffic.outlet.Publish(e.msg, mqtt.Delivery{QoS: e.qos, Retain: e.retain, IDs: e.ids}, id, dup)
-}
-
-func (s *Session) ack(kind packet.Type, id uint16, reason packet.ReasonCode) {
-	s.traffic.outlet.Ack(kind, id, reason)
-}
-
-func (s *Session) release(e *entry) (stable bool) {
-	if !s.durable() {
-		return true
-	}
-	q := queued{qos: e.qos, released: true, size: e.size}
-	var key [16]byte
-	b := s.write()
-	b.Put(batch.Queues, appendQueueKey(key[:0], s.number, e.seq), q.append(make([]byte, 8, 32)))
-	b.Notify(s, kindReleased|e.seq)
-	s.traffic.writing++
-	return false
-}
-
-func (s *Session) done(e *entry, why drop) {
-	if why != delivered {
-		s.drop(why, 1)
-	}
-	if s.durable() {
-		s.m.bin.put(place{s.number, e.seq})
-	}
-}
-
-func (s *Session) expired(m *mqtt.Message) bool {
-	return !m.Expires.IsZero() && m.Expired(s.m.cfg.Now())
-}
-
-func (s *Session) fetch() { s.need(jobFetch) }
-
-var _ world = (*Session)(nil)
+func (s *Session) countDropped(why outcome, n int) { s.m.count.dropped[why].Add(n) }

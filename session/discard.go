@@ -32,8 +32,8 @@ const (
 // discard does one step; Committed asks for the next. Runs on a worker. One that is asked for while a step is not stable yet, by an alarm
 // that was set before the session ended, does nothing: it would read the same records again.
 func (m *Manager) discard(s *Session) {
-	s.mu.Lock()
-	t := s.wake() // for good: the session has ended
+	s.lock()
+	t := s.wakeLocked() // for good: the session has ended
 	if t.portion != nil {
 		s.unlock()
 		return
@@ -53,7 +53,7 @@ func (m *Manager) discard(s *Session) {
 	default:
 		b.DeleteRange(batch.Queues, from, p.next)
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	t.portion = p
 	if err != nil || len(p.rows) == 0 && p.wait {
@@ -76,7 +76,7 @@ func (m *Manager) leftovers(number uint64) (*portion, error) {
 		}
 		seq, q, err := decodeQueueRow(k, v)
 		if err != nil {
-			q = queued{}
+			q = queueRecord{}
 		}
 		if q.group != "" {
 			size += int(q.size)
@@ -100,6 +100,6 @@ func (s *Session) discardedLocked(err error) {
 	case err != nil || p.wait:
 		s.m.timers.set(s, s.m.clock()+discardRetry)
 	case !p.last:
-		s.need(jobDiscard)
+		s.needLocked(jobDiscard)
 	}
 }

@@ -11,8 +11,8 @@ func (m *Manager) due(s *Session) {
 	}
 	if w != nil || over {
 		b := m.newBatch()
-		m.announce(b, w)
-		s.mu.Lock()
+		m.publishWill(b, w)
+		s.lock()
 		switch {
 		case s.durable() && over:
 			b.Delete(batch.Sessions, []byte(s.clientID))
@@ -28,11 +28,11 @@ func (m *Manager) due(s *Session) {
 		m.end(s)
 		return
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if t := s.traffic; t != nil && t.soonest != 0 {
 		t.swept = m.clock()
-		s.need(jobSweep)
+		s.needLocked(jobSweep)
 	}
 	s.armLocked()
 }
@@ -40,14 +40,14 @@ func (m *Manager) due(s *Session) {
 // whatIsDue tells which will is to be published now, and whether the session is over [MQTT-4.1.0-2]. ok is
 // false when nothing is left to do.
 func (s *Session) whatIsDue() (w *will, over, ok bool) {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if s.ended {
-		s.wake().discarding = false
+		s.wakeLocked().discarding = false
 		s.leftoversLocked()
 		return nil, false, false
 	}
-	if s.outlet() != nil {
+	if s.outletLocked() != nil {
 		return nil, false, true
 	}
 	now := s.m.clock()

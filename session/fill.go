@@ -10,8 +10,8 @@ import (
 
 // fill reads messages of the tail into the window. Runs on a worker; the lock is not held while the store is read.
 func (s *Session) fill() {
-	s.mu.Lock()
-	o := &s.wake().out
+	s.lock()
+	o := &s.wakeLocked().out
 	wants, gap, number := o.wants(), o.gap(), s.number
 	s.unlock()
 	if !wants {
@@ -21,29 +21,29 @@ func (s *Session) fill() {
 	if err == nil {
 		err = s.m.readBodies(entries)
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if err != nil {
 		s.hopelessLocked(err)
 		return
 	}
-	o = &s.wake().out
+	o = &s.wakeLocked().out
 	if n := o.loaded(gap.from, to, entries); n > 0 {
 		s.m.log.Error("queued messages are missing in the store", "client", s.clientID, "messages", n)
-		s.drop(dropBodyLost, n)
+		s.countDropped(dropBodyLost, n)
 	}
-	o.pump(s)
+	o.pump(locked{s})
 }
 
 func (s *Session) hopelessLocked(err error) {
-	s.wake().out.hopeless = true
+	s.wakeLocked().out.hopeless = true
 	s.m.log.Error("read queued messages", "client", s.clientID, "error", err)
 }
 
 // read returns the entries of a gap, and up to where they are all there are.
 func (m *Manager) read(number uint64, g span) (entries []entry, to uint64, err error) {
 	size, to := 0, g.to
-	err = m.scanQueue(number, g.from, g.to, func(seq uint64, q *queued) bool {
+	err = m.scanQueue(number, g.from, g.to, func(seq uint64, q *queueRecord) bool {
 		if len(entries) >= g.messages || size >= g.bytes {
 			to = seq
 			return false
@@ -55,7 +55,7 @@ func (m *Manager) read(number uint64, g span) (entries []entry, to uint64, err e
 	return entries, to, err
 }
 
-func (q *queued) entry(seq uint64) entry {
+func (q *queueRecord) entry(seq uint64) entry {
 	e := entry{seq: seq, body: q.body, ids: q.ids, until: q.expires, group: q.group, size: q.size, qos: q.qos, retain: q.retain, state: ready}
 	if q.released {
 		e.state = released
@@ -64,7 +64,7 @@ func (q *queued) entry(seq uint64) entry {
 }
 
 // scanQueue visits the records from <= seq < to of a queue while visit returns true.
-func (m *Manager) scanQueue(number, from, to uint64, visit func(seq uint64, q *queued) bool) error {
+func (m *Manager) scanQueue(number, from, to uint64, visit func(seq uint64, q *queueRecord) bool) error {
 	var bad error
 	err := m.cfg.Store.Scan(batch.Queues, queueKey(number, from), queueKey(number, to), func(k, v []byte) bool {
 		seq, q, err := decodeQueueRow(k, v)
@@ -80,22 +80,22 @@ func (m *Manager) scanQueue(number, from, to uint64, visit func(seq uint64, q *q
 	return err
 }
 
-func decodeQueueRow(k, v []byte) (seq uint64, q queued, err error) {
+func decodeQueueRow(k, v []byte) (seq uint64, q queueRecord, err error) {
 	_, rest, err := splitKey(k)
 	if err == nil {
 		seq, _, err = splitKey(rest)
 	}
 	if err == nil {
-		q, err = decodeQueued(v)
+		q, err = decodeQueueRecord(v)
 	}
 	return seq, q, err
 }
 
 // fetchBodies reads the messages of entries that are to be sent again.
 func (s *Session) fetchBodies() {
-	s.mu.Lock()
+	s.lock()
 	var list []entry
-	if o := &s.wake().out; o.running && s.durable() && !o.hopeless {
+	if o := &s.wakeLocked().out; o.running && s.durable() && !o.hopeless {
 		list = o.bodiless(s.m.cfg.WindowMessages)
 	}
 	s.unlock()
@@ -103,17 +103,17 @@ func (s *Session) fetchBodies() {
 		return
 	}
 	err := s.m.readBodies(list)
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if err != nil {
 		s.hopelessLocked(err)
 		return
 	}
-	o := &s.wake().out
+	o := &s.wakeLocked().out
 	for i := range list {
-		o.given(list[i].seq, list[i].msg, s)
+		o.fetched(list[i].seq, list[i].msg, locked{s})
 	}
-	o.pump(s)
+	o.pump(locked{s})
 }
 
 // readBodies sets the messages of those entries that have a body; it stays nil when the store does not have it.

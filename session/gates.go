@@ -15,7 +15,7 @@ type gate struct {
 	users    int // guarded by gates.mu
 }
 
-// idleGates are those of no client.
+// idleGates recycles gates that no client uses.
 var idleGates = sync.Pool{New: func() any { return new(gate) }}
 
 // enter waits for the client's turn, which gate.leave ends.

@@ -20,7 +20,7 @@ type tally struct {
 }
 
 // note counts one message; kept says that it is in the batch.
-func (t *tally) note(why drop, kept bool) {
+func (t *tally) note(why outcome, kept bool) {
 	if why != delivered {
 		t.dropped[why]++
 		return
@@ -46,7 +46,7 @@ func (s *Session) keepSent(b *batch.Batch) {
 	if s == nil {
 		return
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if s.durable() {
 		s.keepSentLocked(b)
@@ -65,18 +65,19 @@ func (s *Session) keepSentLocked(b *batch.Batch) {
 // session are in the store: discard counts them when some may be for others.
 func (s *Session) leaveLocked() []entry {
 	var left []entry
-	o := &s.wake().out
+	o := &s.wakeLocked().out
 	if !s.durable() {
 		left = o.inheritance()
 	}
 	n := o.clear()
 	if !s.durable() || !s.shares {
-		s.drop(dropEnded, n-len(left))
+		s.countDropped(dropEnded, n-len(left))
 	}
 	return left
 }
 
-// handOverStep hands over what it may of a step that was read from the store, which ends before the first message that has to wait.
+// handOverStep hands over what it may of a step that was read from the store; the step stops before the first message
+// that no member has room for.
 func (m *Manager) handOverStep(b *batch.Batch, p *portion, number, sent uint64, since time.Duration) error {
 	done := m.bin.of(number)
 	for i := range p.rows {
@@ -108,7 +109,7 @@ func (m *Manager) handOverStep(b *batch.Batch, p *portion, number, sent uint64, 
 
 // waits reports whether a message of a session that ended at since stays on disk: until a member has room, or, after
 // a restart, is there.
-func (m *Manager) waits(why drop, since time.Duration) bool {
+func (m *Manager) waits(why outcome, since time.Duration) bool {
 	now := m.clock()
 	return why == dropQueueFull && now < since+handOverPatience || why == dropEnded && now < m.cfg.WillGrace
 }
@@ -142,7 +143,7 @@ func (w *handedOver) Committed(_ uint64, err error) {
 }
 
 // handOver gives e to another member of its group: in b, when that one is durable. [MQTT-4.8.2-5]
-func (m *Manager) handOver(b *batch.Batch, e *entry) (why drop, kept bool) {
+func (m *Manager) handOver(b *batch.Batch, e *entry) (why outcome, kept bool) {
 	switch {
 	case e.msg == nil:
 		return dropBodyLost, false

@@ -309,12 +309,12 @@ func TestHandOverBesideAnAlarm(t *testing.T) {
 	n.toGroup(a, 1, numbered(3*discardStep)...)
 	gate := n.gates.enter("x")
 	for _, s := range []*Session{x, a} { // the only worker waits for the gate of x
-		s.mu.Lock()
-		s.need(jobDue)
+		s.lock()
+		s.needLocked(jobDue)
 		s.unlock()
 	}
 	n.connect(mqtt.OpenRequest{ClientID: "a", Clean: true})
-	x.mu.Lock()
+	x.lock()
 	x.ended = true // takes nothing
 	x.unlock()
 	gate.leave()

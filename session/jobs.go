@@ -54,11 +54,11 @@ func (j *jobs) close() {
 	j.some.Broadcast()
 }
 
-// need asks for a job. The caller holds s.mu.
-func (s *Session) need(j job) {
+// needLocked asks for a job.
+func (s *Session) needLocked(j job) {
 	s.wanted |= j
-	if !s.queued {
-		s.queued = true
+	if !s.scheduled {
+		s.scheduled = true
 		s.m.jobs.push(s)
 	}
 }
@@ -67,14 +67,14 @@ func (s *Session) need(j job) {
 func (m *Manager) work() {
 	defer m.ended.Done()
 	for s := m.jobs.next(); s != nil; s = m.jobs.next() {
-		s.mu.Lock()
+		s.lock()
 		wanted := s.wanted
 		s.wanted = 0
 		s.unlock()
 		m.run(s, wanted)
-		s.mu.Lock()
-		s.queued = s.wanted != 0
-		if s.queued {
+		s.lock()
+		s.scheduled = s.wanted != 0
+		if s.scheduled {
 			m.jobs.push(s)
 		}
 		s.unlock()

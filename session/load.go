@@ -10,23 +10,23 @@ import (
 // loader brings the durable sessions back. Messages stay in the store; only their number, their size and
 // where the queue ends come to memory.
 type loader struct {
-	m        *Manager
-	byNumber map[uint64]*Session
-	guess    map[uint64]uint64   // by number: outbound.guess where it is not sent, for those that have a queue
-	cut      []*Session          // those that were connected
-	orphans  map[uint64]*Session // numbers without a session: what an interrupted discard left
-	bad      error
+	m           *Manager
+	byNumber    map[uint64]*Session
+	maybeSent   map[uint64]uint64   // by number: outbound.maybeSent where it is not sent, for those that have a queue
+	interrupted []*Session          // those that were connected when the node ended
+	orphans     map[uint64]*Session // numbers without a session: what an interrupted discard left
+	bad         error
 }
 
 // load runs in New, before any goroutine.
 func (m *Manager) load() error {
-	l := &loader{m: m, byNumber: map[uint64]*Session{}, guess: map[uint64]uint64{}, orphans: map[uint64]*Session{}}
+	l := &loader{m: m, byNumber: map[uint64]*Session{}, maybeSent: map[uint64]uint64{}, orphans: map[uint64]*Session{}}
 	for _, step := range []struct {
 		table batch.Table
 		row   func(k, v []byte) error
 	}{
 		{batch.Sessions, l.session}, {batch.Subscriptions, l.subscription},
-		{batch.Queues, l.queued}, {batch.Received, l.received},
+		{batch.Queues, l.message}, {batch.Received, l.received},
 	} {
 		err := m.cfg.Store.Scan(step.table, nil, nil, func(k, v []byte) bool {
 			l.bad = step.row(k, v)
@@ -50,11 +50,11 @@ func (l *loader) session(k, v []byte) error {
 	}
 	m := l.m
 	s := &Session{m: m, clientID: string(k), number: rec.number, expiry: m.cfg.clamp(rec.expiry), next: rec.sent}
-	if rec.guess != rec.sent {
-		l.guess[rec.number] = rec.guess
+	if rec.maybeSent != rec.sent {
+		l.maybeSent[rec.number] = rec.maybeSent
 	}
 	if rec.connected {
-		l.cut = append(l.cut, s)
+		l.interrupted = append(l.interrupted, s)
 	} else {
 		s.detached = -max(0, m.start.Sub(m.stored.Time(rec.detached)))
 	}
@@ -97,7 +97,7 @@ func (l *loader) subscription(k, v []byte) error {
 	return nil
 }
 
-func (l *loader) queued(k, v []byte) error {
+func (l *loader) message(k, v []byte) error {
 	s, rest, err := l.owner(k)
 	if err != nil {
 		return err
@@ -110,7 +110,7 @@ func (l *loader) queued(k, v []byte) error {
 	if err != nil {
 		return err
 	}
-	q, err := decodeQueued(v)
+	q, err := decodeQueueRecord(v)
 	if err != nil {
 		return fmt.Errorf("client %q, message %d: %w", s.clientID, seq, err)
 	}
@@ -121,21 +121,21 @@ func (l *loader) queued(k, v []byte) error {
 	return nil
 }
 
-// wake is Session.wake for one that has a queue: what its record says of the messages counts.
+// wake is Session.wakeLocked for one that has a queue: what its record says of the messages counts.
 func (l *loader) wake(s *Session) *traffic {
 	if s.traffic != nil {
 		return s.traffic
 	}
-	t := s.wake()
-	if guess, ok := l.guess[s.number]; ok {
-		t.out.guess = guess
+	t := s.wakeLocked()
+	if maybeSent, ok := l.maybeSent[s.number]; ok {
+		t.out.maybeSent = maybeSent
 	}
 	return t
 }
 
 // left looks at a record of an ended session: whether it is for others. One that cannot be read is removed with the rest.
 func (l *loader) left(s *Session, v []byte) {
-	if q, err := decodeQueued(v); err == nil && q.group != "" {
+	if q, err := decodeQueueRecord(v); err == nil && q.group != "" {
 		s.shares = true
 	}
 }
@@ -151,37 +151,37 @@ func (l *loader) received(k, v []byte) error {
 	if len(rest) != 2 || len(v) == 0 || v[0] != recordVersion {
 		return fmt.Errorf("client %q, received packet id: %w", s.clientID, errRecord)
 	}
-	s.wake().in.set(uint16(rest[0])<<8|uint16(rest[1]), taken)
+	s.wakeLocked().in.set(uint16(rest[0])<<8|uint16(rest[1]), taken)
 	return nil
 }
 
 // sent reads what is known of an ended session.
 func (l *loader) sent(s *Session, id, v []byte) (err error) {
 	if len(id) == 2 && id[0] == 0 && id[1] == 0 {
-		s.wake().out.sent, err = decodeSent(v)
+		s.wakeLocked().out.sent, err = decodeSent(v)
 	}
 	return err
 }
 
 // finish sets the alarms, and has leftovers removed.
 func (l *loader) finish() {
-	for _, s := range l.cut {
+	for _, s := range l.interrupted {
 		s.restartLocked(true)
 	}
-	l.keepCut()
+	l.keepInterrupted()
 	for _, s := range l.byNumber {
-		s.mu.Lock()
+		s.lock()
 		s.restartLocked(false)
 		s.armLocked()
 		s.unlock()
 	}
 	for _, s := range l.orphans {
-		s.mu.Lock()
+		s.lock()
 		s.leftoversLocked()
 		s.unlock()
 	}
 	if n := len(l.byNumber); n > 0 {
-		l.m.log.Info("sessions restored", "sessions", n, "connected before", len(l.cut), "leftovers", len(l.orphans))
+		l.m.log.Info("sessions restored", "sessions", n, "connected before", len(l.interrupted), "leftovers", len(l.orphans))
 	}
 }
 
@@ -192,15 +192,15 @@ func (s *Session) restartLocked(connected bool) {
 	}
 }
 
-// cutBatch is how many records keepCut writes at once.
-const cutBatch = 1000
+// interruptedBatch is how many records keepInterrupted writes at once.
+const interruptedBatch = 1000
 
-// keepCut notes that the connections of the last run ended now: their expiry begins, and what comes from now on
+// keepInterrupted notes that the connections of the last run ended now: their expiry begins, and what comes from now on
 // was not sent on them.
-func (l *loader) keepCut() {
-	for part := range slices.Chunk(l.cut, cutBatch) {
+func (l *loader) keepInterrupted() {
+	for some := range slices.Chunk(l.interrupted, interruptedBatch) {
 		b := l.m.newBatch()
-		for _, s := range part {
+		for _, s := range some {
 			s.recordLocked(b)
 		}
 		l.m.commitLater(b)

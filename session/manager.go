@@ -15,9 +15,9 @@ import (
 
 // Manager implements mqtt.Sessions. Safe for concurrent use.
 //
-// Locks, in the order in which they may be taken: gates (one client's life: Open, Detach, Subscribe, expiry), Session.mu,
+// Locks, in the order in which they may be taken: gates (one client's life: Open, Detach, Subscribe, expiry), Session.mutex,
 // then any of the small ones (mu, timers, jobs, bin). The Router is called with a gate held at most;
-// Store.Commit never under Session.mu, because it may answer at once.
+// Store.Commit never under Session.mutex, because it may answer at once.
 type Manager struct {
 	cfg    Config
 	log    *slog.Logger
@@ -184,9 +184,9 @@ func (m *Manager) Kick(clientID string, reason packet.ReasonCode) bool {
 	if s == nil {
 		return false
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
-	out := s.outlet()
+	out := s.outletLocked()
 	if out != nil {
 		out.Close(reason)
 	}
@@ -217,14 +217,14 @@ func (m *Manager) Close() {
 // lastWills publishes the wills that no store keeps.
 func (m *Manager) lastWills() {
 	m.each(func(s *Session) {
-		s.mu.Lock()
+		s.lock()
 		var w *will
 		if !s.durable() {
 			w, s.will = s.will, nil
 		}
 		s.unlock()
 		b := m.newBatch()
-		m.announce(b, w)
+		m.publishWill(b, w)
 		m.commitLater(b)
 	})
 }

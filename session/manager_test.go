@@ -31,8 +31,8 @@ func TestEach(t *testing.T) {
 			})
 			visits := map[string]int{}
 			n.each(func(s *Session) {
-				s.mu.Lock() // fn may
-				defer s.mu.Unlock()
+				s.lock() // fn may
+				defer s.unlock()
 				visits[s.clientID]++
 			})
 			close(stop)

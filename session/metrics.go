@@ -4,15 +4,15 @@ import "mangrove/internal/metrics"
 
 // Why a message was not delivered.
 const (
-	delivered     drop = iota
-	dropOffline        // QoS 0 for a client that is not connected
-	dropBuffer         // QoS 0 for a client that reads too slowly
-	dropTooLarge       // above the client's Maximum Packet Size
-	dropExpired        // Message Expiry Interval passed
-	dropQueueFull      // queue at its bound, by policy
-	dropEnded          // the session ended before
-	dropQoS0Again      // QoS 0 that may have been sent before a restart
-	dropBodyLost       // the store does not have it: damage
+	delivered     outcome = iota
+	dropOffline           // QoS 0 for a client that is not connected
+	dropBuffer            // QoS 0 for a client that reads too slowly
+	dropTooLarge          // above the client's Maximum Packet Size
+	dropExpired           // Message Expiry Interval passed
+	dropQueueFull         // queue at its bound, by policy
+	dropEnded             // the session ended before
+	dropQoS0Again         // QoS 0 that may have been sent before a restart
+	dropBodyLost          // the store does not have it: damage
 	dropKinds
 )
 

@@ -33,7 +33,7 @@ func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, boo
 	if old != nil && !present {
 		m.end(old)
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	s.attachLocked(out, &req)
 	s.armLocked()
@@ -46,8 +46,8 @@ func (s *Session) finish() {
 	if s == nil {
 		return
 	}
-	s.mu.Lock()
-	out := s.outlet()
+	s.lock()
+	out := s.outletLocked()
 	s.unlock()
 	if f, ok := out.(mqtt.Finisher); ok {
 		f.Finish()
@@ -61,12 +61,12 @@ func (s *Session) displace(clean bool) (goesOn bool, w *will) {
 	if s == nil {
 		return false, nil
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if s.ended {
 		return false, nil
 	}
-	if out := s.outlet(); out != nil {
+	if out := s.outletLocked(); out != nil {
 		out.Close(packet.SessionTakenOver)
 		s.detachLocked()
 	}
@@ -82,7 +82,7 @@ func (s *Session) restore(w *will) {
 	if s == nil {
 		return
 	}
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if s.ended {
 		return
@@ -98,7 +98,7 @@ func (s *Session) restore(w *will) {
 // number: what the old one left under its number is out of reach with this batch, and removed bit by bit later.
 func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) error {
 	b := m.newBatch()
-	m.announce(b, w)
+	m.publishWill(b, w)
 	if s != old {
 		old.keepSent(b)
 	}
@@ -119,13 +119,13 @@ func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) erro
 // [MQTT311-4.1.0-1]
 func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
 	defer s.m.gates.enter(s.clientID).leave()
-	w, over, ok := s.part(out, req)
+	w, over, ok := s.disconnect(out, req)
 	if !ok {
 		return
 	}
 	b := s.m.newBatch()
-	s.m.announce(b, w)
-	s.mu.Lock()
+	s.m.publishWill(b, w)
+	s.lock()
 	switch {
 	case s.durable() && over:
 		b.Delete(batch.Sessions, []byte(s.clientID))
@@ -143,12 +143,12 @@ func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
 	}
 }
 
-// part takes out off and tells which will is to be published now, and whether the session is over.
-// ok is false when out is not its connection any more, or when a restart will see to it.
-func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, ok bool) {
-	s.mu.Lock()
+// disconnect detaches out and returns the will to publish now, and whether the session is over. ok is false when out is
+// not its connection any more, or when a restart will see to it.
+func (s *Session) disconnect(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, ok bool) {
+	s.lock()
 	defer s.unlock()
-	if s.ended || out == nil || s.outlet() != out {
+	if s.ended || out == nil || s.outletLocked() != out {
 		return nil, false, false
 	}
 	s.detachLocked()
@@ -170,18 +170,18 @@ func (s *Session) part(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, over, 
 // recordLocked writes the record of a detached session.
 func (s *Session) recordLocked(b *batch.Batch) {
 	rec := record{number: s.number, expiry: s.expiry, will: s.will}
-	rec.sent, rec.guess = s.sentLocked()
+	rec.sent, rec.maybeSent = s.sentLocked()
 	rec.detached = s.m.stored.Stamp(s.m.cfg.Now().Add(s.detached - s.m.clock()))
 	b.Put(batch.Sessions, []byte(s.clientID), rec.append(nil))
 }
 
 // end takes a session that has no connection out of the node. Its record is gone or another's already; the gate is held.
 func (m *Manager) end(s *Session) {
-	s.mu.Lock()
+	s.lock()
 	s.ended, s.detached = true, m.clock()
 	left := s.leaveLocked()
 	gone := s.filters
-	s.filters, s.wake().in = filters{}, inbound{}
+	s.filters, s.wakeLocked().in = filters{}, inbound{}
 	m.timers.clear(s)
 	s.leftoversLocked()
 	s.unlock()
@@ -201,10 +201,10 @@ func (s *Session) armLocked() {
 			at = t
 		}
 	}
-	if s.outlet() == nil && s.expiry >= 0 {
+	if s.outletLocked() == nil && s.expiry >= 0 {
 		sooner(s.overAtLocked())
 	}
-	if s.outlet() == nil && s.will != nil {
+	if s.outletLocked() == nil && s.will != nil {
 		sooner(max(s.willAtLocked(), s.will.grace))
 	}
 	if t := s.traffic; t != nil && t.soonest != 0 {

@@ -23,14 +23,14 @@ type world interface {
 	// outbound.released tells it later.
 	release(e *entry) (stable bool)
 	// done forgets e's record: acknowledged, or dropped for a reason.
-	done(e *entry, why drop)
+	done(e *entry, how outcome)
 	expired(m *mqtt.Message) bool
-	// fetch asks for outbound.loaded or outbound.given to be called some time.
+	// fetch asks for outbound.loaded or outbound.fetched to be called some time.
 	fetch()
 }
 
-// drop says why a message will not be delivered; delivered when it was.
-type drop byte
+// outcome is how a message ended: it was delivered, or why it will not be.
+type outcome byte
 
 // outbound is what one client is still owed, in order. Pure: no clock, no I/O. Not safe for concurrent use.
 //
@@ -45,9 +45,9 @@ type outbound struct {
 	sent uint64 // messages below it may have been sent
 	end  uint64 // messages from it on are in the tail
 
-	guess   uint64    // below it, sent is only a guess: the node died while the client was connected
-	tail    int       // messages there
-	pending []unknown // those of the tail whose record is not stable yet, by seq
+	maybeSent uint64    // the node died while the client was connected: messages below may have been sent or not
+	tail      int       // messages there
+	pending   []unknown // those of the tail whose record is not stable yet, by seq
 
 	count int   // messages in all
 	bytes int64 // their sizes
@@ -75,8 +75,8 @@ type unknown struct {
 	size int32
 }
 
-// id gives out the next place in the queue.
-func (o *outbound) id() uint64 {
+// nextSeq gives out the next place in the queue.
+func (o *outbound) nextSeq() uint64 {
 	seq := max(o.next, 1)
 	o.next = seq + 1
 	return seq
@@ -87,7 +87,7 @@ func (o *outbound) id() uint64 {
 func (o *outbound) add(e entry) {
 	o.count++
 	o.bytes += int64(e.size)
-	if o.memory || o.window > 0 && o.tail == 0 && o.room(int(e.size)) {
+	if o.memory || o.window > 0 && o.tail == 0 && o.fits(int(e.size)) {
 		o.end = e.seq + 1
 		o.push(e)
 		return
@@ -103,7 +103,7 @@ func (o *outbound) push(e entry) {
 	o.win.push(e)
 }
 
-// own makes the newest message, if it is seq and still in memory, one to keep: it may be lent.
+// own replaces the newest message, if it is seq and in memory, by a copy that outlives the publish (see mqtt.Loan).
 func (o *outbound) own(seq uint64) {
 	if o.win.len() == 0 {
 		return
@@ -113,8 +113,8 @@ func (o *outbound) own(seq uint64) {
 	}
 }
 
-// room reports whether one more message of that size may be held in memory.
-func (o *outbound) room(size int) bool {
+// fits reports whether one more message of that size may be held in memory.
+func (o *outbound) fits(size int) bool {
 	unsent := o.win.len() - o.live
 	return unsent == 0 || unsent < o.lim.messages && o.held+size <= o.lim.bytes
 }
@@ -230,13 +230,13 @@ func (o *outbound) step(w world) bool {
 		o.live++
 		return true
 	case e.qos == 0 && again: // at most once
-		o.drop(o.live, dropQoS0Again, w)
+		o.settle(o.live, dropQoS0Again, w)
 		return true
 	case e.msg == nil:
 		w.fetch()
 		return false
-	case w.expired(e.msg) && (!again || e.guess && e.qos == 1): // [MQTT-3.3.2-5] [MQTT-4.3.3-7] [MQTT-4.3.3-13]
-		o.drop(o.live, dropExpired, w)
+	case w.expired(e.msg) && (!again || e.maybeSent && e.qos == 1): // [MQTT-3.3.2-5] [MQTT-4.3.3-7] [MQTT-4.3.3-13]
+		o.settle(o.live, dropExpired, w)
 		return true
 	}
 	return o.send(e, again, w)
@@ -255,12 +255,12 @@ func (o *outbound) send(e *entry, again bool, w world) bool {
 		o.blocked = true
 		return false
 	case mqtt.TooLarge: // [MQTT-3.1.2-24] [MQTT-3.1.2-25]
-		o.drop(o.live, dropTooLarge, w)
+		o.settle(o.live, dropTooLarge, w)
 		return true
 	}
 	o.sent = max(o.sent, e.seq+1)
 	if e.qos == 0 {
-		o.drop(o.live, delivered, w)
+		o.settle(o.live, delivered, w)
 		return true
 	}
 	e.state = sent
@@ -282,9 +282,9 @@ func (o *outbound) forget(e *entry) {
 	}
 }
 
-// drop ends entry i.
-func (o *outbound) drop(i int, why drop, w world) {
-	w.done(o.win.at(i), why)
+// settle ends entry i: it was acknowledged, or is dropped.
+func (o *outbound) settle(i int, how outcome, w world) {
+	w.done(o.win.at(i), how)
 	o.remove(i)
 }
 

@@ -142,12 +142,12 @@ func (w *stage) release(e *entry) bool {
 	return false
 }
 
-func (w *stage) done(e *entry, why drop) {
+func (w *stage) done(e *entry, how outcome) {
 	delete(w.disk, e.seq)
-	if why == delivered {
+	if how == delivered {
 		w.say("done %s", w.name(e.seq))
 	} else {
-		w.say("drop %s: %s", w.name(e.seq), dropNames[why])
+		w.say("drop %s: %s", w.name(e.seq), dropNames[how])
 	}
 }
 
@@ -224,7 +224,7 @@ func (w *stage) do(event string) {
 }
 
 func (w *stage) message(name string, qos byte) {
-	e := entry{seq: w.out.id(), body: 1, msg: &mqtt.Message{Payload: []byte(name)}, group: w.group, size: 10, qos: qos,
+	e := entry{seq: w.out.nextSeq(), body: 1, msg: &mqtt.Message{Payload: []byte(name)}, group: w.group, size: 10, qos: qos,
 		state: writing}
 	if w.out.memory {
 		e.state = ready
@@ -278,7 +278,7 @@ func (w *stage) released(seq uint64, ok bool) {
 // restart brings back what the disk has.
 func (w *stage) restart(dies bool) {
 	old := w.out
-	w.out = &outbound{lim: old.lim, sent: old.sent, guess: old.guess}
+	w.out = &outbound{lim: old.lim, sent: old.sent, maybeSent: old.maybeSent}
 	w.fetches = false
 	for _, seq := range w.onDisk() {
 		w.out.found(seq, w.disk[seq].size)
@@ -326,7 +326,7 @@ func (w *stage) read() {
 		if w.flags[w.name(e.seq)] == "lost" {
 			m = nil
 		}
-		w.out.given(e.seq, m, w)
+		w.out.fetched(e.seq, m, w)
 	}
 	w.out.pump(w)
 	if w.out.wants() {

@@ -23,17 +23,17 @@ type Session struct {
 	alarm    due.Mark // guarded by timers.mu
 	online   atomic.Bool
 
-	mu       sync.Mutex
-	ended    bool // takes nothing any more
-	shares   bool // messages came through shared subscriptions
-	queued   bool // in jobs
-	wanted   job
-	expiry   time.Duration
-	detached time.Duration // when it was; of Manager.clock
-	will     *will
-	filters  filters
-	next     uint64   // seq of the next message, while asleep
-	traffic  *traffic // nil = asleep
+	mutex     sync.Mutex // by lock and unlock only, which guard what follows
+	ended     bool       // takes nothing any more
+	shares    bool       // messages came through shared subscriptions
+	scheduled bool       // in jobs
+	wanted    job
+	expiry    time.Duration
+	detached  time.Duration // when it was; of Manager.clock
+	will      *will
+	filters   filters
+	next      uint64   // seq of the next message, while asleep
+	traffic   *traffic // nil = asleep
 }
 
 func (m *Manager) newSession(clientID string, durable bool) *Session {
@@ -57,14 +57,14 @@ func (s *Session) Online() bool { return s.online.Load() }
 func (s *Session) durable() bool { return s.number != 0 }
 
 func (s *Session) connected() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.outlet() != nil
+	s.lock()
+	defer s.unlock()
+	return s.outletLocked() != nil
 }
 
 func (s *Session) info() Info {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	i := Info{ClientID: s.clientID, Durable: s.durable(), Expiry: s.expiry, Subscriptions: s.filters.len()}
 	if t := s.traffic; t != nil {
 		i.Connected, i.Queued, i.QueuedBytes, i.InFlight = t.outlet != nil, t.out.count, t.out.bytes, t.out.inFlight()
@@ -76,7 +76,7 @@ func (s *Session) info() Info {
 func (s *Session) attachLocked(out mqtt.Outlet, req *mqtt.OpenRequest) {
 	s.expiry = s.m.cfg.clamp(req.Expiry)
 	s.will = newWill(req, s.clientID)
-	t := s.wake()
+	t := s.wakeLocked()
 	t.outlet = out
 	t.out.keep = !s.durable() && s.expiry != 0
 	t.out.attach(min(int(req.ReceiveMaximum), s.m.cfg.MaxInflight))
@@ -93,10 +93,10 @@ func (s *Session) detachLocked() {
 
 // Resume starts or goes on sending.
 func (s *Session) Resume() {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
-	if s.outlet() != nil {
-		s.traffic.out.resume(s)
+	if s.outletLocked() != nil {
+		s.traffic.out.resume(locked{s})
 	}
 }
 
@@ -113,13 +113,13 @@ const (
 // Committed implements batch.Waiter. It runs on the store's writer and never waits for it. What is waited for keeps the
 // session awake.
 func (s *Session) Committed(arg uint64, err error) {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	rest := arg & (1<<kindShift - 1)
 	switch arg - rest {
 	case kindQueued:
 		s.traffic.writing--
-		s.traffic.out.stored(rest, err == nil, s)
+		s.traffic.out.stored(rest, err == nil, locked{s})
 	case kindReleased:
 		s.releasedLocked(rest, err)
 	case kindComplete:
@@ -137,16 +137,16 @@ func (s *Session) leftoversLocked() {
 	if !s.ended || !s.durable() {
 		return
 	}
-	if t := s.wake(); t.writing == 0 && t.cut == nil && !t.discarding {
+	if t := s.wakeLocked(); t.writing == 0 && t.cut == nil && !t.discarding {
 		t.discarding = true
-		s.need(jobDiscard)
+		s.needLocked(jobDiscard)
 	}
 }
 
 // failLocked ends the connection because the store does not keep what the next packet would promise.
 func (s *Session) failLocked(what string, err error) {
 	s.m.log.Error(what, "client", s.clientID, "error", err)
-	if out := s.outlet(); out != nil {
+	if out := s.outletLocked(); out != nil {
 		out.Close(packet.UnspecifiedError)
 	}
 }

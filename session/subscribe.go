@@ -29,7 +29,7 @@ func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error
 	existed = make([]bool, len(subs))
 	for i, sub := range subs {
 		existed[i] = s.m.cfg.Router.Subscribe(s, sub)
-		s.mu.Lock()
+		s.lock()
 		s.filters.add(sub.Filter)
 		s.unlock()
 	}
@@ -54,7 +54,7 @@ func (s *Session) Unsubscribe(list []string) (existed []bool, err error) {
 	existed = make([]bool, len(list))
 	for i, f := range list {
 		existed[i] = s.m.cfg.Router.Unsubscribe(s, f)
-		s.mu.Lock()
+		s.lock()
 		s.filters.remove(f)
 		s.unlock()
 	}
@@ -62,7 +62,7 @@ func (s *Session) Unsubscribe(list []string) (existed []bool, err error) {
 }
 
 func (s *Session) maySubscribe(more int) error {
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	switch most := s.m.cfg.MaxSubscriptions; {
 	case s.ended:

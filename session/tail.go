@@ -39,7 +39,7 @@ func (o *outbound) loaded(from, to uint64, entries []entry) (missing int) {
 		return 0
 	}
 	for _, e := range entries {
-		e.guess = e.seq < o.guess
+		e.maybeSent = e.seq < o.maybeSent
 		o.push(e)
 	}
 	o.end = to
@@ -61,14 +61,14 @@ func (o *outbound) bodiless(n int) (list []entry) {
 	return list
 }
 
-// given brings one of them; nil when the store does not have it.
-func (o *outbound) given(seq uint64, m *mqtt.Message, w world) {
+// fetched brings one of them; nil when the store does not have it.
+func (o *outbound) fetched(seq uint64, m *mqtt.Message, w world) {
 	i := o.win.find(seq)
 	if i < 0 || o.window == 0 || o.win.at(i).state >= releasing || o.win.at(i).msg != nil {
 		return
 	}
 	if m == nil {
-		o.drop(i, dropBodyLost, w)
+		o.settle(i, dropBodyLost, w)
 		return
 	}
 	o.win.at(i).msg = m
@@ -77,12 +77,12 @@ func (o *outbound) given(seq uint64, m *mqtt.Message, w world) {
 
 // rule says which records of the tail may be dropped unsent: a QoS 2 message that may have been sent must
 // stay, the client may hold its packet id.
-type rule struct{ sent, guess uint64 }
+type rule struct{ sent, maybeSent uint64 }
 
-func (o *outbound) rule() rule { return rule{o.sent, o.guess} }
+func (o *outbound) rule() rule { return rule{o.sent, o.maybeSent} }
 
 func (r rule) removable(seq uint64, qos byte) bool {
-	return seq >= r.sent || seq < r.guess && qos < 2
+	return seq >= r.sent || seq < r.maybeSent && qos < 2
 }
 
 // dropOldest drops the first message in memory that was not sent; false when there is none.
@@ -91,7 +91,7 @@ func (o *outbound) dropOldest(w world) bool {
 	if i >= o.win.len() || o.win.at(i).state != ready {
 		return false
 	}
-	o.drop(i, dropQueueFull, w)
+	o.settle(i, dropQueueFull, w)
 	return true
 }
 
@@ -134,6 +134,6 @@ func (o *outbound) found(seq uint64, size int32) {
 func (o *outbound) restart(connected bool) {
 	o.next = max(o.next, o.sent, 1)
 	if connected {
-		o.guess, o.sent = o.next, o.next
+		o.maybeSent, o.sent = o.next, o.next
 	}
 }

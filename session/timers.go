@@ -82,8 +82,8 @@ func (m *Manager) tick() time.Duration {
 			}
 			return wait
 		}
-		s.mu.Lock()
-		s.need(jobDue)
+		s.lock()
+		s.needLocked(jobDue)
 		s.unlock()
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"mangrove/mqtt"
 )
 
-// traffic is what a session has only while it is awake: connected, owed messages, or in the middle of a QoS 2 exchange. Guarded by
-// Session.mu.
+// traffic is what a session has only while it is awake: connected, owed messages, or in the middle of a QoS 2 exchange.
+// Guarded by Session.mutex.
 //
 //	asleep ─attach, a message to queue, Take; at the start a queue or QoS 2 record → wake─→ awake
 //	awake  ─detached, and nothing of that is left → unlock─→ asleep
@@ -30,13 +30,13 @@ type traffic struct {
 	portion    *portion // the one of discard that is not stable yet
 }
 
-// wake returns the traffic; if there is none, it begins: no message before next is left then, so sent, guess and end may as well be
-// next. A job that comes too late wakes the session for nothing, until its unlock. The caller holds s.mu, and keeps the
-// pointer no longer.
-func (s *Session) wake() *traffic {
+// wakeLocked returns the traffic, and begins it if there is none. A session without traffic has nothing queued, so all four
+// sequence numbers start at next. A job that comes too late wakes the session for nothing, until its unlock. The caller
+// keeps the pointer no longer than the lock.
+func (s *Session) wakeLocked() *traffic {
 	if s.traffic == nil {
 		s.traffic = &traffic{swept: s.m.clock(),
-			out: outbound{next: s.next, sent: s.next, guess: s.next, end: s.next, lim: &s.m.lim, memory: !s.durable()}}
+			out: outbound{next: s.next, sent: s.next, maybeSent: s.next, end: s.next, lim: &s.m.lim, memory: !s.durable()}}
 	}
 	return s.traffic
 }
@@ -47,49 +47,28 @@ func (t *traffic) idle() bool {
 	return t.outlet == nil && t.out.count == 0 && t.writing == 0 && t.in.steps.Len() == 0 && !t.out.cutting
 }
 
-// unlock ends what began with mu.Lock: it commits what was written meanwhile, and lets go of traffic that has ended.
-func (s *Session) unlock() {
-	t := s.traffic
-	if t == nil {
-		s.mu.Unlock()
-		return
-	}
-	b := t.batch
-	t.batch = nil
-	if on := t.out.running && !t.out.blocked; on != s.online.Load() {
-		s.online.Store(on)
-	}
-	if t.idle() && !s.ended {
-		s.next, s.traffic = t.out.next, nil
-	}
-	s.mu.Unlock()
-	if b != nil {
-		s.m.cfg.Store.Commit(b)
-	}
-}
-
-// write is the batch that unlock commits. The caller holds s.mu.
-func (s *Session) write() *batch.Batch {
-	t := s.wake()
+// batchLocked is the batch that unlock commits.
+func (s *Session) batchLocked() *batch.Batch {
+	t := s.wakeLocked()
 	if t.batch == nil {
 		t.batch = s.m.cfg.Store.NewBatch()
 	}
 	return t.batch
 }
 
-// outlet is the connection's; nil while there is none. The caller holds s.mu.
-func (s *Session) outlet() mqtt.Outlet {
+// outletLocked is the connection's; nil while there is none.
+func (s *Session) outletLocked() mqtt.Outlet {
 	if s.traffic == nil {
 		return nil
 	}
 	return s.traffic.outlet
 }
 
-// sentLocked is outbound's sent and guess. Asleep, all of what was may have been sent: that matters only for records that come
-// back after a crash because the bin still had them.
-func (s *Session) sentLocked() (sent, guess uint64) {
+// sentLocked is outbound's sent and maybeSent. While the session is asleep every earlier message counts as possibly sent:
+// that matters only for records that come back after a crash because the bin still had them.
+func (s *Session) sentLocked() (sent, maybeSent uint64) {
 	if t := s.traffic; t != nil {
-		return t.out.sent, t.out.guess
+		return t.out.sent, t.out.maybeSent
 	}
 	return s.next, s.next
 }

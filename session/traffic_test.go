@@ -15,8 +15,8 @@ import (
 func (n *node) wantAsleep(why string, want bool) {
 	n.t.Helper()
 	s := n.lookup("c")
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.lock()
+	defer s.unlock()
 	if got := s.traffic == nil; got != want {
 		n.t.Fatalf("%s: got asleep %v, want %v (%+v)", why, got, want, s.traffic)
 	}
@@ -201,7 +201,7 @@ func TestSleepWithoutDelivery(t *testing.T) {
 	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 	subscribe(t, s, "t", 1)
 	s.Detach(out, mqtt.DetachRequest{})
-	asleep := func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.traffic == nil }
+	asleep := func() bool { s.lock(); defer s.unlock(); return s.traffic == nil }
 	m := &mqtt.Message{Topic: "t", QoS: 1, Expires: time.Now().Add(20 * time.Millisecond)}
 	if err := n.sendMessage(m); err != nil {
 		t.Fatal(err)

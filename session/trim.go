@@ -5,7 +5,7 @@ import "mangrove/internal/batch"
 // cut is one step of removing records from the tail, unsent: the oldest above the bound, or those
 // that expired. One at a time; the tail is not read meanwhile.
 type cut struct {
-	why   drop
+	why   outcome
 	n     int
 	bytes int64
 	next  uint64 // where the tail was not looked at yet; 0 = it was to its end
@@ -17,22 +17,22 @@ const cutStep = 4096
 
 // trim drops the oldest unsent messages of a queue above its bound. Runs on a worker.
 func (s *Session) trim() {
-	s.mu.Lock()
-	o := &s.wake().out
-	n, bytes := s.excess()
-	for (n > 0 || bytes > 0) && o.dropOldest(s) {
-		n, bytes = s.excess()
+	s.lock()
+	o := &s.wakeLocked().out
+	n, bytes := s.excessLocked()
+	for (n > 0 || bytes > 0) && o.dropOldest(locked{s}) {
+		n, bytes = s.excessLocked()
 	}
 	s.unlock()
 	if n > 0 || bytes > 0 {
 		c := &cut{why: dropQueueFull}
-		s.cutTail(c, 0, func(*queued) bool { return c.n < n || c.bytes < bytes })
+		s.cutTail(c, 0, func(*queueRecord) bool { return c.n < n || c.bytes < bytes })
 	}
 }
 
-// excess is how much the queue is above its bounds.
-func (s *Session) excess() (n int, bytes int64) {
-	o := &s.wake().out
+// excessLocked is how much the queue is above its bounds.
+func (s *Session) excessLocked() (n int, bytes int64) {
+	o := &s.wakeLocked().out
 	return o.count - s.m.cfg.MaxQueuedMessages, o.bytes - s.m.cfg.MaxQueuedBytes
 }
 
@@ -40,8 +40,8 @@ func (s *Session) excess() (n int, bytes int64) {
 // worker. [MQTT-3.3.2-5]
 func (s *Session) sweep() {
 	now := s.m.stored.Stamp(s.m.cfg.Now())
-	s.mu.Lock()
-	t := s.wake()
+	s.lock()
+	t := s.wakeLocked()
 	c := &cut{why: dropExpired}
 	from := uint64(0)
 	due := t.soonest != 0 && t.soonest <= now
@@ -55,8 +55,8 @@ func (s *Session) sweep() {
 		c.least = earlier(c.least, now+1) // those are not looked at
 	}
 	s.unlock()
-	if due && !s.cutTail(c, from, func(q *queued) bool { return c.expired(q, now) }) {
-		s.mu.Lock()
+	if due && !s.cutTail(c, from, func(q *queueRecord) bool { return c.expired(q, now) }) {
+		s.lock()
 		defer s.unlock()
 		s.sweepAgainLocked(now)
 	}
@@ -64,7 +64,7 @@ func (s *Session) sweep() {
 
 // sweepAgainLocked has a sweep begin anew, SweepEvery after the last one.
 func (s *Session) sweepAgainLocked(at int64) {
-	t := s.wake()
+	t := s.wakeLocked()
 	if t.soonest = earlier(t.soonest, at); t.out.tail == 0 {
 		t.soonest = 0
 	}
@@ -79,7 +79,7 @@ func earlier(a, b int64) int64 {
 	return a
 }
 
-func (c *cut) expired(q *queued, now int64) bool {
+func (c *cut) expired(q *queueRecord, now int64) bool {
 	if q.expires > now {
 		c.least = earlier(c.least, q.expires)
 	}
@@ -88,9 +88,9 @@ func (c *cut) expired(q *queued, now int64) bool {
 
 // cutTail removes the records that pick wants from one step of the tail, at or after least. ok is false
 // when the tail cannot be cut now.
-func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) (ok bool) {
-	s.mu.Lock()
-	o := &s.wake().out
+func (s *Session) cutTail(c *cut, least uint64, pick func(*queueRecord) bool) (ok bool) {
+	s.lock()
+	o := &s.wakeLocked().out
 	from, to := o.readable()
 	from = max(from, least)
 	number, rule := s.number, o.rule()
@@ -102,7 +102,7 @@ func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) (ok boo
 	}
 	b := s.m.cfg.Store.NewBatch()
 	seen := 0
-	err := s.m.scanQueue(number, from, to, func(seq uint64, q *queued) bool {
+	err := s.m.scanQueue(number, from, to, func(seq uint64, q *queueRecord) bool {
 		if seen++; seen > cutStep {
 			c.next = seq
 			return false
@@ -114,7 +114,7 @@ func (s *Session) cutTail(c *cut, least uint64, pick func(*queued) bool) (ok boo
 		}
 		return true
 	})
-	s.mu.Lock()
+	s.lock()
 	defer s.unlock()
 	if s.ended {
 		return true // discard sees to all of it
@@ -136,7 +136,7 @@ func (s *Session) cutLocked(err error) {
 	t.cut, t.out.cutting = nil, false
 	switch {
 	case s.ended && s.shares && err == nil: // else they are counted with the others
-		s.drop(c.why, c.n)
+		s.countDropped(c.why, c.n)
 	case s.ended:
 	case err != nil:
 		s.cutFailedLocked(c, err)
@@ -155,21 +155,21 @@ func (s *Session) cutFailedLocked(c *cut, err error) {
 func (s *Session) cutDoneLocked(c *cut) {
 	t := s.traffic
 	t.out.cut(c.n, c.bytes)
-	s.drop(c.why, c.n)
-	if n, bytes := s.excess(); c.why == dropQueueFull && c.n > 0 && (n > 0 || bytes > 0) {
-		s.need(jobTrim)
+	s.countDropped(c.why, c.n)
+	if n, bytes := s.excessLocked(); c.why == dropQueueFull && c.n > 0 && (n > 0 || bytes > 0) {
+		s.needLocked(jobTrim)
 	}
 	if c.why == dropExpired {
 		s.sweptLocked(c)
 	}
-	t.out.pump(s)
+	t.out.pump(locked{s})
 }
 
 // sweptLocked goes on with a sweep, or notes when the next one can find something.
 func (s *Session) sweptLocked(c *cut) {
 	if c.next != 0 {
 		s.traffic.sweeping = c
-		s.need(jobSweep)
+		s.needLocked(jobSweep)
 		return
 	}
 	s.sweepAgainLocked(c.least)

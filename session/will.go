@@ -52,8 +52,8 @@ func (s *Session) overAtLocked() time.Duration {
 	return at
 }
 
-// announce publishes w into b, which the caller commits. Neither a gate's session nor b is locked. w may be nil.
-func (m *Manager) announce(b *batch.Batch, w *will) {
+// publishWill publishes w into b, which the caller commits. Neither a gate's session nor b is locked. w may be nil.
+func (m *Manager) publishWill(b *batch.Batch, w *will) {
 	if w == nil {
 		return
 	}
