@@ -142,6 +142,11 @@ func (c *Config) check() error {
 	if _, err := newBalance(c.Balance, c.Node, c.Rand); err != nil {
 		return err
 	}
+	return c.checkFilters()
+}
+
+// checkFilters holds what may be said of what goes up.
+func (c *Config) checkFilters() error {
 	for _, f := range c.UplinkFilters {
 		group, rest := topic.Split(f)
 		if err := topic.CheckFilter(f, topic.MaxLevels); err != nil || group != "" || strings.HasPrefix(rest, "$") {
