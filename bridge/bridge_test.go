@@ -421,7 +421,7 @@ type serverConn struct {
 }
 
 func (c *serverConn) Frame(kind string, body []byte) error {
-	p := &packet.Publish{Topic: []byte(mqtt.LinkPrefix + kind), Payload: body}
+	p := &packet.Publish{Topic: []byte(topic.LinkPrefix + kind), Payload: body}
 	return c.write(p)
 }
 
@@ -452,7 +452,7 @@ func (c *serverConn) serve(links mqtt.Links) {
 			}
 			return errors.New("not a link")
 		case *packet.Publish:
-			return end.Frame(string(p.Topic)[len(mqtt.LinkPrefix):], p.Payload)
+			return end.Frame(string(p.Topic)[len(topic.LinkPrefix):], p.Payload)
 		case *packet.Pingreq:
 			return c.write(&packet.Pingresp{})
 		case *packet.Disconnect:

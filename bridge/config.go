@@ -148,8 +148,7 @@ func (c *Config) check() error {
 // checkFilters holds what may be said of what goes up.
 func (c *Config) checkFilters() error {
 	for _, f := range c.UplinkFilters {
-		group, rest := topic.Split(f)
-		if err := topic.CheckFilter(f, topic.MaxLevels); err != nil || group != "" || strings.HasPrefix(rest, "$") {
+		if err := topic.CheckFilter(f, topic.MaxLevels); err != nil || !topic.Crosses(f) {
 			return fmt.Errorf("Config.UplinkFilters has %q, allowed are topic filters that do not start with $", f)
 		}
 	}

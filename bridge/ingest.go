@@ -145,7 +145,7 @@ func decodeMessage(b []byte) (*mqtt.Message, error) {
 		return nil, err
 	case len(rest) > 0:
 		return nil, fmt.Errorf("message with %d bytes after its end", len(rest))
-	case !crosses(m.Topic):
+	case !topic.MayPublish(m.Topic, topic.Link):
 		return nil, fmt.Errorf("topic %q does not cross links", m.Topic)
 	case m.Origin.Store == 0:
 		return nil, errors.New("message without origin")

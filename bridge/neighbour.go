@@ -9,6 +9,7 @@ import (
 	"mangrove/bridge/interest"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
+	"mangrove/mqtt/topic"
 )
 
 // Neighbour is what this node knows of another one, whether connected or not: who it is, what it wants, and
@@ -85,11 +86,8 @@ func (n *Neighbour) loops(m *mqtt.Message) bool {
 	case m.Origin.Store != 0 && m.Origin.Store == n.storeID.Load():
 		return true
 	}
-	return !crosses(m.Topic)
+	return !topic.Crosses(m.Topic)
 }
-
-// crosses tells whether messages of a topic go over links.
-func crosses(topic string) bool { return topic != "" && topic[0] != '$' }
 
 // take queues m. Retained messages are kept at any QoS: the state of all nodes is to be the same in the end.
 func (n *Neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
@@ -120,7 +119,7 @@ func (n *Neighbour) wantLocked(taker mqtt.Subscriber, w frame.Want, writes *batc
 
 // mayWant tells whether a neighbour may ask for filter.
 func mayWant(filter string) bool {
-	return topic.CheckFilter(filter, topic.MaxLevels) == nil && !strings.HasPrefix(filter, "$")
+	return topic.CheckFilter(filter, topic.MaxLevels) == nil && topic.MaySubscribe(filter, topic.Link)
 }
 
 // forgetWants drops all interest: a fresh node has taken the name.
@@ -153,7 +152,7 @@ func (n *Neighbour) replay(filter string, qos byte, writes *batch.Batch) *batch.
 	}
 	var topics []string
 	n.b.cfg.Retained.Match(filter, n.b.cfg.Now(), func(m *mqtt.Message) bool {
-		if crosses(m.Topic) && m.Origin.Store != n.storeID.Load() {
+		if topic.Crosses(m.Topic) && m.Origin.Store != n.storeID.Load() {
 			topics = append(topics, m.Topic)
 		}
 		return true

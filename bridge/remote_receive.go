@@ -65,7 +65,7 @@ func (l *remoteLink) expect(in *remoteIn) bool {
 func (l *remoteLink) admits(m *mqtt.Message, sub uint32) bool {
 	err := topic.CheckName(m.Topic, topic.MaxLevels)
 	switch {
-	case err != nil || !crosses(m.Topic):
+	case err != nil || !topic.MayPublish(m.Topic, topic.Link):
 		l.log.Warn("message from broker may not come in", "topic", m.Topic, "error", err)
 		l.b.metrics.dropped(dropInvalid, 1)
 	case m.Origin.Store == l.b.cfg.Store.ID() || l.copies.Repeat(m, sub):

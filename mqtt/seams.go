@@ -173,9 +173,6 @@ type Exchange interface {
 // protocol versions, as "1-1".
 const LinkProperty = "mangrove-link"
 
-// LinkPrefix starts the topics of link frames. Clients may neither publish nor subscribe there.
-const LinkPrefix = "$link/"
-
 // Links takes over connections whose CONNECT carries LinkProperty.
 type Links interface {
 	// Accept is asked after authentication. versions is the property's value. An error is answered in CONNACK.

@@ -3,6 +3,8 @@ package retain
 import (
 	"iter"
 	"strings"
+
+	"mangrove/mqtt/topic"
 )
 
 // node is one level of the topics that are retained, or about to be.
@@ -163,4 +165,4 @@ func (n *node) add(found []*entry) []*entry {
 }
 
 // hides reports whether wildcards do not see the child c.
-func (n *node) hides(c *node) bool { return n.parent == nil && strings.HasPrefix(c.level, "$") }
+func (n *node) hides(c *node) bool { return n.parent == nil && topic.Special(c.level) }

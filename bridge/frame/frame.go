@@ -8,7 +8,7 @@ import (
 	"mangrove/internal/bytesread"
 )
 
-// The kinds of frame: the topic of the PUBLISH that carries one, after mqtt.LinkPrefix. A receiver skips a kind that
+// The kinds of frame: the topic of the PUBLISH that carries one, after topic.LinkPrefix. A receiver skips a kind that
 // it does not know, so that later versions may add some.
 const (
 	KindHello    = "hello"

@@ -3,12 +3,12 @@ package interest
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/internal/bell"
+	"mangrove/mqtt/topic"
 )
 
 // Announcer knows what this node tells its links that it wants.
@@ -60,8 +60,8 @@ func NewAnnouncer(linger time.Duration, maxFilters int, now func() time.Time) *A
 
 // Changed is the function for Router.Interest: filter is wanted with qos from now on, or by nobody any more.
 func (a *Announcer) Changed(filter string, qos byte, wanted bool) {
-	if strings.HasPrefix(filter, "$") {
-		return // stays within the node
+	if !topic.Crosses(filter) {
+		return
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 	"mangrove/bridge"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/topic"
 )
 
 // line is the network between an edge and a core. A machine without power says nothing on it and hears nothing.
@@ -120,7 +121,7 @@ type carrier struct {
 }
 
 func (c *carrier) Frame(kind string, body []byte) error {
-	return c.send(&packet.Publish{Topic: []byte(mqtt.LinkPrefix + kind), Payload: body})
+	return c.send(&packet.Publish{Topic: []byte(topic.LinkPrefix + kind), Payload: body})
 }
 
 func (c *carrier) send(p packet.Packet) error {
@@ -170,7 +171,7 @@ func (c *carrier) handle(p packet.Packet, links *bridge.Bridge, end *mqtt.LinkEn
 		answer := &packet.Properties{User: []packet.UserProperty{asked}}
 		return c.send(&packet.Connack{Props: answer.Mark(packet.PropUser)})
 	case *packet.Publish:
-		return (*end).Frame(string(p.Topic)[len(mqtt.LinkPrefix):], p.Payload)
+		return (*end).Frame(string(p.Topic)[len(topic.LinkPrefix):], p.Payload)
 	case *packet.Pingreq:
 		return c.send(&packet.Pingresp{})
 	case *packet.Disconnect:

@@ -3,7 +3,6 @@ package broker
 import (
 	"bytes"
 	"errors"
-	"strings"
 	"time"
 
 	"mangrove/mqtt"
@@ -11,9 +10,6 @@ import (
 	"mangrove/mqtt/router"
 	"mangrove/mqtt/topic"
 )
-
-// sysPrefix starts the topics that only the node itself publishes.
-const sysPrefix = "$SYS/"
 
 // handlePublish publishes a message and answers as its QoS asks. [MQTT-3.3.4-1] [MQTT311-3.3.4-1]
 func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
@@ -113,10 +109,7 @@ func (c *conn) expect(s *step, p *packet.Publish) (*pending, error) {
 
 // mayPublish answers Success or why not.
 func (c *conn) mayPublish(topicName string) packet.ReasonCode {
-	switch {
-	case topicName[0] == '$' && (strings.HasPrefix(topicName, sysPrefix) || strings.HasPrefix(topicName, mqtt.LinkPrefix)):
-		return packet.NotAuthorized
-	case !c.srv.cfg.Authority.MayPublish(&c.client, topicName):
+	if !topic.MayPublish(topicName, topic.Client) || !c.srv.cfg.Authority.MayPublish(&c.client, topic.Counted(topicName)) {
 		return packet.NotAuthorized
 	}
 	return packet.Success

@@ -2,7 +2,6 @@ package broker
 
 import (
 	"fmt"
-	"strings"
 
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -82,8 +81,7 @@ func (c *conn) maySubscribe(filter string) (reason packet.ReasonCode, detail str
 	if err := topic.CheckFilter(filter, c.grants.TopicLevels); err != nil { // [MQTT-4.7.1-1] [MQTT-4.8.2-1] [MQTT311-3.8.3-2]
 		return packet.TopicFilterInvalid, err.Error()
 	}
-	_, plain := topic.Split(filter)
-	if strings.HasPrefix(plain, mqtt.LinkPrefix) || !c.srv.cfg.Authority.MaySubscribe(&c.client, plain) {
+	if !topic.MaySubscribe(filter, topic.Client) || !c.srv.cfg.Authority.MaySubscribe(&c.client, topic.CountedFilter(filter)) {
 		return packet.NotAuthorized, "subscribing there is not permitted"
 	}
 	return packet.Success, ""

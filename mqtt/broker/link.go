@@ -7,6 +7,7 @@ import (
 
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/topic"
 )
 
 // acceptLink greets another node: from here on the connection carries link frames.
@@ -51,7 +52,7 @@ func (c *conn) handleFrame(s *step, flags byte, body []byte) error {
 	if err := p.Decode(flags, body, c.version); err != nil {
 		return err
 	}
-	kind, ok := strings.CutPrefix(string(p.Topic), mqtt.LinkPrefix)
+	kind, ok := strings.CutPrefix(string(p.Topic), topic.LinkPrefix)
 	if !ok || p.QoS != 0 {
 		return &packet.Error{Reason: packet.ProtocolError, Detail: fmt.Sprintf("QoS %d PUBLISH to %q on a link", p.QoS, p.Topic)}
 	}
@@ -81,7 +82,7 @@ type carrier struct{ c *conn }
 // Frame implements mqtt.Carrier: it waits for room in the output buffer.
 func (k carrier) Frame(kind string, body []byte) error {
 	c := k.c
-	p := &packet.Publish{Topic: []byte(mqtt.LinkPrefix + kind), Payload: body}
+	p := &packet.Publish{Topic: []byte(topic.LinkPrefix + kind), Payload: body}
 	if remaining := 3 + len(p.Topic) + len(body); c.maxOut != 0 && remaining+headerSize(remaining) > int(c.maxOut) {
 		return fmt.Errorf("send link frame %s: %d bytes, the neighbour takes %d", kind, len(body), c.maxOut)
 	}

@@ -56,7 +56,7 @@ func (y *sys) publish() {
 func (y *sys) keep(f figure) *mqtt.Message {
 	y.mu.Lock()
 	defer y.mu.Unlock()
-	name := "$SYS/broker/" + f.name
+	name := topic.SysPrefix + "broker/" + f.name
 	if old := y.latest[name]; old != nil && string(old.Payload) == f.value {
 		return nil
 	}
@@ -68,7 +68,7 @@ func (y *sys) keep(f figure) *mqtt.Message {
 
 // match visits the figures whose topic matches filter, as Retained.Match does.
 func (y *sys) match(filter string, visit func(*mqtt.Message) bool) {
-	if filter == "" || filter[0] != '$' { // [MQTT-4.7.2-1]
+	if !topic.Special(filter) { // [MQTT-4.7.2-1]
 		return
 	}
 	y.mu.Lock()

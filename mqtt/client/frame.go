@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+
+	"mangrove/mqtt/topic"
 )
 
 // Frame sends one link frame: a QoS 0 PUBLISH on "$link/kind". It waits while the output buffer is
@@ -20,6 +22,6 @@ func (c *Client) Frame(kind string, body []byte) error {
 	if err := c.Err(); err != nil {
 		return err
 	}
-	m := Message{Topic: linkPrefix + kind, Payload: body}
+	m := Message{Topic: topic.LinkPrefix + kind, Payload: body}
 	return c.w.message(&m, 0, false, c.cfg.Version)
 }

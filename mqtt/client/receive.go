@@ -2,10 +2,8 @@ package client
 
 import (
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/topic"
 )
-
-// linkPrefix starts the topics of link frames, as mqtt.LinkPrefix says.
-const linkPrefix = "$link/"
 
 // handlePublish hands a message or frame over and acknowledges it afterwards.
 //
@@ -68,11 +66,12 @@ func (r *reader) deliver() error {
 
 // frameKind is the kind of the frame in r.publish; ok is false when it is a message.
 func (r *reader) frameKind() (kind string, ok bool) {
-	topic := r.publish.Topic
-	if r.c.cfg.OnFrame == nil || len(topic) < len(linkPrefix) || string(topic[:len(linkPrefix)]) != linkPrefix {
+	name := r.publish.Topic
+	const under = len(topic.LinkPrefix)
+	if r.c.cfg.OnFrame == nil || len(name) < under || string(name[:under]) != topic.LinkPrefix {
 		return "", false
 	}
-	if rest := topic[len(linkPrefix):]; string(rest) != r.kind {
+	if rest := name[under:]; string(rest) != r.kind {
 		r.kind = string(rest)
 	}
 	return r.kind, true

@@ -12,12 +12,6 @@ import (
 
 var _ mqtt.Carrier = (*Client)(nil)
 
-func TestLinkPrefixIsTheSame(t *testing.T) {
-	if linkPrefix != mqtt.LinkPrefix {
-		t.Errorf("got %q, want %q", linkPrefix, mqtt.LinkPrefix)
-	}
-}
-
 func TestReceiveAtEachQoS(t *testing.T) {
 	script(t, func(t *testing.T, v packet.Version) {
 		got := make(chan string, 10)

@@ -1,6 +1,6 @@
 package packet
 
-import "strings"
+import "mangrove/mqtt/topic"
 
 // Subscribe asks for messages.
 //
@@ -79,7 +79,7 @@ func (f *SubscribeFilter) readOptions(r *reader, options byte) {
 		r.malformed("MQTT-3.8.3-5", "reserved subscription options are %#02x, want 0", options&optionReserved)
 	case f.RetainHandling > 2: // section 3.8.3.1
 		r.protocol("", "retain handling is 3")
-	case f.NoLocal && strings.HasPrefix(f.Filter, "$share/"): // [MQTT-3.8.3-4]
+	case f.NoLocal && topic.Shared(f.Filter): // [MQTT-3.8.3-4]
 		r.protocol("MQTT-3.8.3-4", "no local on the shared subscription %q", f.Filter)
 	}
 }

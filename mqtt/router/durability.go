@@ -25,6 +25,7 @@ type DurabilityRule struct {
 
 // of is asked once per publisher and topic: the answer is cached with the topic's subscribers.
 func (d *Durability) of(topicName string) batch.Slack {
+	topicName = topic.Counted(topicName)
 	for i := range d.Rules {
 		if topic.Match(d.Rules[i].Filter, topicName) {
 			return d.Rules[i].Slack

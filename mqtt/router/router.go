@@ -116,7 +116,7 @@ func (r *Router) Deliver(m *mqtt.Message, rc *mqtt.Receipt) {
 func (r *Router) publish(m *mqtt.Message, rc *mqtt.Receipt, targets []target, slack batch.Slack) {
 	rc.SetSlack(slack)
 	r.Stamp(m)
-	if m.Retain && r.cfg.Retained != nil {
+	if m.Retain && r.cfg.Retained != nil && topic.Retained(m.Topic) {
 		r.cfg.Retained.Set(m, rc)
 	}
 	r.deliver(m, rc, targets)

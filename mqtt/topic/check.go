@@ -45,7 +45,7 @@ func CheckFilter(s string, maxLevels int) error {
 	if err := checkString(s, "topic filter"); err != nil {
 		return err
 	}
-	if strings.HasPrefix(s, sharePrefix) {
+	if Shared(s) {
 		if err := checkShare(s); err != nil {
 			return err
 		}

@@ -5,7 +5,7 @@ import "strings"
 // Match reports whether filter (without $share) matches name. Both must be valid. It does not
 // allocate.
 func Match(filter, name string) bool {
-	if strings.HasPrefix(name, "$") && filter != "" && (filter[0] == '#' || filter[0] == '+') {
+	if Special(name) && filter != "" && (filter[0] == '#' || filter[0] == '+') {
 		return false // [MQTT-4.7.2-1] [MQTT311-4.7.2-1]
 	}
 	return levelsMatch(filter, name)

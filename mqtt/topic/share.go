@@ -2,23 +2,17 @@ package topic
 
 import "strings"
 
-// sharePrefix starts the filter of a shared subscription (section 4.8.2). "$share" without the
-// slash is an ordinary filter.
-const sharePrefix = "$share/"
-
 // Split takes a valid filter apart: "$share/g/a/#" is group "g", filter "a/#"; other filters have
 // group "". A filter that only looks shared ("$share/g", "$share//a") is returned whole.
 func Split(filter string) (group, rest string) {
-	shared, ok := strings.CutPrefix(filter, sharePrefix)
-	if !ok {
-		return "", filter
+	if group, rest, ok := cutLevel(filter, sharePrefix); ok {
+		return group, rest
 	}
-	group, rest, ok = strings.Cut(shared, "/")
-	if !ok || group == "" {
-		return "", filter
-	}
-	return group, rest
+	return "", filter
 }
+
+// Shared reports whether filter asks for a shared subscription; it may be invalid.
+func Shared(filter string) bool { return strings.HasPrefix(filter, sharePrefix) }
 
 // checkShare holds the syntax of "$share/ShareName/filter" up to the filter, which must not be empty.
 func checkShare(s string) error {

@@ -2,7 +2,6 @@ package topic
 
 import (
 	"hash/maphash"
-	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -94,7 +93,7 @@ func (t *Tree[K, V]) Match(name string, visit func(key K, v V)) {
 	if seed == nil {
 		return
 	}
-	if strings.HasPrefix(name, "$") {
+	if Special(name) {
 		// [MQTT-4.7.2-1] [MQTT311-4.7.2-1] filters that start with a wildcard do not match names that start with '$'.
 		level, next := cut(name, 0)
 		if kid := t.root.kid(*seed, level, 0); kid != nil {

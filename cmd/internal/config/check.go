@@ -50,7 +50,7 @@ func filter(s string) error {
 	if err := topic.CheckFilter(s, topic.MaxLevels); err != nil {
 		return err
 	}
-	if strings.HasPrefix(s, "$") {
+	if !topic.Crosses(s) {
 		return fmt.Errorf("want a filter that does not begin with $")
 	}
 	return nil
