@@ -13,6 +13,7 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
+	"mangrove/bridge/seen"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -22,7 +23,7 @@ import (
 type Bridge struct {
 	cfg        Config
 	metrics    bridgeMetrics
-	seen       *seen
+	seen       *seen.Filter
 	announcer  *interest.Announcer
 	compressor *frame.Compressor
 	tap        *retainedTap
@@ -60,7 +61,7 @@ func New(cfg Config) (*Bridge, error) {
 		announcer:  interest.NewAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
 		neighbours: map[string]*Neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
 	}
-	b.seen = newSeen(max(seenChunks, 2*cfg.Window), seenOrigins, b.metrics.beyondWindow.Inc)
+	b.seen = seen.New(cfg.Window, b.metrics.beyondWindow.Inc)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.tap = &retainedTap{b}
 	b.cores.Store(new(coreList))
@@ -74,7 +75,7 @@ func New(cfg Config) (*Bridge, error) {
 
 // load reads the neighbours and what was seen.
 func (b *Bridge) load() error {
-	if err := b.seen.load(b.cfg.Store); err != nil {
+	if err := b.seen.Load(b.cfg.Store); err != nil {
 		return err
 	}
 	var bad error

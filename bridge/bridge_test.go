@@ -40,6 +40,30 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
+func openStore(t testing.TB, dir string) *store.Store {
+	t.Helper()
+	st, err := store.Open(store.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st
+}
+
+func commit(t testing.TB, st *store.Store, b *batch.Batch) {
+	t.Helper()
+	done := make(waiter, 1)
+	b.Notify(done, 0)
+	st.Commit(b)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
 // testRouter is the smallest mqtt.Router that keeps to the seam's words.
 type testRouter struct {
 	st       *store.Store

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/seen"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
@@ -20,9 +21,9 @@ import (
 type inbound struct {
 	l       *link
 	last    uint64 // position to acknowledge
-	era     uint64 // of the seen marks, when the frame came
+	epoch   uint64 // of the seen marks, when the frame came
 	marks   []mqtt.Origin
-	touched touched
+	touched seen.Touched
 	slack   batch.Slack // the least of what was written
 	waiting int
 	err     error
@@ -38,7 +39,7 @@ func (l *link) handleData(body []byte) error {
 		l.takeVolatile(f)
 		return nil
 	}
-	in := &inbound{l: l, era: l.b.seen.era(), slack: batch.Unsynced, waiting: 1}
+	in := &inbound{l: l, epoch: l.b.seen.Epoch(), slack: batch.Unsynced, waiting: 1}
 	if err := l.expectFrame(in, len(f.Items)); err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (l *link) takeDurable(f frame.Data, in *inbound, writes *batch.Batch) (refu
 		}
 		in.last = it.Position
 	}
-	l.b.seen.write(in.touched, writes)
+	l.b.seen.Write(in.touched, writes)
 	return refused
 }
 
@@ -95,7 +96,7 @@ func (l *link) takeOne(it frame.Item, in *inbound, writes *batch.Batch) (refused
 	if m == nil {
 		return nil
 	}
-	if !l.b.seen.mark(m.Origin, &in.touched, writes) || l.b.holds(m) {
+	if !l.b.seen.Mark(m.Origin, &in.touched, writes) || l.b.holds(m) {
 		l.n.repeats.Add(1)
 		l.b.metrics.repeats.Inc()
 		return nil
@@ -103,7 +104,7 @@ func (l *link) takeOne(it frame.Item, in *inbound, writes *batch.Batch) (refused
 	r := in.receipt(writes)
 	l.b.cfg.Router.Publish(m, r.Receipt)
 	if refused = r.Err(); refused != nil {
-		l.b.seen.unmark(m.Origin, &in.touched)
+		l.b.seen.Unmark(m.Origin, &in.touched)
 		r.refused = true
 	} else {
 		in.marks = append(in.marks, m.Origin)
@@ -201,7 +202,7 @@ func (r *inReceipt) done(err error) {
 
 // Committed implements batch.Waiter.
 func (in *inbound) Committed(_ uint64, err error) {
-	in.l.b.seen.settle(in.touched, err)
+	in.l.b.seen.Settle(in.touched, err)
 	in.release(err)
 }
 
@@ -218,7 +219,7 @@ func (in *inbound) release(err error) {
 	}
 	if in.err != nil {
 		l.b.forget(in.marks)
-	} else if in.era != l.b.seen.era() {
+	} else if in.epoch != l.b.seen.Epoch() {
 		in.err = errors.New("a message seen before was not kept")
 	}
 	l.settleLocked()
@@ -243,6 +244,6 @@ func (l *link) settleLocked() {
 // forget takes the marks of messages back that were not kept.
 func (b *Bridge) forget(marks []mqtt.Origin) {
 	writes := new(batch.Batch)
-	b.seen.forget(marks, writes)
+	b.seen.Forget(marks, writes)
 	b.cfg.Store.Commit(writes)
 }

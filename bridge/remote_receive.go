@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"mangrove/bridge/seen"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
@@ -13,10 +14,10 @@ import (
 type remoteIn struct {
 	l       *remoteLink
 	id      uint16
-	era     uint64 // of the seen marks, when the message came
+	epoch   uint64 // of the seen marks, when the message came
 	origin  mqtt.Origin
 	marked  bool
-	touched touched
+	touched seen.Touched
 	waiting int
 	err     error
 }
@@ -29,7 +30,7 @@ func (l *remoteLink) take(m *mqtt.Message, id uint16, sub uint32) {
 		l.takeVolatile(m, sub)
 		return
 	}
-	in := &remoteIn{l: l, id: id, era: l.b.seen.era(), origin: m.Origin, waiting: 1}
+	in := &remoteIn{l: l, id: id, epoch: l.b.seen.Epoch(), origin: m.Origin, waiting: 1}
 	if !l.expect(in) {
 		return
 	}
@@ -40,7 +41,7 @@ func (l *remoteLink) take(m *mqtt.Message, id uint16, sub uint32) {
 			l.fail(fmt.Errorf("message refused: %w", err), l.b.cfg.RefuseRetry)
 		}
 	}
-	l.b.seen.write(in.touched, writes)
+	l.b.seen.Write(in.touched, writes)
 	writes.Notify(in, 0)
 	l.b.cfg.Store.Commit(writes)
 }
@@ -102,7 +103,7 @@ func (l *remoteLink) received() {
 func (in *remoteIn) publish(m *mqtt.Message, writes *batch.Batch) (refused error) {
 	b := in.l.b
 	if in.origin.Store != 0 {
-		if in.marked = b.seen.mark(in.origin, &in.touched, writes); !in.marked || b.holds(m) {
+		if in.marked = b.seen.Mark(in.origin, &in.touched, writes); !in.marked || b.holds(m) {
 			in.l.repeated()
 			return nil
 		}
@@ -116,7 +117,7 @@ func (in *remoteIn) publish(m *mqtt.Message, writes *batch.Batch) (refused error
 	if refused = r.Err(); refused == nil {
 		in.l.received()
 	} else if in.marked {
-		b.seen.unmark(in.origin, &in.touched)
+		b.seen.Unmark(in.origin, &in.touched)
 		in.marked = false
 	}
 	r.Close()
@@ -132,7 +133,7 @@ func (in *remoteIn) refuse(err error) {
 
 // Committed implements batch.Waiter.
 func (in *remoteIn) Committed(_ uint64, err error) {
-	in.l.b.seen.settle(in.touched, err)
+	in.l.b.seen.Settle(in.touched, err)
 	in.release(err)
 }
 
@@ -149,7 +150,7 @@ func (in *remoteIn) release(err error) {
 	}
 	if in.err != nil && in.marked {
 		l.b.forget([]mqtt.Origin{in.origin})
-	} else if in.err == nil && in.era != l.b.seen.era() {
+	} else if in.err == nil && in.epoch != l.b.seen.Epoch() {
 		in.err = errors.New("a message seen before was not kept")
 	}
 	l.settleLocked()

@@ -36,6 +36,7 @@ var rows = map[string]int{
 	"mqtt/mqtttest":        3,
 	"bridge/remote":        3,
 	"bridge/interest":      3,
+	"bridge/seen":          3,
 	"mqtt/broker":          4,
 	"session":              4,
 	"retain":               4,

@@ -1,4 +1,4 @@
-package bridge
+package seen
 
 import (
 	"encoding/binary"
@@ -26,9 +26,14 @@ func openStore(t testing.TB, dir string) *store.Store {
 	return st
 }
 
+// told is a waiter that hands the outcome on.
+type told chan error
+
+func (d told) Committed(_ uint64, err error) { d <- err }
+
 func commit(t testing.TB, st *store.Store, b *batch.Batch) {
 	t.Helper()
-	done := make(waiter, 1)
+	done := make(told, 1)
 	b.Notify(done, 0)
 	st.Commit(b)
 	if err := <-done; err != nil {
@@ -37,71 +42,71 @@ func commit(t testing.TB, st *store.Store, b *batch.Batch) {
 }
 
 // Within the window, seen is a set.
-func TestSeenAgainstModel(t *testing.T) {
+func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s, model := newSeen(8, 4, func() {}), map[mqtt.Origin]bool{}
+		s, model := newFilter(8, 4, func() {}), map[mqtt.Origin]bool{}
 		writes := new(batch.Batch)
 		number := rapid.Uint64Range(0, 8*chunkBits-1)
 		base := rapid.SampledFrom([]uint64{0, 1 << 32, 1<<63 - 1<<20}).Draw(t, "base") &^ (chunkBits - 1)
 		t.Repeat(map[string]func(*rapid.T){
 			"mark": func(t *rapid.T) {
 				o := mqtt.Origin{Store: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
-				var touched touched
-				if got := s.mark(o, &touched, writes); got == model[o] {
+				var touched Touched
+				if got := s.Mark(o, &touched, writes); got == model[o] {
 					t.Fatalf("mark %v: got new %v, want %v", o, got, !model[o])
 				}
-				s.write(touched, writes)
-				s.settle(touched, nil)
+				s.Write(touched, writes)
+				s.Settle(touched, nil)
 				model[o] = true
 			},
 			"forget": func(t *rapid.T) {
 				o := mqtt.Origin{Store: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
-				s.forget([]mqtt.Origin{o}, writes)
+				s.Forget([]mqtt.Origin{o}, writes)
 				delete(model, o)
 			},
 		})
 	})
 }
 
-func TestSeenSurvivesReopening(t *testing.T) {
+func TestSurvivesReopening(t *testing.T) {
 	dir := t.TempDir()
 	st := openStore(t, dir)
-	s := newSeen(64, 4, func() {})
+	s := newFilter(64, 4, func() {})
 	var marked []mqtt.Origin
 	for range 200 {
-		writes, touched := new(batch.Batch), touched(nil)
+		writes, touched := new(batch.Batch), Touched(nil)
 		for range 10 {
 			o := mqtt.Origin{Store: 1 + rand.Uint64N(3), Seq: rand.Uint64N(32 * chunkBits)}
-			s.mark(o, &touched, writes)
+			s.Mark(o, &touched, writes)
 			marked = append(marked, o)
 		}
-		s.write(touched, writes)
+		s.Write(touched, writes)
 		commit(t, st, writes)
-		s.settle(touched, nil)
+		s.Settle(touched, nil)
 	}
-	again := newSeen(64, 4, func() {})
-	if err := again.load(st); err != nil {
+	again := newFilter(64, 4, func() {})
+	if err := again.Load(st); err != nil {
 		t.Fatal(err)
 	}
 	for _, o := range marked {
-		if again.mark(o, new(touched), new(batch.Batch)) {
+		if again.Mark(o, new(Touched), new(batch.Batch)) {
 			t.Fatalf("%v is new after reopening, want a repeat", o)
 		}
 	}
-	if !again.mark(mqtt.Origin{Store: 1, Seq: 40 * chunkBits}, new(touched), new(batch.Batch)) {
+	if !again.Mark(mqtt.Origin{Store: 1, Seq: 40 * chunkBits}, new(Touched), new(batch.Batch)) {
 		t.Errorf("a number that was never marked is a repeat, want new")
 	}
 }
 
 // Frames under way at the same time, refused or kept in any pattern: on disk are the marks of those that were kept, no others.
-func TestSeenOfFramesUnderWay(t *testing.T) {
+func TestOfFramesUnderWay(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		type frame struct {
 			marks []mqtt.Origin
-			t     touched
+			t     Touched
 			b     *batch.Batch
 		}
-		s := newSeen(64, 4, func() {})
+		s := newFilter(64, 4, func() {})
 		disk := map[string][]byte{} // what the kept batches wrote
 		kept := map[mqtt.Origin]bool{}
 		var open []*frame
@@ -110,11 +115,11 @@ func TestSeenOfFramesUnderWay(t *testing.T) {
 				f := &frame{b: new(batch.Batch)}
 				for range rapid.IntRange(1, 3).Draw(rt, "n") {
 					o := mqtt.Origin{Store: 1, Seq: rapid.Uint64Range(0, 2*chunkBits-1).Draw(rt, "seq")}
-					if s.mark(o, &f.t, f.b) {
+					if s.Mark(o, &f.t, f.b) {
 						f.marks = append(f.marks, o)
 					}
 				}
-				s.write(f.t, f.b)
+				s.Write(f.t, f.b)
 				open = append(open, f)
 			},
 			"outcome": func(rt *rapid.T) { // in the order of the batches
@@ -124,26 +129,26 @@ func TestSeenOfFramesUnderWay(t *testing.T) {
 				f := open[0]
 				open = open[1:]
 				if rapid.Bool().Draw(rt, "refused") {
-					s.settle(f.t, store.ErrFull)
-					s.forget(f.marks, new(batch.Batch))
+					s.Settle(f.t, store.ErrFull)
+					s.Forget(f.marks, new(batch.Batch))
 					return
 				}
 				for i := range f.t {
 					f.t[i].replay(disk)
 				}
-				s.settle(f.t, nil)
+				s.Settle(f.t, nil)
 				for _, o := range f.marks {
 					kept[o] = true
 				}
 			},
 			"": func(rt *rapid.T) {
-				again := newSeen(64, 4, func() {})
+				again := newFilter(64, 4, func() {})
 				for k, v := range disk {
 					again.loadSlot(1, binary.BigEndian.Uint64([]byte(k)[8:]), int(binary.BigEndian.Uint16([]byte(k)[16:])), v)
 				}
 				for seq := range uint64(2 * chunkBits) {
 					o := mqtt.Origin{Store: 1, Seq: seq}
-					if got := !again.mark(o, new(touched), new(batch.Batch)); got != kept[o] {
+					if got := !again.Mark(o, new(Touched), new(batch.Batch)); got != kept[o] {
 						rt.Fatalf("number %d: on disk %v, want %v", seq, got, kept[o])
 					}
 				}
@@ -165,10 +170,10 @@ func (t *touchedChunk) replay(disk map[string][]byte) {
 }
 
 // Numbers below the window are taken for new, and counted. A jump does not push out what came shortly before.
-func TestSeenWindow(t *testing.T) {
+func TestWindow(t *testing.T) {
 	beyond := 0
-	s, writes := newSeen(4, 4, func() { beyond++ }), new(batch.Batch)
-	mark := func(seq uint64) bool { return s.mark(mqtt.Origin{Store: 1, Seq: seq}, new(touched), writes) }
+	s, writes := newFilter(4, 4, func() { beyond++ }), new(batch.Batch)
+	mark := func(seq uint64) bool { return s.Mark(mqtt.Origin{Store: 1, Seq: seq}, new(Touched), writes) }
 	for _, seq := range []uint64{0, 1 << 32, 1<<32 + chunkBits, 1 << 33} {
 		if !mark(seq) || mark(seq) {
 			t.Errorf("%d: want new, then a repeat", seq)
@@ -183,19 +188,19 @@ func TestSeenWindow(t *testing.T) {
 }
 
 // At the bound the origin that was not heard of for longest is forgotten, on disk too.
-func TestSeenForgetsOrigins(t *testing.T) {
+func TestForgetsOrigins(t *testing.T) {
 	st := openStore(t, t.TempDir())
-	s := newSeen(4, 2, func() {})
+	s := newFilter(4, 2, func() {})
 	for _, origin := range []uint64{1, 2, 1, 3} {
-		writes, touched := new(batch.Batch), touched(nil)
-		s.mark(mqtt.Origin{Store: origin, Seq: 5}, &touched, writes)
-		s.write(touched, writes)
+		writes, touched := new(batch.Batch), Touched(nil)
+		s.Mark(mqtt.Origin{Store: origin, Seq: 5}, &touched, writes)
+		s.Write(touched, writes)
 		commit(t, st, writes)
-		s.settle(touched, nil)
+		s.Settle(touched, nil)
 	}
-	for name, each := range map[string]*seen{"in memory": s, "on disk": newSeen(4, 2, func() {})} {
+	for name, each := range map[string]*Filter{"in memory": s, "on disk": newFilter(4, 2, func() {})} {
 		if name == "on disk" {
-			if err := each.load(st); err != nil {
+			if err := each.Load(st); err != nil {
 				t.Fatal(err)
 			}
 		}

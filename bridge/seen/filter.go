@@ -1,6 +1,7 @@
-package bridge
+package seen
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -11,7 +12,7 @@ import (
 	"mangrove/mqtt"
 )
 
-// seen knows which messages were taken in already, whatever way they came: a set of numbers for
+// Filter knows which messages were taken in already, whatever way they came: a set of numbers for
 // each origin, exact within a window.
 //
 //	Seq  ──── chunk number (Seq / 512) ──┬── bit (Seq mod 512)
@@ -26,11 +27,11 @@ import (
 // a time, and one may be refused (full disk) while a later one is kept. So a chunk lies on disk in slots; a frame writes
 // a slot that no other frame has under way: what is kept there and its own marks. The chunk is the sum of its slots.
 //
-//	mark ─ write (slot busy) ─┬─ batch stable: slot kept, with the frame's marks
-//	                          └─ batch refused: slot as before; forget takes the marks out of memory
+//	Mark ─ Write (slot busy) ─┬─ batch stable: slot kept, with the frame's marks
+//	                          └─ batch refused: slot as before; Forget takes the marks out of memory
 //
 // Safe for concurrent use.
-type seen struct {
+type Filter struct {
 	maxChunks  int // of one origin
 	maxOrigins int
 	beyond     func() // counts numbers below the window
@@ -38,7 +39,7 @@ type seen struct {
 	mu      sync.Mutex
 	origins map[uint64]*originSeen
 	clock   uint64 // counts marks, for the least recently used origin
-	epoch   uint64 // counts forget: whoever saw a repeat in an earlier epoch cannot rely on it
+	epoch   uint64 // see Epoch
 }
 
 type originSeen struct {
@@ -72,16 +73,23 @@ func (s *chunkSet) add(other *chunkSet) {
 const (
 	chunkBits   = 512
 	mergeSlots  = 4    // above it the slots of a chunk become one when none is busy
-	seenChunks  = 2048 // twice the default window of a link, should each message have a chunk to itself
-	seenOrigins = 1024 // at the bound the origin not heard of for longest is forgotten
+	minChunks   = 2048 // of an origin: twice the default window of a link, should each message have a chunk to itself
+	mostOrigins = 1024 // at the bound the origin not heard of for longest is forgotten
 )
 
-func newSeen(maxChunks, maxOrigins int, beyond func()) *seen {
-	return &seen{maxChunks: maxChunks, maxOrigins: maxOrigins, beyond: beyond, origins: map[uint64]*originSeen{}}
+// New makes an empty filter whose window is at least minChunks chunks of numbers, and twice window, the messages that a
+// neighbour may send before they are acknowledged. beyond counts numbers below it; it is called with the filter's lock
+// held.
+func New(window int, beyond func()) *Filter {
+	return newFilter(max(minChunks, 2*window), mostOrigins, beyond)
 }
 
-// load reads the table.
-func (s *seen) load(st *store.Store) error {
+func newFilter(maxChunks, maxOrigins int, beyond func()) *Filter {
+	return &Filter{maxChunks: maxChunks, maxOrigins: maxOrigins, beyond: beyond, origins: map[uint64]*originSeen{}}
+}
+
+// Load reads what is on disk. Called once, before anything else.
+func (s *Filter) Load(st *store.Store) error {
 	var bad error
 	err := st.Scan(batch.Seen, nil, nil, func(k, v []byte) bool {
 		if len(k) != 18 || len(v) != chunkBits/8 {
@@ -100,7 +108,7 @@ func (s *seen) load(st *store.Store) error {
 	return nil
 }
 
-func (s *seen) loadSlot(origin, number uint64, at int, v []byte) {
+func (s *Filter) loadSlot(origin, number uint64, at int, v []byte) {
 	o := s.origins[origin]
 	if o == nil {
 		o = new(originSeen)
@@ -120,8 +128,9 @@ func (s *seen) loadSlot(origin, number uint64, at int, v []byte) {
 	c.bits.add(&c.slots[at].kept)
 }
 
-// touched collects the chunks that a frame's marks lie in, to write each once.
-type touched []touchedChunk
+// Touched collects the chunks that a frame's marks lie in, to write each once. The zero value is empty. It belongs to
+// one frame, from its first Mark to Settle; one goroutine at a time uses it.
+type Touched []touchedChunk
 
 type touchedChunk struct {
 	origin uint64
@@ -132,7 +141,7 @@ type touchedChunk struct {
 	merged int // slot takes the place of the first so many; 0 = only of itself
 }
 
-func (t *touched) at(origin uint64, c *chunk) *touchedChunk {
+func (t *Touched) at(origin uint64, c *chunk) *touchedChunk {
 	for i := len(*t) - 1; i >= 0; i-- {
 		if (*t)[i].c == c {
 			return &(*t)[i]
@@ -142,9 +151,10 @@ func (t *touched) at(origin uint64, c *chunk) *touchedChunk {
 	return &(*t)[len(*t)-1]
 }
 
-// mark notes o and reports whether it is new. The caller writes t into b, where evictions go already. A
-// repeat's chunk is written too, so that b becomes stable only after the batch that holds the first mark.
-func (s *seen) mark(o mqtt.Origin, t *touched, b *batch.Batch) (isNew bool) {
+// Mark notes o and reports whether it is new. The caller writes t into b afterwards (Write); Mark itself writes into b
+// what it had to forget for want of room. A repeat's chunk is written too, so that b becomes stable only after the batch
+// that holds the first mark.
+func (s *Filter) Mark(o mqtt.Origin, t *Touched, b *batch.Batch) (isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := s.originLocked(o.Store, b).chunk(o.Seq/chunkBits, s.maxChunks, o.Store, b)
@@ -160,8 +170,8 @@ func (s *seen) mark(o mqtt.Origin, t *touched, b *batch.Batch) (isNew bool) {
 	return isNew
 }
 
-// unmark takes back the mark of a message that was refused before t was written.
-func (s *seen) unmark(o mqtt.Origin, t *touched) {
+// Unmark takes back the mark of a message that was refused before t was written.
+func (s *Filter) Unmark(o mqtt.Origin, t *Touched) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := s.findLocked(o); c != nil {
@@ -170,8 +180,8 @@ func (s *seen) unmark(o mqtt.Origin, t *touched) {
 	}
 }
 
-// write puts t into b. settle must follow when b's outcome is known.
-func (s *seen) write(t touched, b *batch.Batch) {
+// Write puts t into b. b must be committed, and Settle called with its outcome: until then the slots are busy.
+func (s *Filter) Write(t Touched, b *batch.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range t {
@@ -200,8 +210,8 @@ func (t *touchedChunk) write(b *batch.Batch) {
 	putSlot(b, t.origin, c.number, t.slot, &t.value)
 }
 
-// settle takes the outcome of the batch that t was written into.
-func (s *seen) settle(t touched, err error) {
+// Settle tells whether the batch that t was written into was kept; nil = it was.
+func (s *Filter) Settle(t Touched, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range t {
@@ -224,10 +234,10 @@ func (t *touchedChunk) settle(kept bool) {
 	}
 }
 
-// forget takes marks back whose messages were not kept: out of memory, and out of slots that hold them although their
-// batch is stable (a taker outside the store failed), into b, to be committed. A frame that has such a slot under way
-// loses its marks on disk thereby: better a repeat than a loss.
-func (s *seen) forget(marks []mqtt.Origin, b *batch.Batch) {
+// Forget takes marks back whose messages were not kept: out of memory, and out of slots that hold them although their
+// batch is stable (a taker outside the store failed). What that changes on disk goes into b, which the caller commits. A
+// frame that has such a slot under way loses its marks on disk thereby: better a repeat than a loss.
+func (s *Filter) Forget(marks []mqtt.Origin, b *batch.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch++
@@ -246,7 +256,7 @@ func (s *seen) forget(marks []mqtt.Origin, b *batch.Batch) {
 	}
 }
 
-func (s *seen) findLocked(o mqtt.Origin) *chunk {
+func (s *Filter) findLocked(o mqtt.Origin) *chunk {
 	org := s.origins[o.Store]
 	if org == nil {
 		return nil
@@ -258,14 +268,15 @@ func (s *seen) findLocked(o mqtt.Origin) *chunk {
 	return org.chunks[i]
 }
 
-// era is the epoch, see there.
-func (s *seen) era() uint64 {
+// Epoch counts the calls of Forget. Whoever saw a repeat in an earlier epoch cannot rely on it: the first copy may be
+// one that was not kept.
+func (s *Filter) Epoch() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.epoch
 }
 
-func (s *seen) originLocked(id uint64, b *batch.Batch) *originSeen {
+func (s *Filter) originLocked(id uint64, b *batch.Batch) *originSeen {
 	s.clock++
 	o := s.origins[id]
 	if o == nil {
@@ -278,7 +289,7 @@ func (s *seen) originLocked(id uint64, b *batch.Batch) *originSeen {
 }
 
 // evictLocked makes room for one more origin.
-func (s *seen) evictLocked(b *batch.Batch) {
+func (s *Filter) evictLocked(b *batch.Batch) {
 	if len(s.origins) < s.maxOrigins {
 		return
 	}
@@ -299,10 +310,7 @@ func (o *originSeen) find(number uint64) (int, bool) {
 		return n - 1, true
 	}
 	return slices.BinarySearchFunc(o.chunks, number, func(c *chunk, number uint64) int {
-		if c.number < number {
-			return -1
-		}
-		return int(min(c.number-number, 1))
+		return cmp.Compare(c.number, number)
 	})
 }
 
