@@ -282,6 +282,50 @@ func TestRepeatsChangeNothing(t *testing.T) {
 	})
 }
 
+// A repeat of what is not stable yet is acknowledged when it is stable itself. [promise P1]
+func TestRepeatBeforeTheFirstIsStable(t *testing.T) {
+	b := start(t, true, Config{})
+	m := b.message("a", "1")
+	done := make(chan error, 1)
+	first, again := b.disk.NewBatch(), b.disk.NewBatch()
+	r := mqtt.NewReceipt(again, func(err error) { done <- err })
+	b.Set(m, mqtt.NewReceipt(first, nil))
+	b.Set(m, r)
+	if r.Close(); len(done) > 0 {
+		t.Fatalf("got an answer (%v) before the repeat is stable", <-done)
+	}
+	b.disk.Commit(again)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	b.disk.Commit(first)
+	b.settled("a")
+	b.open()
+	b.want("a", "a=1")
+}
+
+// What is in memory beside the store stays within the bound: the oldest messages go, and are read from the store. [promise P6]
+func TestCacheIsBounded(t *testing.T) {
+	size := int64((&mqtt.Message{Topic: "a/100", Payload: make([]byte, 100)}).Size())
+	limit := largeShare * size
+	b := start(t, true, Config{CacheBytes: limit})
+	for i := range 10 * largeShare {
+		b.put(fmt.Sprint("a/", i), strings.Repeat("x", 100))
+	}
+	b.mu.RLock()
+	inMemory, bytes := 0, b.cache.bytes
+	for _, e := range b.root.match("#", nil) {
+		if e.msg.Load() != nil {
+			inMemory++
+		}
+	}
+	b.mu.RUnlock()
+	if bytes > limit || inMemory == 0 || inMemory > largeShare {
+		t.Errorf("got %d bytes of %d messages in memory, want at most %d", bytes, inMemory, limit)
+	}
+	b.want("a/0", "a/0="+strings.Repeat("x", 100))
+}
+
 func TestExpiry(t *testing.T) {
 	eachKind(t, func(b *bench) {
 		now := time.Now()
@@ -314,6 +358,9 @@ func TestExpiry(t *testing.T) {
 			b.Fatal(err)
 		}
 		b.want("a/1", "") // it replaced, and was gone at once
+		if b.Len() != 299 {
+			b.Errorf("got %d messages, want 299: one that came too late is not kept until it is swept", b.Len())
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -51,6 +52,61 @@ func TestDurableBound(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A few large messages are above the bound in bytes: the oldest ones go, and the newest stay. [promise P6]
+func TestDropOldestByBytes(t *testing.T) {
+	size := int64((&mqtt.Message{Topic: "t", Payload: make([]byte, 1000)}).Size())
+	n := newNode(t, true, func(c *Config) { c.WhenFull, c.MaxQueuedBytes = DropOldest, 3*size })
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(t, s, "t", 1)
+	s.Detach(out, mqtt.DetachRequest{})
+	for _, first := range []string{"a", "b", "c", "d", "e", "f"} {
+		n.mustSend("t", 1, first+strings.Repeat("x", 999))
+	}
+	eventually(t, "the queue is at its bound", func() bool { return s.info().QueuedBytes == 3*size && n.rows(batch.Queues) == 3 })
+	_, out, _ = n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	for i, line := range out.take(t, 3) {
+		if want := "PUBLISH " + string("def"[i]) + "x"; !strings.HasPrefix(line, want) {
+			t.Errorf("got %.20q, want %q", line, want)
+		}
+	}
+}
+
+// While records are being cut out of the tail it is not read: what has expired would be dropped a second time.
+func TestTailIsNotReadWhileItIsCut(t *testing.T) {
+	reg, disk, later := metrics.New(), newHeldFiles(), new(atomic.Int64)
+	n := newNode(t, true, func(c *Config) {
+		c.WindowMessages, c.AckDelay, c.Metrics = 1, hour, reg
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	})
+	n.stop()
+	n.disk.Faults = &store.Faults{Log: disk}
+	n.start()
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: 2 * hour, ReceiveMaximum: 1})
+	subscribe(t, s, "t", 1)
+	n.mustSend("t", 1, "in flight", "in memory")
+	for _, m := range []*mqtt.Message{{Payload: []byte("expires"), Expires: time.Now().Add(hour)}, {Payload: []byte("last")}} {
+		m.Topic, m.QoS = "t", 1
+		if err := n.sendMessage(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later.Store(int64(hour))
+	disk.held.Lock()
+	s.sweep()
+	out.want(t, "PUBLISH in flight qos 1 id 2")
+	ack(t, s, packet.PUBACK, 2)
+	out.want(t, "PUBLISH in memory qos 1 id 3")
+	ack(t, s, packet.PUBACK, 3)
+	s.fill()
+	out.idle(t)
+	disk.held.Unlock()
+	out.want(t, "PUBLISH last qos 1 id 5")
+	ack(t, s, packet.PUBACK, 5)
+	if got, queued := reg.Dropped("expired").Get(), s.info().Queued; got != 1 || queued != 0 {
+		t.Errorf("got %d messages dropped and %d queued, want 1 and none", got, queued)
 	}
 }
 
@@ -168,7 +224,7 @@ func TestSleepingSessionHoldsNothing(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	n := newNode(t, true, nil)
 	n.stop()
-	n.most = 1 << 20
+	n.disk.MaxFileBytes = 1 << 20
 	n.start()
 	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 	subscribe(t, s, "t", 2)

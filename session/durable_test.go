@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mangrove/internal/batch"
+	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -48,6 +49,29 @@ func TestWindowIsFilledFromDisk(t *testing.T) {
 	}
 	eventually(t, "queue is empty", func() bool { return s.info().Queued == 0 })
 	out.idle(t)
+}
+
+// A message whose record is stable before that of an earlier one waits for it. [promise P3]
+func TestTailIsReadUpToWhatIsNotStable(t *testing.T) {
+	n := newNode(t, true, func(c *Config) { c.WindowMessages = 1 })
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour, ReceiveMaximum: 1})
+	subscribe(t, s, "t", 1)
+	n.mustSend("t", 1, "in flight", "in memory")
+	late := n.newBatch()
+	r := mqtt.NewReceipt(late, nil)
+	n.lend(&mqtt.Message{Topic: "t", Payload: []byte("late"), QoS: 1}, r)
+	r.Close()
+	n.mustSend("t", 1, "last")
+	out.want(t, "PUBLISH in flight qos 1 id 2")
+	ack(t, s, packet.PUBACK, 2)
+	out.want(t, "PUBLISH in memory qos 1 id 3")
+	ack(t, s, packet.PUBACK, 3)
+	s.fill()
+	out.idle(t)
+	n.cfg.Store.Commit(late)
+	out.want(t, "PUBLISH late qos 1 id 4")
+	ack(t, s, packet.PUBACK, 4)
+	out.want(t, "PUBLISH last qos 1 id 5")
 }
 
 // ack answers as a client does.
@@ -229,6 +253,44 @@ func TestWillsAcrossCrash(t *testing.T) {
 	n.connect(mqtt.OpenRequest{ClientID: "delayed", Expiry: hour, Clean: true})
 	if got := fmt.Sprint(n.router.published("will")); got != "[delayed]" {
 		t.Fatalf("got %s, want the will that was not published before", got)
+	}
+}
+
+// A connection that ends after Close leaves its session as connected, so that the will is published by the next start, once.
+func TestDetachAfterClose(t *testing.T) {
+	n := newNode(t, true, func(c *Config) { c.WillGrace = time.Nanosecond })
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour, Will: testWill("gone")})
+	n.Manager.Close()
+	s.Detach(out, mqtt.DetachRequest{})
+	if got := n.router.published("will"); len(got) != 0 {
+		t.Errorf("got wills %q of a node that is closed, want none", got)
+	}
+	n.restart()
+	eventually(t, "the will is published", func() bool { return fmt.Sprint(n.router.published("will")) == "[gone]" })
+}
+
+// Records that the store refused to delete are deleted by the next try.
+func TestBinTriesAgain(t *testing.T) {
+	n := newNode(t, true, func(c *Config) { c.AckDelay = hour })
+	n.stop()
+	disk := newHeldFiles()
+	n.disk = store.Config{Faults: &store.Faults{Log: disk}, MaxPendingBytes: 1} // one batch at a time
+	n.start()
+	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+	subscribe(t, s, "t", 1)
+	n.mustSend("t", 1, "a", "b")
+	out.want(t, "PUBLISH a qos 1 id 2", "PUBLISH b qos 1 id 3")
+	ack(t, s, packet.PUBACK, 2, 3)
+	disk.held.Lock()
+	n.sendLater("t", "c", 1)
+	n.bin.flush()
+	disk.held.Unlock()
+	eventually(t, "the store refuses", func() bool { n.bin.mu.Lock(); defer n.bin.mu.Unlock(); return n.bin.failed })
+	if got := n.rows(batch.Queues); got != 3 {
+		t.Fatalf("got %d records after the refusal, want 3", got)
+	}
+	if n.bin.drain(); n.rows(batch.Queues) != 1 {
+		t.Errorf("got %d records after another try, want that of the last message", n.rows(batch.Queues))
 	}
 }
 

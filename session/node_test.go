@@ -2,11 +2,14 @@ package session
 
 import (
 	"os"
+	"sync"
 	"testing"
 	"time"
 
 	"mangrove/internal/batch"
+	"mangrove/internal/sim"
 	"mangrove/internal/store"
+	"mangrove/internal/wal"
 	"mangrove/mqtt"
 	"mangrove/mqtt/mqtttest"
 )
@@ -19,8 +22,7 @@ type node struct {
 	router *fakeRouter
 	*Manager
 	tempDir func() string
-	most    int              // of the store's file, in bytes; 0 = no bound
-	wall    func() time.Time // the wall clock; nil = time.Now
+	disk    store.Config // of its store, but for the folder and the clock
 }
 
 // tester is what testing.T and rapid.T both have.
@@ -51,7 +53,9 @@ func (n *node) start() {
 	n.t.Helper()
 	n.router = newFakeRouter()
 	if n.dir != "" {
-		st, err := store.Open(store.Config{Dir: n.dir, MaxFileBytes: n.most, Now: n.cfg.Now, Wall: n.wall})
+		cfg := n.disk
+		cfg.Dir, cfg.Now = n.dir, n.cfg.Now
+		st, err := store.Open(cfg)
 		if err != nil {
 			n.t.Fatal(err)
 		}
@@ -93,6 +97,33 @@ func (n *node) die() {
 	n.stop()
 	n.dir = dir
 	n.start()
+}
+
+// heldFiles is where the log of a store is whose syncs wait while held is locked: what is committed then is not stable.
+type heldFiles struct {
+	*sim.Disk
+	held *sync.Mutex
+}
+
+type heldFile struct {
+	wal.File
+	held *sync.Mutex
+}
+
+func newHeldFiles() heldFiles { return heldFiles{sim.NewDisk(), new(sync.Mutex)} }
+
+func (f heldFiles) Open(name string, create bool) (wal.File, error) {
+	file, err := f.Disk.Open(name, create)
+	if err != nil {
+		return nil, err
+	}
+	return heldFile{file, f.held}, nil
+}
+
+func (f heldFile) Sync() error {
+	f.held.Lock()
+	defer f.held.Unlock()
+	return f.File.Sync()
 }
 
 // rows counts the records of a table.

@@ -16,7 +16,7 @@ const decades = 40 * 365 * 24 * time.Hour
 func TestWallClockJumps(t *testing.T) {
 	var ahead, later atomic.Int64
 	n := &node{t: t, tempDir: t.TempDir, dir: t.TempDir()}
-	n.wall = func() time.Time { return time.Now().Round(0).Add(time.Duration(ahead.Load())) }
+	n.disk.Wall = func() time.Time { return time.Now().Round(0).Add(time.Duration(ahead.Load())) }
 	n.cfg.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 	n.cfg.SweepEvery, n.cfg.WillGrace = time.Millisecond, time.Nanosecond
 	ahead.Store(-int64(decades))
@@ -71,4 +71,36 @@ func TestWallClockJumps(t *testing.T) {
 		n.timers.look.Ring()
 		return n.lookup("c") == nil && len(n.router.published("will")) == 1
 	})
+}
+
+// A queued message expires after its time, wherever the wall clock stands: neither at once nor decades later.
+func TestQueuedMessageAndTheWallClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-decades, decades} {
+		var later atomic.Int64
+		n := &node{t: t, tempDir: t.TempDir, dir: t.TempDir()}
+		n.disk.Wall = func() time.Time { return time.Now().Round(0).Add(ahead) }
+		n.cfg.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+		n.start()
+		s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: -1})
+		subscribe(t, s, "t", 1)
+		s.Detach(out, mqtt.DetachRequest{})
+		if err := n.sendMessage(&mqtt.Message{Topic: "t", QoS: 1, Expires: n.cfg.Now().Add(hour)}); err != nil {
+			t.Fatal(err)
+		}
+		queued := func() int {
+			s.sweep()
+			eventually(t, "the sweep is stable", func() bool {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				return s.traffic == nil || !s.traffic.out.cutting
+			})
+			return s.info().Queued
+		}
+		if got := queued(); got != 1 {
+			t.Errorf("wall clock off by %v: got %d messages at once, want 1", ahead, got)
+		}
+		later.Store(int64(hour + time.Second))
+		eventually(t, "the message expires", func() bool { return queued() == 0 })
+		n.stop()
+	}
 }
