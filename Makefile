@@ -6,13 +6,14 @@ LDFLAGS := -s -w -X mangrove/cmd/internal/cli.version=$(VERSION)
 BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 
 # How long `make fuzz` runs each target, how often `make microbench` runs each benchmark, which form of
-# `make bench`, and how long `make soak`.
+# `make bench`, how long `make soak`, and which of `make mutants`.
 FUZZTIME ?= 1m
 COUNT    ?= 1
 BENCH    ?= quick
 SOAK     ?= 10m
+MUTANT   ?=
 
-.PHONY: help build demo test test-faults clients vet race fuzz bench soak microbench check conformance cross clean
+.PHONY: help build demo test test-faults clients vet race fuzz bench soak microbench check mutants conformance cross clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -85,6 +86,10 @@ check: vet ## go vet, formatting, the repository's own rules, staticcheck with a
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
 	go test -count=1 ./internal/repotest
 	go tool -modfile=internal/tools/go.mod staticcheck -checks all ./...
+
+# MUTANT selects by the beginning of the ids in internal/mutants/rules: MUTANT=S08, MUTANT='T W'. A file of the repository is never touched.
+mutants: ## break the rules of internal/mutants/rules one by one, and fail when the tests stay green
+	go run ./internal/mutants/mutate $(MUTANT)
 
 conformance: ## write docs/conformance.md: each statement of the standards with its code and tests
 	go test -count=1 ./internal/conformance -update
