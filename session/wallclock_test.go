@@ -90,8 +90,8 @@ func TestQueuedMessageAndTheWallClock(t *testing.T) {
 		queued := func() int {
 			s.sweep()
 			eventually(t, "the sweep is stable", func() bool {
-				s.mu.Lock()
-				defer s.mu.Unlock()
+				s.lock()
+				defer s.unlock()
 				return s.traffic == nil || !s.traffic.out.cutting
 			})
 			return s.info().Queued
