@@ -161,38 +161,6 @@ func (m *Manager) Queued() (messages int, bytes int64) {
 // Expired tells how many sessions have ended by their expiry since the start.
 func (m *Manager) Expired() uint64 { return m.count.expired.Get() }
 
-// Info is one session as the status page shows it.
-type Info struct {
-	ClientID      string
-	Connected     bool
-	Durable       bool
-	Expiry        time.Duration // < 0 = never
-	Queued        int           // messages owed, those in flight included
-	QueuedBytes   int64
-	InFlight      int // sent and not acknowledged
-	Subscriptions int
-}
-
-// Each calls fn for each session, in no order. fn may call the Manager.
-func (m *Manager) Each(fn func(Info)) {
-	m.each(func(s *Session) { fn(s.info()) })
-}
-
-// Kick closes the connection of a client with reason; false when it has none. The session stays.
-func (m *Manager) Kick(clientID string, reason packet.ReasonCode) bool {
-	s := m.lookup(clientID)
-	if s == nil {
-		return false
-	}
-	s.lock()
-	defer s.unlock()
-	out := s.outletLocked()
-	if out != nil {
-		out.Close(reason)
-	}
-	return out != nil
-}
-
 // Stopping says that the node is about to close: subscriptions of sessions that end from now on are left to the Router, which
 // goes as well. To take out a million of them would be longer than a node may take to close. An ended session takes nothing.
 func (m *Manager) Stopping() { m.stopping.Store(true) }

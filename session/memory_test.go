@@ -338,21 +338,3 @@ func TestQuotas(t *testing.T) {
 		wantQuota(err)
 	})
 }
-
-func TestKickAndEach(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, n *node) {
-		_, out, _ := n.connect(mqtt.OpenRequest{ClientID: "a", Expiry: time.Minute})
-		if n.Kick("b", packet.AdministrativeAction) {
-			t.Fatal("got true for nobody")
-		}
-		if !n.Kick("a", packet.AdministrativeAction) {
-			t.Fatal("got false, want the connection closed")
-		}
-		out.want(t, "CLOSE 0x98")
-		n.Each(func(i Info) {
-			if i.ClientID != "a" || !i.Connected || i.Expiry != time.Minute {
-				t.Errorf("got %+v", i)
-			}
-		})
-	})
-}

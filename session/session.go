@@ -62,12 +62,20 @@ func (s *Session) connected() bool {
 	return s.outletLocked() != nil
 }
 
-func (s *Session) info() Info {
+// summary is what can be told of a session from outside.
+type summary struct {
+	Queued        int // messages owed, those in flight included
+	QueuedBytes   int64
+	InFlight      int // sent and not acknowledged
+	Subscriptions int
+}
+
+func (s *Session) info() summary {
 	s.lock()
 	defer s.unlock()
-	i := Info{ClientID: s.clientID, Durable: s.durable(), Expiry: s.expiry, Subscriptions: s.filters.len()}
+	i := summary{Subscriptions: s.filters.len()}
 	if t := s.traffic; t != nil {
-		i.Connected, i.Queued, i.QueuedBytes, i.InFlight = t.outlet != nil, t.out.count, t.out.bytes, t.out.inFlight()
+		i.Queued, i.QueuedBytes, i.InFlight = t.out.count, t.out.bytes, t.out.inFlight()
 	}
 	return i
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -41,7 +40,6 @@ type Proxy struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	owned    sync.WaitGroup // accept loop, links and their pipes
-	accepted atomic.Int64
 
 	mu    sync.Mutex
 	open  chan struct{} // closed while bytes may pass
@@ -88,9 +86,6 @@ func (p *Proxy) Connections() int {
 	defer p.mu.Unlock()
 	return len(p.links)
 }
-
-// Accepted is the number of connections taken since the start, refused ones included.
-func (p *Proxy) Accepted() int { return int(p.accepted.Load()) }
 
 // Cut makes the network fail until Heal. A second Cut changes the fault.
 func (p *Proxy) Cut(f Fault) {
@@ -168,7 +163,6 @@ func (p *Proxy) accept() {
 			}
 			continue
 		}
-		p.accepted.Add(1)
 		p.admit(conn)
 	}
 }

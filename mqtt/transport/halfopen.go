@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"mangrove/internal/bell"
 )
 
 // handshakeGrace is how long a handshake is left in peace when there are too many. An honest peer
@@ -16,7 +18,7 @@ const handshakeGrace = 2 * time.Second
 // cannot shut the door for the others.
 type halfOpen struct {
 	max   int
-	freed chan struct{} // holds one token after each leave; only enter waits for it
+	freed bell.Bell // rings after each leave; only enter listens
 
 	mu     sync.Mutex
 	grace  time.Duration
@@ -33,7 +35,7 @@ type opening struct {
 }
 
 func newHalfOpen(max int) *halfOpen {
-	return &halfOpen{max: max, grace: handshakeGrace, freed: make(chan struct{}, 1)}
+	return &halfOpen{max: max, grace: handshakeGrace, freed: bell.New()}
 }
 
 // enter waits for room and lets c in; nil when closed comes first, or closeAll. One caller at a time.
@@ -98,10 +100,7 @@ func (h *halfOpen) leave(o *opening) {
 	h.mu.Lock()
 	h.under.Remove(o.place)
 	h.mu.Unlock()
-	select {
-	case h.freed <- struct{}{}:
-	default:
-	}
+	h.freed.Ring()
 }
 
 // closeAll ends every handshake under way and lets no more in. The deadlines of connections must
