@@ -2,25 +2,26 @@ package mqtt
 
 import "bytes"
 
-// Loan is room for a Message that is its takers' only as long as they are asked, so that one who publishes message after message
-// from a buffer allocates none. Most messages leave at once and are kept by nobody.
+// Loan holds one Message that subscribers may use only until their Deliver returns, so that a connection which
+// publishes message after message from a buffer allocates none. Most messages leave at once and are kept by nobody.
 //
 //	Lend ─→ Router.Publish: takers read it, or ask for Kept ─→ End
 //
-// The zero Loan is ready. Not safe for concurrent use; takers are asked one after the other.
+// The zero Loan is ready. Not safe for concurrent use: the Router asks takers one after the other.
 type Loan struct {
 	m    Message
-	kept *Message // what Kept gave; nil = nobody has asked
+	kept *Message // the copy that Kept made for all takers; nil = no taker has asked
 }
 
-// Lend returns m as a lent message, whose Payload the caller may use again after End. Everything else that m points to is not used again.
+// Lend returns m as a lent message. The caller may use the bytes of m.Payload again after End; everything else that m
+// points to must stay as it is, because kept messages share it.
 func (l *Loan) Lend(m Message) *Message {
 	m.loan = l
 	l.m, l.kept = m, nil
 	return &l.m
 }
 
-// End takes the message back. Who has it still, finds an empty one.
+// End invalidates the lent message: whoever still holds the pointer finds an empty Message.
 func (l *Loan) End() {
 	if spoilsLoans {
 		for i := range l.m.Payload {
@@ -30,14 +31,14 @@ func (l *Loan) End() {
 	*l = Loan{}
 }
 
-// Kept returns m for longer than the call in which it was given: a copy if m is lent, the same one for all who ask. To be called
-// within Deliver or Set.
+// Kept returns the message for use after Deliver or Set, within which the taker calls it: m itself, or, if m is lent, a
+// copy with a payload of its own. All takers of a lent message get the same copy.
 func (m *Message) Kept() *Message {
 	l := m.loan
 	switch {
 	case l == nil:
 		return m
-	case m != &l.m: // somebody's own copy of the struct
+	case m != &l.m: // m is a copy of the struct that a taker made, and may have changed
 		return m.owned()
 	case l.kept == nil:
 		l.kept = m.owned()
@@ -45,6 +46,7 @@ func (m *Message) Kept() *Message {
 	return l.kept
 }
 
+// owned copies a lent message and its payload.
 func (m *Message) owned() *Message {
 	mine := *m
 	mine.Payload, mine.loan = bytes.Clone(m.Payload), nil

@@ -2,5 +2,5 @@
 
 package mqtt
 
-// spoilsLoans has End overwrite the bytes of what was lent, so that tests show who has kept them.
+// spoilsLoans makes End overwrite the lent payload, so that a taker which kept it without Kept fails its tests.
 const spoilsLoans = true

@@ -7,8 +7,9 @@ import (
 	"mangrove/mqtt/packet"
 )
 
-// Message is one application message on its way through a node. It is shared by all its takers
-// and must not be changed once it was handed to Router.Publish. It may be lent to them: who keeps it calls Kept.
+// Message is one application message on its way through a node. All its takers share it, and nobody changes it once
+// Router.Publish has it, but the Router and Retained.Set as the fields say. It may be lent (Loan): a taker that needs
+// it after Deliver calls Kept.
 type Message struct {
 	Topic   string
 	Payload []byte
@@ -31,13 +32,13 @@ type Message struct {
 	From Source
 	// Origin names the message across the fleet; Router.Publish sets it when it is zero.
 	Origin Origin
-	// Version says when a retained message was published, so that the newest of a topic is the same one everywhere; Retained.Set
-	// sets it when it is 0. Messages that are not retained have none.
+	// Version says when a retained message was published, so that the newest of a topic is the same one everywhere;
+	// Retained.Set sets it when it is 0. Messages that are not retained have none.
 	Version hlc.Time
 	// ID names the message's body in this node's store; Router.Publish sets it. Never 0 after that.
 	ID uint64
 
-	loan *Loan // nil = the message is its takers' for good
+	loan *Loan // the loan that ends the message's validity; nil = takers may keep the message as it is
 }
 
 // Origin is the node that first accepted a message and the number it gave it: how repeats are

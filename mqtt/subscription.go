@@ -17,7 +17,7 @@ type Delivery struct {
 	IDs    []uint32 // subscription identifiers; shared, read only
 	Group  string   // the full filter of the shared subscription it comes through; "" = none
 
-	// Offered says that somebody else can have the message as well: a taker without room declines. Then it does not call
-	// Receipt.Count, and neither drops nor refuses.
+	// Offered: another member of the group could take the message. A subscriber whose queue is full must then
+	// decline: it does not call Receipt.Count, and neither drops nor refuses.
 	Offered bool
 }

@@ -6,7 +6,8 @@ import (
 	"mangrove/internal/hlc"
 )
 
-// Version orders the retained messages of one topic, clearings included: by time, then by origin. No two of them compare as equal.
+// Version orders the retained messages of one topic, clearings included: by time, then by origin. No two of them
+// compare as equal.
 type Version struct {
 	Time   hlc.Time
 	Origin Origin

@@ -21,8 +21,8 @@ import (
 //	[properties as in MQTT 5.0]
 //	payload     uvarint length, bytes
 //
-// Who keeps a message that expires keeps its deadline beside it, in stored time: a wall clock that is set moves the one here. Between
-// nodes see wire_link.go. ID, From and Publisher belong to one node's present and are not written.
+// Whoever keeps a message that expires keeps its deadline beside it, in stored time: the one here is off once somebody
+// sets the wall clock. Between nodes see wire_link.go. ID, From and Publisher belong to one node's present and are not written.
 const (
 	wireRetain  = 1 << 2
 	wireExpires = 1 << 3

@@ -21,8 +21,8 @@ const (
 // maxLeft is the most that may be left, in milliseconds: what a Message Expiry Interval can say [MQTT-3.3.2-5].
 const maxLeft = (1<<32 - 1) * 1000
 
-// Recode adds to dst the bytes for a link of a message that is given by its bytes at rest. expires is its deadline as it is
-// known at now; when the bytes have none it does not count. Bytes that are no message are added as they are.
+// Recode adds to dst the bytes for a link of a message that is given by its bytes at rest. expires is its deadline as
+// it is known at now; when the bytes have none it does not count. Bytes that are no message are added as they are.
 func (f LinkForm) Recode(dst, rest []byte, expires, now time.Time) []byte {
 	if len(rest) == 0 || rest[0]&(wireExpires|wireVersion) == 0 {
 		return append(dst, rest...)
@@ -56,8 +56,8 @@ func (f LinkForm) appendDeadline(dst []byte, start int, expires, now time.Time) 
 	return binary.AppendUvarint(dst, uint64(left))
 }
 
-// DecodeLinkMessage reads one message of either form, which came over a link at now, and returns the bytes after it. Payload and properties
-// alias b.
+// DecodeLinkMessage reads one message of either form, which came over a link at now, and returns the bytes after it.
+// Payload and properties alias b.
 func DecodeLinkMessage(b []byte, now time.Time) (m *Message, rest []byte, err error) {
 	return decodeMessage(b, now)
 }

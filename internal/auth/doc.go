@@ -5,7 +5,7 @@
 //	                                    known password of this run → HMAC, a microsecond
 //	                                    else argon2id, few at a time
 //	  with a method ─Begin→ Passwords: SCRAM-SHA-256, by the users' lines for it
-//	PUBLISH, SUBSCRIBE ─MayPublish, MaySubscribe→ all but what the node keeps for itself
+//	PUBLISH, SUBSCRIBE ─MayPublish, MaySubscribe→ wherever the table of package topic lets clients
 //
 // No goroutines: checks run on the caller's.
 package auth

@@ -16,7 +16,7 @@ type users struct {
 	byName map[string]*user
 	nobody *hash  // stands in for users that do not exist, at the cost of one that does
 	scram  *scram // of the first user that has one; nil = none has
-	hashed bool   // nobody was taken from a user
+	hashed bool   // nobody has the parameters of a user's hash
 	stamp  stamp
 }
 
@@ -117,7 +117,9 @@ func (u *users) add(mine *user, text string) (err error) {
 	}
 	if !u.hashed {
 		u.hashed = true
-		u.nobody = &hash{memory: h.memory, passes: h.passes, threads: h.threads, salt: h.salt, sum: make([]byte, len(h.sum))}
+		u.nobody = &hash{
+			memory: h.memory, passes: h.passes, threads: h.threads, salt: h.salt, sum: make([]byte, len(h.sum)),
+		}
 	}
 	mine.hash = h
 	return nil
@@ -125,5 +127,7 @@ func (u *users) add(mine *user, text string) (err error) {
 
 // defaultNobody is for a file without users.
 func defaultNobody() *hash {
-	return &hash{memory: hashMemory, passes: hashPasses, threads: hashThreads, salt: make([]byte, saltBytes), sum: make([]byte, sumBytes)}
+	return &hash{
+		memory: hashMemory, passes: hashPasses, threads: hashThreads, salt: make([]byte, saltBytes), sum: make([]byte, sumBytes),
+	}
 }

@@ -59,11 +59,13 @@ func newPasswords(cfg Config) (*Passwords, error) {
 	return p, nil
 }
 
+// take puts a reading of the file in force.
 func (p *Passwords) take(u *users, mode os.FileMode) {
 	p.users.Store(u)
 	p.cfg.Log.Info("password file read", "file", p.cfg.PasswordFile, "users", len(u.byName))
 	if mode&0o004 != 0 {
-		p.cfg.Log.Warn("password file can be read by everybody on this machine", "file", p.cfg.PasswordFile, "mode", mode.String())
+		p.cfg.Log.Warn("password file can be read by everybody on this machine",
+			"file", p.cfg.PasswordFile, "mode", mode.String())
 	}
 }
 
@@ -83,7 +85,7 @@ func (p *Passwords) Authenticate(c *mqtt.Client) error {
 	return err
 }
 
-// judge returns a nil *packet.Error never: its result is for an error.
+// judge decides about a client by its user name and password. Its result is an error, never a nil *packet.Error.
 func (p *Passwords) judge(c *mqtt.Client) error {
 	if !c.HasUser {
 		if p.cfg.AllowAnonymous {

@@ -86,7 +86,8 @@ func parseHash(s string) (*hash, error) {
 	}
 	if h.threads < 1 || h.threads > maxThreads || h.passes < 1 || h.passes > maxPasses ||
 		h.memory < 8*uint32(h.threads) || h.memory > maxMemory {
-		return nil, fmt.Errorf("parameters %q: allowed are t 1 to %d, p 1 to %d, m 8·p to %d", f[3], maxPasses, maxThreads, maxMemory)
+		return nil, fmt.Errorf("parameters %q: allowed are t 1 to %d, p 1 to %d, m 8·p to %d",
+			f[3], maxPasses, maxThreads, maxMemory)
 	}
 	var err error
 	if h.salt, err = decodeField("salt", f[4], minSalt); err != nil {

@@ -27,7 +27,9 @@ func (p *Passwords) Begin(c *mqtt.Client, method string) (mqtt.Exchange, error) 
 	p.refresh()
 	list := p.users.Load()
 	if method != ScramMethod || list.scram == nil { // [MQTT-4.12.0-1]
-		return nil, &packet.Error{Reason: packet.BadAuthenticationMethod, Rule: "MQTT-4.12.0-1", Detail: "this method is not offered"}
+		return nil, &packet.Error{
+			Reason: packet.BadAuthenticationMethod, Rule: "MQTT-4.12.0-1", Detail: "this method is not offered",
+		}
 	}
 	return &scramRun{p: p, list: list, client: c, nonce: rand.Text()}, nil
 }

@@ -71,7 +71,8 @@ func parseScram(s string) (*scram, error) {
 	}
 	out := new(scram)
 	var err error
-	if out.iterations, err = strconv.Atoi(count); err != nil || out.iterations < minIterations || out.iterations > maxIterations {
+	out.iterations, err = strconv.Atoi(count)
+	if err != nil || out.iterations < minIterations || out.iterations > maxIterations {
 		return nil, fmt.Errorf("iterations %q: allowed are %d to %d", count, minIterations, maxIterations)
 	}
 	for _, field := range []struct {

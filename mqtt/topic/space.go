@@ -8,7 +8,7 @@ type Space struct {
 	Prefix    string // "$word/"; the bare "$word" belongs to the row too
 	Publish   Party  // who may publish there
 	Subscribe Party  // who may subscribe there
-	Crosses   bool   // messages and interest leave over links; Link in Publish and Subscribe lets them in at the far end
+	Crosses   bool   // messages and interest leave over links; for them to come in, see Link
 	Retained  bool   // what is published there with RETAIN is kept as the topic's retained message
 
 	NameCounts   Part // what of a name counts for permission to publish and for durability
@@ -20,7 +20,7 @@ type Party byte
 
 const (
 	Client Party = 1 << iota // a client of this node
-	Link                     // another node, over a link
+	Link                     // another node, over a link: may bring messages of such a name, or interest in such a filter
 	Node                     // this node itself; nobody asks before the Router does what the node wants
 )
 

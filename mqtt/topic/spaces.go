@@ -4,7 +4,8 @@ package topic
 const (
 	// SysPrefix starts the topics in which a node tells its own figures.
 	SysPrefix = "$SYS/"
-	// LinkPrefix starts the topics of link frames: PUBLISH packets on a connection that is a link. They are no messages.
+	// LinkPrefix starts the topics of link frames: PUBLISH packets on a connection that is a link. They are no
+	// messages.
 	LinkPrefix = "$link/"
 	// sharePrefix starts the filter of a shared subscription (section 4.8.2). "$share" without the slash is an ordinary
 	// filter, and as a name of a PUBLISH it means nothing.
@@ -12,8 +13,8 @@ const (
 )
 
 // spaces is the one place that knows the prefixes which begin with "$". Whoever decides something by topic asks it,
-// through the functions below; for all other topics each of them tests one byte. No code outside this package may test
-// such a prefix (internal/repotest).
+// through the functions below; for all other topics each of them tests one byte. No code outside this package may
+// test such a prefix (internal/repotest).
 //
 //	prefix    publish       subscribe     crosses  retained  name counts   filter counts
 //	$share/   client, node  client, node  no       yes       whole         after level: "$share/g/f" as "f"

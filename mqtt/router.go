@@ -1,0 +1,56 @@
+package mqtt
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrQuota is what a durable taker refuses with when its queue is at its bound: reason code 0x97.
+var ErrQuota = errors.New("queue is full")
+
+// Subscriber takes messages: a client's session, a neighbour broker, a tap.
+// Safe for concurrent use. The pointer behind it is its identity.
+type Subscriber interface {
+	// Deliver hands m over and never blocks. A subscriber that needs m after the call keeps m.Kept(). When d.QoS >= 1
+	// and the subscriber promises to keep messages over a crash, it writes to r.Batch, or refuses. r is never nil.
+	Deliver(m *Message, d Delivery, r *Receipt)
+	// ClientID is the MQTT client id of a session, for No Local and for the strategies of shared subscriptions;
+	// neighbours answer their node name.
+	ClientID() string
+	// Scope tells what kind of taker it is.
+	Scope() Scope
+	// Online reports whether a message would leave at once; shared subscriptions prefer such.
+	Online() bool
+}
+
+// Router is where messages and subscriptions meet. Safe for concurrent use.
+type Router interface {
+	// Publish stamps m (ID, Origin), keeps it as retained when m.Retain, and hands it to every
+	// matching subscriber. It does not close r and does not commit its batch.
+	Publish(m *Message, r *Receipt)
+	// Subscribe adds or replaces s's subscription under sub.Filter.
+	Subscribe(s Subscriber, sub Subscription) (existed bool)
+	// Unsubscribe takes the full filter.
+	Unsubscribe(s Subscriber, filter string) (existed bool)
+	// HandOver gives m to another member of the shared subscription with that full filter: the member that was to get
+	// it will not. m has been published before, so nothing is stamped or retained. r.Taken tells whether a member
+	// took it.
+	HandOver(filter string, m *Message, r *Receipt)
+	// Interest calls fn for each filter (without $share) that subscribers of these scopes hold,
+	// with the highest QoS wanted, then for each change; wanted is false when the last holder went.
+	// Calls are serialised and in order; fn must not block or call the Router. stop ends them.
+	Interest(scopes Scope, fn func(filter string, qos byte, wanted bool)) (stop func())
+}
+
+// Retained keeps the last message of each topic that was published with RETAIN.
+type Retained interface {
+	// Set keeps m (m.Kept), or forgets its topic when the payload is empty. It becomes visible at once and
+	// stable with r's batch.
+	Set(m *Message, r *Receipt)
+	// Match visits the retained messages whose topic matches filter (without $share), expired ones
+	// left out, while visit returns true.
+	Match(filter string, now time.Time, visit func(*Message) bool)
+	// Holds reports whether the message retained for topic is the one of that origin, without reading it. An expired
+	// one counts until it is swept.
+	Holds(topic string, o Origin) bool
+}
