@@ -8,8 +8,9 @@
 // The user wraps the error with what it was decoding, and adds findings of its own with Fail. It
 // has no goroutine, and allocates nothing but the strings that it is asked for.
 //
-// mqtt/packet has a reader of its own: its errors carry a reason code, the number of the broken
-// rule and the field's name.
+// mqtt/packet has a reader of its own. Its errors carry a reason code, the number of the broken
+// rule and the field's name, which each read would have to add from outside; built on this one it
+// was no shorter, and a PUBLISH took some 5 ns longer to decode.
 package bytesread
 
 import (
