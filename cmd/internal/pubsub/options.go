@@ -22,6 +22,7 @@ type options struct {
 	port                 int
 	id, idPrefix         string
 	user, password       string
+	scram                bool
 	version              string
 	persistent           bool
 	expiry               string
@@ -52,6 +53,7 @@ func (o *options) bind(fs *pflag.FlagSet) {
 	fs.StringVarP(&o.idPrefix, "id-prefix", "I", "", "client id is this and the process id")
 	fs.StringVarP(&o.user, "username", "u", "", "user name")
 	fs.StringVarP(&o.password, "pw", "P", "", "password")
+	fs.BoolVar(&o.scram, "scram", false, "prove the password by SCRAM-SHA-256 instead of sending it; needs -u and mqttv5")
 	fs.StringVarP(&o.version, "protocol-version", "V", "mqttv5", "mqttv5, mqttv311 or mqttv31")
 	fs.IntVarP(&o.qos, "qos", "q", 0, "quality of service: 0, 1 or 2")
 	fs.IntVarP(&o.keepAlive, "keepalive", "k", 60, "keep-alive in seconds")
@@ -172,9 +174,9 @@ func (o *options) setSession(what string, p *packet.Properties) func(*client.Con
 		if o.keepAlive < 0 || o.keepAlive > 65535 {
 			return usage("-k %d: keep-alive is a number of seconds from 0 to 65535", o.keepAlive)
 		}
-		c.ClientID, c.Username, c.Clean = o.clientID(what), o.user, !o.persistent
-		if o.password != "" {
-			c.Password = []byte(o.password)
+		c.ClientID, c.Clean = o.clientID(what), !o.persistent
+		if err := o.setUser(c); err != nil {
+			return err
 		}
 		if c.KeepAlive = time.Duration(o.keepAlive) * time.Second; c.KeepAlive == 0 {
 			c.KeepAlive = -1
@@ -185,6 +187,22 @@ func (o *options) setSession(what string, p *packet.Properties) func(*client.Con
 		takeConnect(c, p)
 		return nil
 	}
+}
+
+// setUser takes who connects, and how that is shown.
+func (o *options) setUser(c *client.Config) error {
+	if !o.scram {
+		c.Username = o.user
+		if o.password != "" {
+			c.Password = []byte(o.password)
+		}
+		return nil
+	}
+	if o.user == "" || c.Version != packet.V5 {
+		return usage("--scram: needs a user name, and -V mqttv5")
+	}
+	c.Auth = client.NewScram(o.user, o.password)
+	return nil
 }
 
 func (o *options) clientID(what string) string {

@@ -53,6 +53,13 @@ func TestURLHoldsUserAndTopic(t *testing.T) {
 	}
 }
 
+func TestSCRAMSendsNoPassword(t *testing.T) {
+	_, c := resolved(t, "--scram", "-u", "me", "-P", "secret")
+	if c.Auth == nil || c.Auth.Method() != "SCRAM-SHA-256" || c.Username != "" || c.Password != nil {
+		t.Errorf("got method %v, user %q, password %q; want SCRAM-SHA-256 alone", c.Auth, c.Username, c.Password)
+	}
+}
+
 func TestSessionFlags(t *testing.T) {
 	for _, c := range []struct {
 		args   []string

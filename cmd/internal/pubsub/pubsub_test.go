@@ -226,7 +226,7 @@ func TestUsageErrors(t *testing.T) {
 	for _, args := range []string{"-m x", "-t a", "-t a -m x -n", "-t a -m x -q 3", "-t a -m x -V mqttv6", "-t a -m x -c",
 		"-t a -m x -p 99999", "-t a -l --repeat 2", "-t a -m x --will-payload x", "-t a -f /nonexistent", "-t a -m x --cafile /nonexistent",
 		"-t a -m x --cert c", "-t a -m x -L gopher://x", "-t a -m x -x soon", "-t a -m x -k -1", "-t a -m x -D publish nonsense 1",
-		"-t a -m x -V 311 -D publish content-type x"} {
+		"-t a -m x -V 311 -D publish content-type x", "-t a -m x --scram", "-t a -m x --scram -u me -V 311"} {
 		if code := pub(t, "", strings.Fields(args)...); code != 2 {
 			t.Errorf("pub %s: got exit code %d, want 2", args, code)
 		}
