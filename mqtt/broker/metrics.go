@@ -71,6 +71,11 @@ func (m *serverMetrics) closed(why string) {
 	m.registry.Counter(fmt.Sprintf(`mangrove_connections_closed_total{reason=%q}`, why)).Inc()
 }
 
+// unparked counts a connection that costs a goroutine while it is idle.
+func (m *serverMetrics) unparked(why string) {
+	m.registry.Counter(fmt.Sprintf(`mangrove_connections_unparked_total{reason=%q}`, why)).Inc()
+}
+
 func (m *serverMetrics) clientIn() {
 	n := m.clients.Add(1)
 	for {

@@ -27,7 +27,7 @@ func (c *conn) mayPark() {
 // nothing may be touched: the next reader may run already.
 func (c *conn) park() bool {
 	c.in.parks = false
-	return c.srv.lot.Park(c.nc, c.unpark)
+	return c.in.src.Park(&c.srv.lot, c.unpark) // errIdle comes from a src only
 }
 
 // unpark goes on with a new reader. It ends with its connection, or when that is parked again.

@@ -4,11 +4,15 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"runtime"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
 )
 
 // goroutinesBelow waits until there are at most n.
@@ -74,5 +78,64 @@ func TestKeepAliveOfParkedConnections(t *testing.T) {
 	s := dial(t, b.srv.Addrs()[0], packet.V311, "c", func(c *packet.Connect) { c.KeepAlive = 1 })
 	if _, err := s.r.ReadByte(); err != io.EOF {
 		t.Errorf("got %v, want the end of the connection", err)
+	}
+}
+
+// countedConn is a connection of a kind that the transport does not know: it counts what it reads.
+type countedConn struct {
+	transport.Conn
+	n *atomic.Int64
+}
+
+func (c countedConn) TryRead(fd uintptr, b []byte) (int, error) {
+	n, err := c.Conn.TryRead(fd, b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// hidden is a connection that hides what it wraps.
+type hidden struct{ net.Conn }
+
+// A wrapped connection is parked where it is a transport.Conn; else it is served, and reported.
+func TestWrappedConnections(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("connections are parked on Linux only")
+	}
+	b := listening(t, nil)
+	l, err := transport.Listen("127.0.0.1:0", transport.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	serve := func(wrap func(net.Conn) net.Conn) *socket {
+		go func() { // ends with the connection that is dialled below
+			nc, err := l.Accept()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			b.srv.Serve(wrap(nc), "wrapped")
+		}()
+		return dial(t, strings.TrimPrefix(l.Addr(), "tcp://"), packet.V5, "c")
+	}
+	var n atomic.Int64
+	before := runtime.NumGoroutine()
+	s := serve(func(nc net.Conn) net.Conn { return countedConn{nc.(transport.Conn), &n} })
+	goroutinesBelow(t, before+1) // the lot's
+	if n.Load() == 0 {
+		t.Error("got no bytes counted, want those of CONNECT")
+	}
+	reported := b.metrics.Counter(`mangrove_connections_unparked_total{reason="wrapped"}`)
+	if got := reported.Get(); got != 0 {
+		t.Errorf("got %d connections reported, want none", got)
+	}
+	s.write(&packet.Disconnect{})
+	s = serve(func(nc net.Conn) net.Conn { return hidden{nc} })
+	s.write(&packet.Pingreq{})
+	if got, ok := s.read().(*packet.Pingresp); !ok {
+		t.Errorf("got %+v, want PINGRESP", got)
+	}
+	if got := reported.Get(); got != 1 {
+		t.Errorf("got %d connections reported, want 1", got)
 	}
 }

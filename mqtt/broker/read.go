@@ -84,12 +84,13 @@ func (s *step) makeRoom(want int) {
 type input struct {
 	nc    net.Conn
 	steps *stepPool
-	raw   syscall.RawConn       // nil for connections that are not sockets of the kernel
+	src   transport.Conn        // nil = nc can only be read, and not be parked
+	raw   syscall.RawConn       // of src
 	wait  func() error          // waits for bytes where there is no raw; nil = only reading can wait
 	try   func(fd uintptr) bool // tryRead, made once
 	step  *step                 // nil while idle
 	want  int                   // size of the packet at the start of step, if known
-	one   [1]byte               // where an idle read goes when there is no raw
+	one   [1]byte               // where an idle read goes when there is neither raw nor wait
 	parks bool                  // errIdle instead of waiting for the next packet
 	taken atomic.Bool           // bytes may have been read that are not handled yet: see conn.Finish
 	n     int                   // what tryRead found
@@ -98,9 +99,9 @@ type input struct {
 
 func (in *input) init(nc net.Conn, steps *stepPool) {
 	in.nc, in.steps = nc, steps
-	if sc, ok := nc.(syscall.Conn); ok && rawReads {
-		if raw, err := sc.SyscallConn(); err == nil {
-			in.raw, in.try = raw, in.tryRead
+	if src, ok := nc.(transport.Conn); ok {
+		if raw, err := src.SyscallConn(); err == nil { // else it is closed
+			in.src, in.raw, in.try = src, raw, in.tryRead
 			return
 		}
 	}
@@ -147,6 +148,30 @@ func (in *input) fillRaw() error {
 	}
 	in.step.end += in.n
 	return nil
+}
+
+// tryRead reads once without waiting; false makes RawConn.Read wait for the descriptor to become
+// readable, with no buffer held meanwhile.
+func (in *input) tryRead(fd uintptr) bool {
+	idle := in.step == nil
+	if idle {
+		in.step = in.steps.get()
+	}
+	in.taken.Store(true)
+	in.n, in.err = in.src.TryRead(fd, in.step.buf[in.step.end:])
+	if in.err == syscall.EAGAIN {
+		in.taken.Store(false)
+		if idle {
+			in.steps.put(in.step)
+			in.step = nil
+		}
+		if idle && in.parks {
+			in.err = errIdle
+			return true
+		}
+		return false
+	}
+	return true
 }
 
 // fillIdle waits for one byte and only then takes a buffer: a packet has at least two.

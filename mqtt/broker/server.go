@@ -19,18 +19,19 @@ import (
 //
 //	New ──Start──→ accepting ──Close──→ closed
 type Server struct {
-	cfg     Config
-	router  *router.Router
-	log     *slog.Logger
-	metrics *serverMetrics
-	wheel   *wheel
-	sys     *sys
-	lot     transport.Lot // idle connections
-	steps   stepPool
-	now     func() time.Time
-	began   time.Time
-	stop    chan struct{} // closed by Close
-	grants  *grants       // where no listener has its own
+	cfg      Config
+	router   *router.Router
+	log      *slog.Logger
+	metrics  *serverMetrics
+	wheel    *wheel
+	sys      *sys
+	lot      transport.Lot // idle connections
+	steps    stepPool
+	now      func() time.Time
+	began    time.Time
+	stop     chan struct{} // closed by Close
+	grants   *grants       // where no listener has its own
+	unparked unparked      // connections that cannot be parked
 
 	// Accept loops, connections' readers, the wheel and the $SYS publisher; Close waits for all.
 	running sync.WaitGroup
@@ -58,6 +59,7 @@ func New(cfg Config) (*Server, error) {
 		now: time.Now, began: time.Now(), stop: make(chan struct{}), conns: map[*conn]struct{}{},
 	}
 	s.grants = s.cfg.grant(Limits{})
+	s.unparked = unparked{log: s.log, metrics: s.metrics, said: map[[2]string]bool{}}
 	s.sys = newSys(s)
 	s.steps.newBatch = s.newBatch
 	return s, nil
@@ -124,6 +126,7 @@ func (s *Server) Serve(nc net.Conn, name string) { s.serve(nc, name, s.grants) }
 
 func (s *Server) serve(nc net.Conn, name string, g *grants) {
 	s.metrics.opened.Inc()
+	s.unparked.report(nc, name)
 	c := newConn(s, name, g, nc)
 	if why := s.enter(c); why != "" {
 		nc.Close() // an error means that it is closed already

@@ -4,7 +4,7 @@ package transport
 
 import "syscall"
 
-// direct leaves reading and writing to Go's poller.
+// direct leaves reading and writing to Go's poller. A conn has no TryRead here, so it is no Conn.
 type direct struct{ socketConn }
 
 func newDirect(c socketConn) direct { return direct{c} }

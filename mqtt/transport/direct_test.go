@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -70,7 +71,7 @@ func BenchmarkPacedRoundTrip(b *testing.B) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 			here, there := tcpPair(b)
 			if name == "direct" {
-				here, there = counted(here), counted(there)
+				here, there = asConn(here), asConn(there)
 			}
 			echoed := make(chan error, 1)
 			go func() { echoed <- echo(there) }() // ends with here's Close; waited for below
@@ -104,10 +105,7 @@ func cpuTime(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-func counted(c net.Conn) net.Conn {
-	s := &socket{}
-	return s.counted(c)
-}
+func asConn(c net.Conn) net.Conn { return newConn(c.(socketConn), new(atomic.Int64)) }
 
 func echo(c net.Conn) error {
 	buf := make([]byte, 64)

@@ -21,6 +21,9 @@ func newDirect(c socketConn) direct {
 	return direct{raw}
 }
 
+// TryRead implements Conn.
+func (c *conn) TryRead(fd uintptr, b []byte) (int, error) { return TryRead(fd, b) }
+
 // SyscallConn implements syscall.Conn; it is the same RawConn each time.
 func (d direct) SyscallConn() (syscall.RawConn, error) { return d.raw, nil }
 

@@ -1,6 +1,6 @@
 // Package transport accepts and dials the byte streams that MQTT runs over: TCP, TLS, WebSocket,
-// secure WebSocket and unix sockets. Every one of them is a net.Conn in the end, and nothing above
-// this package knows which. [MQTT-4.2.0-1] [MQTT311-7.1.1-1]
+// secure WebSocket and unix sockets. Every one of them is a net.Conn in the end; one that is a Conn, too, can
+// be read without a buffer held and parked without a goroutine (DESIGN.md). [MQTT-4.2.0-1] [MQTT311-7.1.1-1]
 //
 //	socket ─accept─┬────────────────────────────────────────→ Listener.Accept   (tcp, unix)
 //	               └→ half-open ─[PROXY header]─ TLS ─ WebSocket ─ ok → Listener.Accept   (tls, ws, wss, and any with Config.Proxy)

@@ -3,7 +3,6 @@ package transport
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -15,8 +14,8 @@ import (
 // Lot is where idle connections are parked: one goroutine watches all of them, so that none needs a
 // goroutine, and its stack, of its own. The zero Lot is empty. Safe for concurrent use.
 //
-//	Park ─→ epoll (once each) ──readable, ended──→ taken out ─→ wake
-//	                           └─ conn.Close ────→ taken out ─→ wake
+//	Conn.Park ─→ epoll (once each) ──readable, ended──→ taken out ─→ wake
+//	                                └─ conn.Close ────→ taken out ─→ wake
 //
 // Its goroutine and its descriptor exist from the first Park to Close.
 type Lot struct {
@@ -44,17 +43,11 @@ type parker struct {
 // lotEvents is how many connections are woken per look.
 const lotEvents = 128
 
-// Park has wake called, once, when c has something to read, has ended, or is closed; until then c must not be
-// read. wake must not block. false = c cannot be parked, and wake is not called.
-func (l *Lot) Park(c net.Conn, wake func()) bool {
-	switch c := c.(type) {
-	case *tcpConn:
-		return l.park(&c.parker, c.direct.raw, wake)
-	case *unixConn:
-		return l.park(&c.parker, c.direct.raw, wake)
-	}
-	return false
-}
+// parks says that connections can be parked on this system.
+const parks = true
+
+// Park implements Conn.
+func (c *conn) Park(lot *Lot, wake func()) bool { return lot.park(&c.parker, c.direct.raw, wake) }
 
 func (l *Lot) park(p *parker, raw syscall.RawConn, wake func()) (parked bool) {
 	s := &spot{lot: l, wake: wake}

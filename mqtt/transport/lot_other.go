@@ -2,13 +2,14 @@
 
 package transport
 
-import "net"
-
 // Lot parks nothing on this system: idle connections are read.
 type Lot struct{}
 
-// Park answers false.
-func (*Lot) Park(net.Conn, func()) bool { return false }
+// parks says that no connection can be parked on this system.
+const parks = false
+
+// Park implements Conn.
+func (c *conn) Park(*Lot, func()) bool { return false }
 
 // Close does nothing.
 func (*Lot) Close() error { return nil }

@@ -26,7 +26,7 @@ func TestParkedConnectionsAreWokenOnce(t *testing.T) {
 	wake := func() { woken <- struct{}{} }
 	client, server := pair(t, l, DialConfig{})
 	for range 3 { // the same one again and again
-		if !lot.Park(server, wake) {
+		if !server.(Conn).Park(&lot, wake) {
 			t.Fatal("got false, want parked")
 		}
 		if _, err := client.Write([]byte("ab")); err != nil {
@@ -37,29 +37,29 @@ func TestParkedConnectionsAreWokenOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !lot.Park(server, wake) {
+	if !server.(Conn).Park(&lot, wake) {
 		t.Fatal("got false, want parked")
 	}
 	closeOf(t, client)
 	wantWoken(t, woken, "the peer is gone")
-	if !lot.Park(server, wake) {
+	if !server.(Conn).Park(&lot, wake) {
 		t.Fatal("got false, want parked")
 	}
 	wantWoken(t, woken, "it was gone already")
 
 	_, server = pair(t, l, DialConfig{})
-	if !lot.Park(server, wake) {
+	if !server.(Conn).Park(&lot, wake) {
 		t.Fatal("got false, want parked")
 	}
 	closeOf(t, server)
 	wantWoken(t, woken, "closed here")
-	if lot.Park(server, wake) {
+	if server.(Conn).Park(&lot, wake) {
 		t.Error("a closed connection was parked")
 	}
 	closeOf(t, &lot)
 	closeOf(t, &lot)
 	_, server = pair(t, l, DialConfig{})
-	if lot.Park(server, wake) {
+	if server.(Conn).Park(&lot, wake) {
 		t.Error("a closed lot took a connection")
 	}
 	if len(woken) > 0 {
@@ -91,7 +91,7 @@ func TestEveryParkedConnectionWakes(t *testing.T) {
 						client.Close()
 					}
 				}()
-				if lot.Park(server, func() { woken <- struct{}{} }) {
+				if server.(Conn).Park(&lot, func() { woken <- struct{}{} }) {
 					select {
 					case <-woken:
 					case <-time.After(patience):

@@ -209,19 +209,27 @@ func checkCRC(head [proxyHeadBytes]byte, rest, sum []byte) error {
 	return nil
 }
 
-// takeProxy reads the header from a connection of ours and gives it the address found there.
-func takeProxy(c net.Conn) error {
+// takeProxy reads the header from c. The connection it answers has the address found there.
+func takeProxy(c net.Conn) (net.Conn, error) {
 	remote, err := readProxy(c)
 	if err != nil || remote == nil {
-		return err
+		return c, err
 	}
-	switch c := c.(type) {
-	case *tcpConn:
-		c.remote = remote
-	case *unixConn:
-		c.remote = remote
-	default:
-		panic("BUG: a socket that is neither tcp nor unix")
+	if ours, ok := c.(Conn); ok {
+		ours.SetRemoteAddr(remote)
+		return c, nil
 	}
-	return nil
+	return &proxiedConn{c, remote}, nil
 }
+
+// proxiedConn is a connection that is no Conn, behind a proxy.
+type proxiedConn struct {
+	net.Conn
+	remote net.Addr
+}
+
+// RemoteAddr implements net.Conn.
+func (c *proxiedConn) RemoteAddr() net.Addr { return c.remote }
+
+// NetConn returns the connection without the address.
+func (c *proxiedConn) NetConn() net.Conn { return c.Conn }

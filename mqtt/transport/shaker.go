@@ -32,7 +32,8 @@ func newShaker(s *socket, cfg Config) *shaker {
 func handshakeOf(a Addr, cfg Config) func(net.Conn) (net.Conn, error) {
 	return func(c net.Conn) (net.Conn, error) {
 		if cfg.Proxy {
-			if err := takeProxy(c); err != nil {
+			var err error
+			if c, err = takeProxy(c); err != nil {
 				return nil, err
 			}
 		}

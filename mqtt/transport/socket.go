@@ -41,7 +41,7 @@ func (s *socket) Accept() (net.Conn, error) {
 		c, err := s.raw.Accept()
 		switch {
 		case err == nil && s.take():
-			return s.counted(c), nil
+			return newConn(c.(socketConn), &s.open), nil // listenSocket makes no others
 		case err == nil:
 			s.rejected(c.RemoteAddr(), ErrFull)
 			s.log.Debug("connection closed", "remote", c.RemoteAddr(), "reason", ErrFull)
@@ -79,66 +79,6 @@ func (s *socket) take() bool {
 	}
 	s.open.Add(-1)
 	return false
-}
-
-func (s *socket) counted(c net.Conn) net.Conn {
-	switch c := c.(type) {
-	case *net.TCPConn:
-		return &tcpConn{TCPConn: c, direct: newDirect(c), open: &s.open}
-	case *net.UnixConn:
-		return &unixConn{UnixConn: c, direct: newDirect(c), open: &s.open}
-	}
-	panic("BUG: a socket that is neither tcp nor unix")
-}
-
-// tcpConn and unixConn embed the connections they count, so that net.Buffers and
-// syscall.Conn find the real thing in them.
-type tcpConn struct {
-	*net.TCPConn
-	direct direct
-	parker parker
-	open   *atomic.Int64
-	once   atomic.Bool
-	remote net.Addr // as a proxy said; nil = the peer's
-}
-
-// RemoteAddr implements net.Conn.
-func (c *tcpConn) RemoteAddr() net.Addr {
-	if c.remote != nil {
-		return c.remote
-	}
-	return c.TCPConn.RemoteAddr()
-}
-
-func (c *tcpConn) Close() error {
-	if c.once.CompareAndSwap(false, true) {
-		c.open.Add(-1)
-	}
-	return c.parker.close(c.TCPConn)
-}
-
-type unixConn struct {
-	*net.UnixConn
-	direct direct
-	parker parker
-	open   *atomic.Int64
-	once   atomic.Bool
-	remote net.Addr // as a proxy said; nil = the peer's
-}
-
-// RemoteAddr implements net.Conn.
-func (c *unixConn) RemoteAddr() net.Addr {
-	if c.remote != nil {
-		return c.remote
-	}
-	return c.UnixConn.RemoteAddr()
-}
-
-func (c *unixConn) Close() error {
-	if c.once.CompareAndSwap(false, true) {
-		c.open.Add(-1)
-	}
-	return c.parker.close(c.UnixConn)
 }
 
 // Addr implements Listener.

@@ -14,17 +14,8 @@ import (
 // that a Read would have given, as of a deadline. It counts as a reader: one at a time. ReadWaiter
 // answers nil for connections where the kernel cannot tell (TLS): those must simply be read.
 func ReadWaiter(c net.Conn) (wait func() error) {
-	if w, ok := c.(*wsConn); ok {
-		below := ReadWaiter(w.Conn)
-		if below == nil {
-			return nil
-		}
-		return func() error {
-			if len(w.rest) > 0 || w.readErr != nil {
-				return nil
-			}
-			return below()
-		}
+	if w, ok := c.(interface{ readWaiter() func() error }); ok {
+		return w.readWaiter()
 	}
 	sc, ok := c.(syscall.Conn)
 	if !ok {
@@ -48,13 +39,25 @@ func readable(fd uintptr) bool {
 	}
 }
 
-// HasInput reports whether c has bytes to read, or its end, that nobody has read yet. It does not wait, and takes nothing; another
-// goroutine may be reading. false where the kernel cannot be asked.
+// readWaiter is ReadWaiter for a WebSocket: what came with the handshake, and an end that was seen, need no waiting.
+func (w *wsConn) readWaiter() func() error {
+	below := ReadWaiter(w.Conn)
+	if below == nil {
+		return nil
+	}
+	return func() error {
+		if len(w.rest) > 0 || w.readErr != nil {
+			return nil
+		}
+		return below()
+	}
+}
+
+// HasInput reports whether c, or the connection that it wraps and shows by NetConn, has bytes to read, or its end, that nobody
+// has read yet. It does not wait, and takes nothing; another goroutine may be reading. false where the kernel cannot be asked.
 func HasInput(c net.Conn) (has bool) {
 	switch below := c.(type) {
-	case *wsConn:
-		return HasInput(below.Conn)
-	case interface{ NetConn() net.Conn }: // TLS
+	case interface{ NetConn() net.Conn }: // TLS, WebSocket
 		return HasInput(below.NetConn())
 	case syscall.Conn:
 		if raw, err := below.SyscallConn(); err == nil {

@@ -33,8 +33,8 @@ type wsConn struct {
 	rest    []byte // came with the handshake
 	readErr error  // what every further Read answers
 
-	client   bool
-	vectored bool // net.Buffers becomes one writev
+	client bool
+	direct Conn // what carries the frames, where it is a Conn: header and payload leave in one system call
 
 	wmu       sync.Mutex
 	closeSent bool
@@ -46,12 +46,14 @@ type wsConn struct {
 // newWSConn speaks frames over c from now on. rest is what was read already.
 func newWSConn(c net.Conn, client bool, rest []byte) *wsConn {
 	w := &wsConn{Conn: c, client: client, rest: rest, in: deframer{masked: !client}}
-	switch c.(type) {
-	case *tcpConn, *unixConn, *net.TCPConn, *net.UnixConn:
-		w.vectored = true
-	}
+	w.direct, _ = c.(Conn)
 	return w
 }
+
+// NetConn returns what carries the frames.
+func (w *wsConn) NetConn() net.Conn { return w.Conn }
+
+func (w *wsConn) unparked() string { return UnparkedWebSocket }
 
 // Read implements net.Conn. After a close frame it answers io.EOF.
 func (w *wsConn) Read(p []byte) (int, error) {
@@ -165,7 +167,7 @@ func (w *wsConn) writeFrame(op ws.OpCode, p []byte) error {
 	switch {
 	case w.client:
 		return w.writeMasked(op, p)
-	case w.vectored:
+	case w.direct != nil:
 		return w.writeVector(op, p)
 	case len(p) <= maxJoined:
 		buf := joined.Get().(*[]byte)
@@ -184,7 +186,7 @@ func (w *wsConn) writeFrame(op ws.OpCode, p []byte) error {
 func (w *wsConn) writeVector(op ws.OpCode, p []byte) error {
 	w.vec = [2][]byte{appendHeader(w.head[:0], op, len(p), nil), p}
 	w.bufs = w.vec[:]
-	_, err := w.bufs.WriteTo(w.Conn)
+	_, err := w.direct.WriteBuffers(&w.bufs)
 	w.vec = [2][]byte{}
 	return err
 }
