@@ -135,27 +135,43 @@ func TestChecksDoNotAllocate(t *testing.T) {
 	}
 }
 
-// Cut at any byte, a name is a name or an error with its rule, and a filter a filter: what was whole levels stays valid.
-func TestCutAtEveryByte(t *testing.T) {
-	const name, filter = "äö/€uro/x", "$share/gü/ä/+/€/#"
-	for n := range name {
-		want := ""
-		if n == 0 {
-			want = "MQTT-4.7.3-1"
+// Cut at any byte, a name is a name or an error with its rule.
+func TestNameCutAtEveryByte(t *testing.T) {
+	const name = "äö/€uro/x"
+	for n := range len(name) + 1 {
+		rule := ""
+		switch {
+		case n == 0:
+			rule = "MQTT-4.7.3-1"
+		case !utf8.ValidString(name[:n]):
+			rule = "MQTT-1.5.4-1"
 		}
-		wantRule(t, name[:n], CheckName(name[:n], 0), want)
+		wantRule(t, name[:n], CheckName(name[:n], 0), rule)
 	}
-	for n := 1; n < len(name); n++ {
-		if !utf8.ValidString(name[:n]) {
-			wantRule(t, name[:n], CheckName(name[:n], 0), "MQTT-1.5.4-1")
+}
+
+// Cut at any byte, a filter is a filter or an error with its rule, and Split takes from it what is there.
+func TestFilterCutAtEveryByte(t *testing.T) {
+	const filter = "$share/gü/ä/+/€/#"
+	for n := range len(filter) + 1 {
+		s, rule, group, rest := filter[:n], "", "", filter[:n]
+		switch {
+		case n == 0:
+			rule = "MQTT-4.7.3-1"
+		case !utf8.ValidString(s):
+			rule = "MQTT-1.5.4-1"
+		case n == len("$share/"):
+			rule = "MQTT-4.8.2-1" // no ShareName
+		case n > len("$share/") && n <= len("$share/gü/"):
+			rule = "MQTT-4.8.2-2" // no filter
 		}
-	}
-	for n, rule := range map[int]string{
-		0: "MQTT-4.7.3-1", len("$shar"): "", len("$share"): "", len("$share/"): "MQTT-4.8.2-1", len("$share/g"): "MQTT-4.8.2-2",
-		len("$share/gü"): "MQTT-4.8.2-2", len("$share/gü/"): "MQTT-4.8.2-2", len("$share/gü/ä"): "", len("$share/gü/ä/"): "",
-		len("$share/gü/ä/+"): "", len("$share/gü/ä/+/€/"): "", len("$share/gü/ä") - 1: "MQTT-1.5.4-1", len(filter): "",
-	} {
-		wantRule(t, filter[:n], CheckFilter(filter[:n], 0), rule)
+		if n >= len("$share/gü/") {
+			group, rest = "gü", s[len("$share/gü/"):]
+		}
+		wantRule(t, s, CheckFilter(s, 0), rule)
+		if gotGroup, gotRest := Split(s); gotGroup != group || gotRest != rest {
+			t.Errorf("Split(%q): got %q, %q, want %q, %q", s, gotGroup, gotRest, group, rest)
+		}
 	}
 }
 

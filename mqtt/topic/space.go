@@ -58,15 +58,19 @@ func cutLevel(s, prefix string) (level, rest string, ok bool) {
 // table is a list of spaces. The last has the prefix "$" and holds what is in no other.
 type table []Space
 
-// of returns the row of s, which begins with "$".
+// of returns the row of s, which begins with "$". It compares whole first levels, so that most rows differ by length.
 func (t table) of(s string) *Space {
-	for i := range t {
-		prefix := t[i].Prefix
-		if strings.HasPrefix(s, prefix) || s == prefix[:len(prefix)-1] {
+	word := s
+	if i := strings.IndexByte(s, '/'); i >= 0 {
+		word = s[:i]
+	}
+	last := len(t) - 1
+	for i := range t[:last] {
+		if prefix := t[i].Prefix; prefix[:len(prefix)-1] == word {
 			return &t[i]
 		}
 	}
-	panic("BUG: the table of spaces has no last row")
+	return &t[last]
 }
 
 // mayPublish asks each space on the way to the part that counts: "$delayed/5/$SYS/x" ends in "$SYS/".

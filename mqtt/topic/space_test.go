@@ -37,9 +37,12 @@ func TestSpaces(t *testing.T) {
 		if got := MaySubscribe(c.name, Client); got != c.subscribe {
 			t.Errorf("client subscribes to %s: got %v, want %v", c.name, got, c.subscribe)
 		}
-		if Crosses(c.name) != c.crosses || MayPublish(c.name, Link) != c.crosses || MaySubscribe(c.name, Link) != c.crosses {
-			t.Errorf("%s: leaves %v, may come %v, is wanted %v, want %v", c.name, Crosses(c.name), MayPublish(c.name, Link),
-				MaySubscribe(c.name, Link), c.crosses)
+		for what, got := range map[string]bool{
+			"leaves": Crosses(c.name), "comes": MayPublish(c.name, Link), "is asked for": MaySubscribe(c.name, Link),
+		} {
+			if got != c.crosses {
+				t.Errorf("%s %s over a link: got %v, want %v", c.name, what, got, c.crosses)
+			}
 		}
 		if got := Retained(c.name); got != c.retained {
 			t.Errorf("%s: got retained %v, want %v", c.name, got, c.retained)
@@ -172,7 +175,9 @@ func BenchmarkMayPublish(b *testing.B) {
 
 // FuzzSpaces holds that every valid name and filter has its row, and that what counts is the end of it.
 func FuzzSpaces(f *testing.F) {
-	for _, s := range []string{"a", "$", "$SYS/x", "$share/g/$link/x", "$delayed/5/$queue/x", "$queue/$queue/", "$history//a"} {
+	for _, s := range []string{
+		"a", "$", "$SYS/x", "$share/g/$link/x", "$delayed/5/$queue/x", "$queue/$queue/", "$history//a",
+	} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
