@@ -164,3 +164,21 @@ func TestDollarTopicsOfLinks(t *testing.T) {
 		})
 	}
 }
+
+// A part of the node that takes what is published under a prefix is a Subscriber: it gets the message with the
+// publisher's receipt, and the acknowledgement waits for it.
+func TestSubscriberOfAPrefix(t *testing.T) {
+	script(t, nil, func(b *bench) {
+		k := &mqtttest.Keeper{}
+		b.router.Subscribe(k, mqtt.Subscription{Filter: "$delayed/#", QoS: 2})
+		p := b.client(packet.V5, "p")
+		p.Write(pubQ(1, 1, "$delayed/5/x", "payload"), pubQ(1, 2, "x", "payload"))
+		p.WantIdle("not kept yet")
+		if got := k.Topics(); len(got) != 1 || got[0] != "$delayed/5/x" {
+			t.Fatalf("got %q, want what is under the prefix", got)
+		}
+		k.Release(0, nil)
+		p.Want("kept", ack(packet.PUBACK, 1, packet.Success))
+		p.Want("another topic", ack(packet.PUBACK, 2, packet.NoMatchingSubscribers))
+	})
+}
