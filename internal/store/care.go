@@ -160,7 +160,7 @@ const flushPoll = 5 * time.Millisecond
 
 // flush waits until the database holds all that was stable when it was called.
 func (s *Store) flush() error {
-	target := s.log.Last()
+	_, target := s.log.Bounds()
 	for {
 		var h heading
 		if err := s.read(func(tx *bolt.Tx) (err error) { h, err = readFormat(tx); return err }); err != nil {

@@ -11,7 +11,7 @@ import (
 
 	"mangrove/internal/batch"
 	"mangrove/internal/bell"
-	"mangrove/internal/wal"
+	"mangrove/internal/oplog"
 )
 
 // checkpointer writes frozen deltas into the database, in a goroutine of its own, trims the log, and compacts the database.
@@ -237,7 +237,7 @@ func (s *Store) trim() error {
 		return nil
 	}
 	err := s.log.Trim(last)
-	if err != nil && !errors.Is(err, wal.ErrSync) {
+	if err != nil && !errors.Is(err, oplog.ErrUncertain) {
 		s.cfg.Log.Warn("log is not trimmed", "folder", s.cfg.Dir, "error", err)
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"mangrove/internal/metrics"
+	"mangrove/internal/oplog"
 	"mangrove/internal/setting"
 )
 
@@ -50,7 +51,11 @@ type Config struct {
 	// Zero = 64 MiB.
 	CompactBytes int
 
-	// SegmentBytes is the size of a file of the log. Zero = 2 MiB.
+	// OpenLog opens the log that this store alone writes to; Close of the store closes it. It holds the records that this data folder's
+	// store wrote before. nil = the log of this machine's disk, in Dir.
+	OpenLog func() (oplog.Log, error)
+
+	// SegmentBytes is the size of a file of that one. Zero = 2 MiB.
 	SegmentBytes int
 
 	// GroupWindow is how long after the one before it a group is written at the latest: batches that come meanwhile may be written together, which

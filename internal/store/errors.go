@@ -8,7 +8,7 @@ import (
 
 	bolterrors "go.etcd.io/bbolt/errors"
 
-	"mangrove/internal/wal"
+	"mangrove/internal/oplog"
 )
 
 // What callers branch on. Batches are refused with errors that wrap one of the first six, or are batch.ErrKey.
@@ -35,7 +35,7 @@ const (
 )
 
 // judge sorts the errors of a bbolt transaction. Only what is known to have left the file's last
-// state untouched may be tried again (DESIGN.md, "Errors of a transaction"); all else is fatal.
+// state untouched may be tried again (DESIGN.md, "Errors"); all else is fatal.
 //
 //   - pages and meta are written with os.File.WriteAt, which fails with a *fs.PathError;
 //   - the file grows with os.File.Truncate, whose error bbolt flattens into "file resize error: …";
@@ -60,10 +60,10 @@ func judge(err error) severity {
 	return fatal
 }
 
-// judgeLog sorts the errors of the log: after a failed sync nothing may be written any more, after all others the log is
-// as it was.
+// judgeLog sorts the errors of Append: after one that is uncertain nothing may be written any more, after all others the log is
+// as it was (oplog.Log).
 func judgeLog(err error) severity {
-	if errors.Is(err, wal.ErrSync) {
+	if errors.Is(err, oplog.ErrUncertain) {
 		return fatal
 	}
 	return noRoom(err)

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"mangrove/internal/wal"
+	"mangrove/internal/oplog"
 )
 
 // A log record is what a group changes:
@@ -48,35 +48,36 @@ func cutRecordHead(record []byte, id uint64) (limit uint64, ops []byte, base int
 }
 
 // openLog opens the log of the database with that heading, and checks that one follows the other.
-func openLog(cfg Config, h heading, made bool) (*wal.Log, error) {
-	log, err := wal.Open(wal.Config{
-		Dir: logPath(cfg.Dir), Files: cfg.Faults.files(), SegmentBytes: int64(cfg.SegmentBytes), Log: cfg.Log,
-		Spares: 2 + 2*cfg.CheckpointBytes/cfg.SegmentBytes,
-	})
+func openLog(cfg Config, h heading, made bool) (log oplog.Log, err error) {
+	if cfg.OpenLog != nil {
+		log, err = cfg.OpenLog()
+	} else {
+		log, err = openDiskLog(cfg)
+	}
 	if err == nil {
 		if err = follows(log, h, made); err != nil {
 			err = errors.Join(err, log.Close())
 		}
 	}
-	var damage *wal.DamageError
-	if errors.As(err, &damage) {
-		err = fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
 	if errors.Is(err, ErrDamaged) {
 		err = fmt.Errorf("%s: %w: %s", logPath(cfg.Dir), err, whatToDo)
 	}
-	return log, err
+	if err != nil {
+		return nil, err
+	}
+	return log, nil
 }
 
 // follows tells what is wrong when the log does not go on where the database ends.
-func follows(log *wal.Log, h heading, made bool) error {
+func follows(log oplog.Log, h heading, made bool) error {
+	first, last := log.Bounds()
 	switch {
-	case (made || h.format < 2) && log.Last() > 0:
-		return fmt.Errorf("%w: state.db is older than the log beside it, which has records %d to %d", ErrDamaged, log.First(), log.Last())
-	case log.Last() < h.applied:
-		return fmt.Errorf("%w: the log ends with record %d, state.db holds record %d already", ErrDamaged, log.Last(), h.applied)
-	case log.First() > h.applied+1:
-		return fmt.Errorf("%w: the log begins with record %d, state.db ends with record %d", ErrDamaged, log.First(), h.applied)
+	case (made || h.format < 2) && last >= first:
+		return fmt.Errorf("%w: state.db is older than the log beside it, which has records %d to %d", ErrDamaged, first, last)
+	case last < h.applied:
+		return fmt.Errorf("%w: the log ends with record %d, state.db holds record %d already", ErrDamaged, last, h.applied)
+	case first > h.applied+1:
+		return fmt.Errorf("%w: the log begins with record %d, state.db ends with record %d", ErrDamaged, first, h.applied)
 	}
 	return nil
 }

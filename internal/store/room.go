@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"mangrove/internal/wal"
+	"mangrove/internal/oplog"
 )
 
 // smallBatch is what may still be added when only the last sixteenth of MaxFileBytes is left: settled messages and records of
@@ -151,7 +151,7 @@ func (s *Store) ample() error {
 	if err := s.room(max(want, smallBatch+1), 0); err != nil {
 		return err
 	}
-	if err := s.log.Stock(); err != nil && !errors.Is(err, wal.ErrClosed) {
+	if err := s.log.Stock(); err != nil && !errors.Is(err, oplog.ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}
 	return nil

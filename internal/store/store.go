@@ -15,7 +15,7 @@ import (
 
 	"mangrove/internal/batch"
 	"mangrove/internal/bell"
-	"mangrove/internal/wal"
+	"mangrove/internal/oplog"
 )
 
 // Store is safe for concurrent use.
@@ -23,7 +23,7 @@ type Store struct {
 	cfg    Config
 	lock   *os.File
 	data   dataFiles
-	log    *wal.Log
+	log    oplog.Log
 	deltas deltas
 	id     uint64
 	ids    ids

@@ -332,16 +332,17 @@ func (s *Store) logGroup(slack batch.Slack, limit uint64) (how severity, err err
 	w := &s.writer
 	w.buf = appendRecordHead(w.buf[:0], s.id, limit)
 	w.buf = w.todo.encode(w.buf)
-	write := s.log.Append
-	switch {
-	case w.last:
-		write, slack = s.log.AppendLast, batch.Synced
-	case slack != batch.Synced:
-		write = s.log.AppendSoft
-	}
-	index, err := write(w.buf)
+	index, err := s.log.Append(w.buf, w.last)
 	if err != nil {
 		return judgeLog(err), err
+	}
+	if w.last {
+		slack = batch.Synced
+	}
+	if slack == batch.Synced {
+		if err := s.log.Sync(); err != nil {
+			return fatal, err
+		}
 	}
 	s.noteSlack(slack)
 	s.count.logged(len(w.buf), w.todo.done)

@@ -19,17 +19,6 @@ func (l *Log) Append(payloads ...[]byte) (first uint64, err error) {
 	return first, err
 }
 
-// AppendLast is Append that may use up the last spare segment, which the others leave alone: for what makes room on a full
-// disk.
-func (l *Log) AppendLast(payloads ...[]byte) (first uint64, err error) {
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	if first, err = l.appendLocked(payloads, true); err == nil {
-		err = l.syncLocked()
-	}
-	return first, err
-}
-
 // AppendSoft is Append without the sync: a power cut may take the records back, the newest first. They become
 // stable with the next Append or Sync.
 func (l *Log) AppendSoft(payloads ...[]byte) (first uint64, err error) {
@@ -38,12 +27,23 @@ func (l *Log) AppendSoft(payloads ...[]byte) (first uint64, err error) {
 	return l.appendLocked(payloads, false)
 }
 
+// AppendSoftLast is AppendSoft that may use up the last spare segment, which the others leave alone: for what makes room on a full
+// disk.
+func (l *Log) AppendSoftLast(payloads ...[]byte) (first uint64, err error) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	return l.appendLocked(payloads, true)
+}
+
 // Sync makes what AppendSoft wrote stable.
 func (l *Log) Sync() error {
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	if l.broken != nil {
 		return l.broken
+	}
+	if l.isClosed() {
+		return ErrClosed
 	}
 	return l.syncLocked()
 }
