@@ -19,6 +19,8 @@ type Message struct {
 	// Replay marks a retained message that a neighbour sent because of a new subscription here: takers
 	// see it as retained, not as published just now [MQTT311-3.3.1-8].
 	Replay bool
+	// Healed marks a retained message that a neighbour sent because this node held an older one. To takers it is one published now.
+	Healed bool
 
 	// Props are the properties that travel with a message: payload format, content type, response
 	// topic, correlation data, user properties. nil when there are none.

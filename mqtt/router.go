@@ -45,12 +45,12 @@ type Router interface {
 // Retained keeps the last message of each topic that was published with RETAIN.
 type Retained interface {
 	// Set keeps m (m.Kept), or forgets its topic when the payload is empty. It becomes visible at once and
-	// stable with r's batch.
+	// stable with r's batch. It gives m a Version if it has none, and takes Retain from m when what is held is newer.
 	Set(m *Message, r *Receipt)
 	// Match visits the retained messages whose topic matches filter (without $share), expired ones
 	// left out, while visit returns true.
 	Match(filter string, now time.Time, visit func(*Message) bool)
-	// Holds reports whether the message retained for topic is the one of that origin, without reading it. An expired
-	// one counts until it is swept.
+	// Holds reports whether the message that is retained for topic, or that cleared it, is the one of that origin,
+	// without reading it.
 	Holds(topic string, o Origin) bool
 }

@@ -1,5 +1,10 @@
 package retain
 
+import (
+	"mangrove/internal/batch"
+	"mangrove/mqtt"
+)
+
 // changes are the Sets of one topic that are not stable yet.
 //
 //	            Set                    Committed(nil)
@@ -7,36 +12,40 @@ package retain
 //	                                   Committed(err)
 //	                                  ─────────────────→ pending: b
 //
-// Match sees the last of pending, or what is durable when there is none. Batches of different
-// publishers may become stable in another order than that of their Sets: the one stable last is then what
-// the disk has, and what is seen in the end.
+// Match sees the newest of them all. Batches of different publishers may become stable in another order than that of their Sets: what is
+// newer and was stable before is written again then, since the disk has the older one.
 type changes struct {
-	durable *entry // what the store has; nil = nothing
+	durable *entry // message or clearing that the store has, or is about to have again; nil = nothing
 	pending []*entry
 }
 
-// seen is what Match finds.
+// seen is what is known of the topic now.
 func (c *changes) seen() *entry {
 	e := c.durable
-	if n := len(c.pending); n > 0 {
-		e = c.pending[n-1]
-	}
-	if e == nil || e.gone {
-		return nil
+	for _, p := range c.pending {
+		if p.version().Compare(e.version()) >= 0 {
+			e = p
+		}
 	}
 	return e
 }
 
-func (c *changes) settle(e *entry, err error) {
+// settle takes e out, which is stable or was refused. again is what is to be written again, nil = nothing.
+func (c *changes) settle(e *entry, err error) (again *entry) {
 	for i, p := range c.pending {
 		if p == e {
 			c.pending = append(c.pending[:i], c.pending[i+1:]...)
 			break
 		}
 	}
-	if err == nil {
-		c.durable = e
+	switch {
+	case err != nil:
+		return nil
+	case c.durable.version().Compare(e.version()) > 0:
+		return c.durable
 	}
+	c.durable = e
+	return nil
 }
 
 // change is the waiter of one Set.
@@ -52,7 +61,7 @@ func (c *change) Committed(_ uint64, err error) { c.s.settle(c.e, err) }
 func (s *Store) proposeLocked(e *entry) {
 	n := s.root.grow(e.topic)
 	if n.open == nil {
-		n.open = &changes{durable: n.visible}
+		n.open = &changes{durable: n.latest()}
 	}
 	n.open.pending = append(n.open.pending, e)
 	s.showLocked(n, n.open.seen())
@@ -60,13 +69,22 @@ func (s *Store) proposeLocked(e *entry) {
 
 // settle ends what proposeLocked began: e is stable, or was refused.
 func (s *Store) settle(e *entry, err error) {
+	if again := s.settled(e, err); again != nil {
+		s.cfg.Store.Commit(again) // without the lock: it may tell at once
+	}
+}
+
+// settled is settle but for what is to be written again.
+func (s *Store) settled(e *entry, err error) (again *batch.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.root.find(e.topic)
 	if n == nil || n.open == nil {
 		panic("BUG: a retained message was settled twice")
 	}
-	n.open.settle(e, err)
+	if newer := n.open.settle(e, err); newer != nil {
+		again = s.rewriteLocked(newer)
+	}
 	s.showLocked(n, n.open.seen())
 	if len(n.open.pending) == 0 {
 		n.open = nil
@@ -76,26 +94,49 @@ func (s *Store) settle(e *entry, err error) {
 	if err != nil {
 		s.count.failed.Inc()
 	}
+	return again
 }
 
-// showLocked makes e (nil = nothing) what Match finds at n.
+// rewriteLocked writes e again, which is stable no more: an older one came after it.
+func (s *Store) rewriteLocked(e *entry) *batch.Batch {
+	var body []byte
+	if m := e.msg.Load(); m != nil { // always, unless e is gone: it was not settled until now
+		body = mqtt.AppendMessage(nil, m)
+	}
+	b := new(batch.Batch)
+	s.proposeLocked(e)
+	s.writeLocked(e, body, b)
+	return b
+}
+
+// showLocked makes e, a message, a clearing or nil, what is known at n.
 func (s *Store) showLocked(n *node, e *entry) {
-	old := n.visible
+	old := n.latest()
 	if old == e {
 		return
 	}
-	if old != nil {
+	switch {
+	case old == nil:
+	case old.gone:
+		s.clearings.Remove(old)
+	default:
 		s.messages--
 		s.bytes -= old.size
 		s.expiry.Remove(old)
 		s.cache.remove(old)
 	}
-	if e != nil {
+	n.visible, n.cleared = nil, nil
+	switch {
+	case e == nil:
+	case e.gone:
+		n.cleared = e
+		s.clearings.Set(e, e.expires.At)
+	default:
+		n.visible = e
 		s.messages++
 		s.bytes += e.size
 		if e.expires.At != 0 {
 			s.expiry.Set(e, e.expires.At)
 		}
 	}
-	n.visible = e
 }

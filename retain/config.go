@@ -26,6 +26,12 @@ type Config struct {
 	// are read from disk when wanted. Zero = 16 MiB, negative = none. Without a store it has no meaning.
 	CacheBytes int64
 
+	// ClearedKeep is how long it is known that a topic was cleared, or that its message expired, so that a node which was
+	// away for less cannot bring it back; MaxCleared of how many topics: above it those that would be forgotten first are.
+	// Zero = DefaultClearedKeep and DefaultMaxCleared. A negative MaxCleared = none.
+	ClearedKeep time.Duration
+	MaxCleared  int
+
 	SweepEvery time.Duration    // how often expired messages are looked for; zero = 1 s
 	Now        func() time.Time // default time.Now
 
@@ -37,6 +43,8 @@ type Config struct {
 const (
 	DefaultMaxMessages = 1_000_000
 	DefaultMaxBytes    = 256 << 20
+	DefaultClearedKeep = 7 * 24 * time.Hour
+	DefaultMaxCleared  = 100_000
 )
 
 // check fills in the defaults.
@@ -44,6 +52,10 @@ func (c *Config) check() error {
 	setting.Bound(&c.MaxMessages, DefaultMaxMessages)
 	setting.Bound(&c.MaxBytes, DefaultMaxBytes)
 	c.CacheBytes = cmp.Or(c.CacheBytes, 16<<20)
+	c.MaxCleared = max(0, cmp.Or(c.MaxCleared, DefaultMaxCleared))
+	if err := setting.Default("ClearedKeep", &c.ClearedKeep, DefaultClearedKeep); err != nil {
+		return fmt.Errorf("retain config: %w", err)
+	}
 	if err := setting.Default("SweepEvery", &c.SweepEvery, time.Second); err != nil {
 		return fmt.Errorf("retain config: %w", err)
 	}

@@ -22,7 +22,7 @@ func (s *Store) Match(filter string, now time.Time, visit func(*mqtt.Message) bo
 	r := scratches.Get().(*scratch)
 	defer r.free()
 	s.mu.RLock()
-	r.found = s.root.match(filter, r.found)
+	r.found = s.root.match(filter, false, r.found)
 	s.mu.RUnlock()
 	for piece := range slices.Chunk(r.found, matchStep) {
 		for i, m := range s.messagesOf(piece, r.step[:len(piece)], at) {

@@ -7,6 +7,8 @@ type counters struct {
 	expired *metrics.Counter
 	failed  *metrics.Counter // rolled back, because the store refused
 	unread  *metrics.Counter // could not be read from the store
+
+	outdated *metrics.Counter // older than what was held
 }
 
 func newCounters(r *metrics.Registry) counters {
@@ -15,10 +17,13 @@ func newCounters(r *metrics.Registry) counters {
 		expired: r.Counter("mangrove_retained_expired_total"),
 		failed:  r.Counter("mangrove_retained_failed_total"),
 		unread:  r.Counter("mangrove_retained_unread_total"),
+
+		outdated: r.Counter("mangrove_retained_outdated_total"),
 	}
 }
 
 func (s *Store) watch(r *metrics.Registry) {
 	r.Gauge("mangrove_retained_messages", func() float64 { return float64(s.Len()) })
+	r.Gauge("mangrove_retained_cleared", func() float64 { return float64(s.Cleared()) })
 	r.Gauge("mangrove_retained_bytes", func() float64 { return float64(s.Bytes()) })
 }

@@ -168,8 +168,9 @@ func TestStore(t *testing.T) {
 		if b.Len() != 0 || b.Bytes() != 0 {
 			b.Errorf("got %d messages of %d bytes, want none", b.Len(), b.Bytes())
 		}
-		if !b.root.children.empty() {
-			b.Error("nodes are left in the empty trie")
+		b.Sweep(time.Now().Add(DefaultClearedKeep + time.Second))
+		if !b.root.children.empty() || b.Cleared() != 0 {
+			b.Errorf("nodes are left in the empty trie, %d clearings", b.Cleared())
 		}
 	})
 }
@@ -314,7 +315,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 	b.mu.RLock()
 	inMemory, bytes := 0, b.cache.bytes
-	for _, e := range b.root.match("#", nil) {
+	for _, e := range b.root.match("#", false, nil) {
 		if e.msg.Load() != nil {
 			inMemory++
 		}
@@ -426,35 +427,44 @@ func TestRollBackWhenTheStoreRefuses(t *testing.T) {
 }
 
 func TestSettlingInAnyOrder(t *testing.T) {
-	first, second := &entry{topic: "t", id: 1, size: 1}, &entry{topic: "t", id: 2, size: 1}
+	first, second := &entry{topic: "t", id: 1, size: 1, time: 1}, &entry{topic: "t", id: 2, size: 1, time: 2}
+	first.msg.Store(new(mqtt.Message))
+	second.msg.Store(new(mqtt.Message))
 	no := errors.New("no")
 	for _, c := range []struct {
 		name                string
 		order               []*entry
 		errs                []error
 		wantBetween, wantID uint64
+		again               bool
 	}{
-		{"in order", []*entry{first, second}, []error{nil, nil}, 2, 2},
-		{"first refused", []*entry{first, second}, []error{no, nil}, 2, 2},
-		{"second refused", []*entry{first, second}, []error{nil, no}, 2, 1},
-		{"both refused", []*entry{first, second}, []error{no, no}, 2, 9},
-		{"the other way round: the disk has the first", []*entry{second, first}, []error{nil, nil}, 1, 1},
-		{"the other way round, first refused", []*entry{second, first}, []error{nil, no}, 1, 2},
+		{"in order", []*entry{first, second}, []error{nil, nil}, 2, 2, false},
+		{"first refused", []*entry{first, second}, []error{no, nil}, 2, 2, false},
+		{"second refused", []*entry{first, second}, []error{nil, no}, 2, 1, false},
+		{"both refused", []*entry{first, second}, []error{no, no}, 2, 9, false},
+		{"the other way round: the disk has the first", []*entry{second, first}, []error{nil, nil}, 2, 2, true},
+		{"the other way round, first refused", []*entry{second, first}, []error{nil, no}, 2, 2, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &Store{count: newCounters(nil)}
 			s.showLocked(s.root.grow("t"), &entry{topic: "t", id: 9, size: 1})
 			s.proposeLocked(first)
 			s.proposeLocked(second)
-			if got := s.visibleLocked("t").id; got != 2 {
+			if got := s.latestLocked("t").id; got != 2 {
 				t.Errorf("at once: got %d, want 2", got)
 			}
-			s.settle(c.order[0], c.errs[0])
-			if got := s.visibleLocked("t").id; got != c.wantBetween {
+			if again := s.settled(c.order[0], c.errs[0]); again != nil {
+				t.Error("the first that settles is written again")
+			}
+			if got := s.latestLocked("t").id; got != c.wantBetween {
 				t.Errorf("between: got %d, want %d", got, c.wantBetween)
 			}
-			s.settle(c.order[1], c.errs[1])
-			if got := s.visibleLocked("t").id; got != c.wantID {
+			if again := s.settled(c.order[1], c.errs[1]); (again != nil) != c.again {
+				t.Errorf("written again: got %v, want %v", again != nil, c.again)
+			} else if again != nil {
+				s.settled(second, nil)
+			}
+			if got := s.latestLocked("t").id; got != c.wantID {
 				t.Errorf("in the end: got %d, want %d", got, c.wantID)
 			}
 			if s.messages != 1 || s.root.find("t").open != nil {

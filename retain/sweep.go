@@ -1,6 +1,10 @@
 package retain
 
-import "time"
+import (
+	"time"
+
+	"mangrove/internal/batch"
+)
 
 // sweepStep is how many expired messages are removed at a time, so that publishers are not held up.
 const sweepStep = 256
@@ -30,29 +34,29 @@ func (s *Store) stopped() bool {
 	}
 }
 
-// Sweep removes up to sweepStep messages that have expired [MQTT-3.3.2-5] and returns how many. The Store
-// calls it by itself.
+// Sweep removes up to sweepStep messages that have expired [MQTT-3.3.2-5], and as many clearings that need not be known any more, and
+// returns how many of what there was more of. The Store calls it by itself.
 func (s *Store) Sweep(now time.Time) int {
 	at := s.clock.Stamp(now)
+	var b *batch.Batch
+	if s.cfg.Store != nil {
+		b = s.cfg.Store.NewBatch()
+		defer func() { s.cfg.Store.Commit(b) }() // without the lock: it may tell at once
+	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.full = s.full && (s.messages >= s.cfg.MaxMessages || s.bytes >= s.cfg.MaxBytes)
 	over := s.overLocked(at)
 	s.count.expired.Add(len(over))
-	if s.cfg.Store == nil {
-		for _, e := range over {
-			s.replaceLocked(&entry{topic: e.topic, gone: true})
-		}
-		s.mu.Unlock()
-		return len(over)
-	}
-	b := s.cfg.Store.NewBatch()
 	for _, e := range over {
-		gone := &entry{topic: e.topic, gone: true}
-		s.proposeLocked(gone)
-		s.writeLocked(gone, nil, b)
+		if gone := s.clearingOf(e); b == nil {
+			s.replaceLocked(gone)
+		} else {
+			s.proposeLocked(gone)
+			s.writeLocked(gone, nil, b)
+		}
 	}
-	s.mu.Unlock()
-	s.cfg.Store.Commit(b) // without the lock: it may tell at once
-	return len(over)
+	return max(len(over), s.forgetOldLocked(at, sweepStep))
 }
 
 // overLocked returns up to sweepStep entries that have expired. They wait in the heap until they are no longer visible.

@@ -13,6 +13,7 @@ type node struct {
 	parent   *node
 	children children
 	visible  *entry   // what Match finds; nil = nothing
+	cleared  *entry   // that nothing is there since when; nil when visible is not, or nothing is known
 	open     *changes // changes that are not stable yet; nil = none
 }
 
@@ -111,55 +112,66 @@ func (n *node) grow(topic string) *node {
 
 // prune takes out n and those above it that hold nothing.
 func (n *node) prune() {
-	for n.parent != nil && n.visible == nil && n.open == nil && n.children.empty() {
+	for n.parent != nil && n.latest() == nil && n.open == nil && n.children.empty() {
 		n.parent.children.remove(n)
 		n = n.parent
 	}
 }
 
-// match appends the entries whose topic matches the filter, of which rest has not been looked at. "#" and
-// "+" at the start do not match topics that start with "$" [MQTT-4.7.2-1].
-func (n *node) match(rest string, found []*entry) []*entry {
+// latest is what is known of the topic: its message, its clearing, or nil.
+func (n *node) latest() *entry {
+	if n.visible != nil {
+		return n.visible
+	}
+	return n.cleared
+}
+
+// match appends the entries whose topic matches the filter, of which rest has not been looked at; with cleared those of clearings
+// too. "#" and "+" at the start do not match topics that start with "$" [MQTT-4.7.2-1].
+func (n *node) match(rest string, cleared bool, found []*entry) []*entry {
 	level, rest, more := strings.Cut(rest, "/")
 	switch level {
 	case "#": // the parent level too
-		return n.all(found)
+		return n.all(cleared, found)
 	case "+":
 		for c := range n.children.all() {
 			if !n.hides(c) {
-				found = c.matchBelow(rest, more, found)
+				found = c.matchBelow(rest, more, cleared, found)
 			}
 		}
 		return found
 	}
 	if c := n.children.get(level); c != nil {
-		found = c.matchBelow(rest, more, found)
+		found = c.matchBelow(rest, more, cleared, found)
 	}
 	return found
 }
 
 // matchBelow goes on at n, which matched the last level.
-func (n *node) matchBelow(rest string, more bool, found []*entry) []*entry {
+func (n *node) matchBelow(rest string, more, cleared bool, found []*entry) []*entry {
 	if more {
-		return n.match(rest, found)
+		return n.match(rest, cleared, found)
 	}
-	return n.add(found)
+	return n.add(cleared, found)
 }
 
 // all appends n's entry and all below it.
-func (n *node) all(found []*entry) []*entry {
-	found = n.add(found)
+func (n *node) all(cleared bool, found []*entry) []*entry {
+	found = n.add(cleared, found)
 	for c := range n.children.all() {
 		if !n.hides(c) {
-			found = c.all(found)
+			found = c.all(cleared, found)
 		}
 	}
 	return found
 }
 
-func (n *node) add(found []*entry) []*entry {
-	if n.visible != nil {
+func (n *node) add(cleared bool, found []*entry) []*entry {
+	switch {
+	case n.visible != nil:
 		found = append(found, n.visible)
+	case cleared && n.cleared != nil:
+		found = append(found, n.cleared)
 	}
 	return found
 }

@@ -117,7 +117,9 @@ func (r *Router) publish(m *mqtt.Message, rc *mqtt.Receipt, targets []target, sl
 	rc.SetSlack(slack)
 	r.Stamp(m)
 	if m.Retain && r.cfg.Retained != nil && topic.Retained(m.Topic) {
-		r.cfg.Retained.Set(m, rc)
+		if r.cfg.Retained.Set(m, rc); !m.Retain && (m.Replay || m.Healed) {
+			return // newer is held, and nobody is to be told of the older
+		}
 	}
 	r.deliver(m, rc, targets)
 }
