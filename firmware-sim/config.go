@@ -11,8 +11,8 @@ import (
 	"mangrove/internal/setting"
 )
 
-// Config describes a run. The zero value of every field but Brokers, Devices and Duration works. Zero and negative numbers
-// mean what package setting says.
+// Config describes a run. The zero value of every field but Brokers, Devices and Duration works. Zero and negative
+// numbers mean what package setting says.
 type Config struct {
 	Brokers  []string      // host:port; devices are spread over them, site-1 is at the first
 	Devices  int           // in all

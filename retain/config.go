@@ -11,14 +11,14 @@ import (
 	"mangrove/internal/store"
 )
 
-// Config of a Store. The zero value works and keeps messages in memory only. Zero and negative numbers mean what package
-// setting says.
+// Config of a Store. The zero value works and keeps messages in memory only. Zero and negative numbers mean what
+// package setting says.
 type Config struct {
 	Store *store.Store // where messages are kept; nil = in memory only
 
 	// MaxMessages and MaxBytes bound what is retained; bytes are topics, payloads and some 160 a message. A message
-	// above is refused with mqtt.ErrQuota and the topic keeps what it had. Zero = DefaultMaxMessages and DefaultMaxBytes,
-	// negative = no bound.
+	// above is refused with mqtt.ErrQuota and the topic keeps what it had. Zero = DefaultMaxMessages and
+	// DefaultMaxBytes, negative = no bound.
 	MaxMessages int
 	MaxBytes    int64
 

@@ -39,7 +39,8 @@ func New(cfg Config) (*Store, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	s := &Store{cfg: cfg, clock: due.ClockOf(cfg.Store), count: newCounters(cfg.Metrics), stop: make(chan struct{}), done: make(chan struct{})}
+	s := &Store{cfg: cfg, clock: due.ClockOf(cfg.Store), count: newCounters(cfg.Metrics),
+		stop: make(chan struct{}), done: make(chan struct{})}
 	s.cache.limit = cfg.CacheBytes
 	if cfg.Store != nil {
 		if err := s.load(); err != nil {
@@ -193,7 +194,8 @@ func (s *Store) writeLocked(e *entry, body []byte, b *batch.Batch) {
 		b.Put(batch.Retained, key, e.appendRecord(make([]byte, 8)))
 		s.boundClearingsLocked()
 	} else {
-		b.PutRef(batch.Retained, key, e.id, e.appendRecord(nil), func(dst []byte) []byte { return append(dst, body...) })
+		b.PutRef(batch.Retained, key, e.id, e.appendRecord(nil),
+			func(dst []byte) []byte { return append(dst, body...) })
 	}
 	b.Notify(&change{s, e}, 0)
 }

@@ -111,7 +111,8 @@ func (s *Session) pubrelLocked(id uint16) error {
 	case 0:
 		s.traffic.outlet.Ack(packet.PUBCOMP, id, packet.PacketIDNotFound)
 	case taking:
-		return &packet.Error{Reason: packet.ProtocolError, Detail: fmt.Sprintf("PUBREL for packet id %d before PUBREC", id)}
+		return &packet.Error{Reason: packet.ProtocolError,
+			Detail: fmt.Sprintf("PUBREL for packet id %d before PUBREC", id)}
 	case taken:
 		s.forgetLocked(id)
 	} // else PUBCOMP is on its way

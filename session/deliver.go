@@ -56,7 +56,8 @@ func (s *Session) deliverNowLocked(m *mqtt.Message, d mqtt.Delivery) outcome {
 // queuesQoS0Locked reports whether a QoS 0 message goes through the queue: nothing may overtake what waits there.
 func (s *Session) queuesQoS0Locked() bool {
 	t := s.traffic
-	return s.m.cfg.QueueQoS0 && s.durable() && (t == nil || !t.out.running || t.out.tail > 0 || t.out.win.len() > t.out.live)
+	return s.m.cfg.QueueQoS0 && s.durable() &&
+		(t == nil || !t.out.running || t.out.tail > 0 || t.out.win.len() > t.out.live)
 }
 
 // fullLocked reports whether one more message of that size is above the session's bounds.

@@ -29,8 +29,8 @@ const (
 	discardRetry = time.Second // after the store refused, or when no member has room
 )
 
-// discard does one step; Committed asks for the next. Runs on a worker. One that is asked for while a step is not stable yet, by an alarm
-// that was set before the session ended, does nothing: it would read the same records again.
+// discard does one step; Committed asks for the next. Runs on a worker. One that is asked for while a step is not
+// stable yet, by an alarm that was set before the session ended, does nothing: it would read the same records again.
 func (m *Manager) discard(s *Session) {
 	s.lock()
 	t := s.wakeLocked() // for good: the session has ended

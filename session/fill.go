@@ -56,7 +56,8 @@ func (m *Manager) read(number uint64, g span) (entries []entry, to uint64, err e
 }
 
 func (q *queueRecord) entry(seq uint64) entry {
-	e := entry{seq: seq, body: q.body, ids: q.ids, until: q.expires, group: q.group, size: q.size, qos: q.qos, retain: q.retain, state: ready}
+	e := entry{seq: seq, body: q.body, ids: q.ids, until: q.expires, group: q.group, size: q.size, qos: q.qos,
+		retain: q.retain, state: ready}
 	if q.released {
 		e.state = released
 	}

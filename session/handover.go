@@ -8,8 +8,8 @@ import (
 	"mangrove/mqtt"
 )
 
-// handOverPatience is how long the messages of an ended session wait on disk for a member that has room. After that they are
-// dropped and counted, so that sessions which come and go do not pile them up.
+// handOverPatience is how long the messages of an ended session wait on disk for a member that has room. After that
+// they are dropped and counted, so that sessions which come and go do not pile them up.
 const handOverPatience = 10 * time.Minute
 
 // tally is what became of messages of an ended session.
@@ -53,16 +53,16 @@ func (s *Session) keepSent(b *batch.Batch) {
 	}
 }
 
-// keepSentLocked writes, with the end of the session, which of its messages may have been sent. What comes after this was
-// not: there is no connection.
+// keepSentLocked writes, with the end of the session, which of its messages may have been sent. What comes after this
+// was not: there is no connection.
 func (s *Session) keepSentLocked(b *batch.Batch) {
 	if sent, _ := s.sentLocked(); s.shares && sent > 0 {
 		b.Put(batch.Received, receivedKey(s.number, 0), appendSent(nil, sent))
 	}
 }
 
-// leaveLocked counts what ends with the session, and returns those messages in memory that go to others. Those of a durable
-// session are in the store: discard counts them when some may be for others.
+// leaveLocked counts what ends with the session, and returns those messages in memory that go to others. Those of a
+// durable session are in the store: discard counts them when some may be for others.
 func (s *Session) leaveLocked() []entry {
 	var left []entry
 	o := &s.wakeLocked().out

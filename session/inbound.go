@@ -67,7 +67,8 @@ func (in *inbound) pubrel(id uint16) (was step) {
 	return was
 }
 
-// completed ends it; answer tells that the connection waits for PUBCOMP. When the end could not be kept, the id stays taken.
+// completed ends it; answer tells that the connection waits for PUBCOMP. When the end could not be kept, the id stays
+// taken.
 func (in *inbound) completed(id uint16, ok bool) (answer bool) {
 	was := in.step(id)
 	if was != completing && was != unheard {

@@ -133,7 +133,8 @@ func (l *loader) wake(s *Session) *traffic {
 	return t
 }
 
-// left looks at a record of an ended session: whether it is for others. One that cannot be read is removed with the rest.
+// left looks at a record of an ended session: whether it is for others. One that cannot be read is removed with the
+// rest.
 func (l *loader) left(s *Session, v []byte) {
 	if q, err := decodeQueueRecord(v); err == nil && q.group != "" {
 		s.shares = true
@@ -181,7 +182,8 @@ func (l *loader) finish() {
 		s.unlock()
 	}
 	if n := len(l.byNumber); n > 0 {
-		l.m.log.Info("sessions restored", "sessions", n, "connected before", len(l.interrupted), "leftovers", len(l.orphans))
+		l.m.log.Info("sessions restored", "sessions", n, "connected before", len(l.interrupted),
+			"leftovers", len(l.orphans))
 	}
 }
 

@@ -4,8 +4,8 @@ package session
 // internal/repotest looks for one.
 func (s *Session) lock() { s.mutex.Lock() }
 
-// unlock ends what lock began. It commits what was written meanwhile (batchLocked), without the lock, because Commit may
-// answer at once; it states whether the session is online; and it lets go of traffic that has ended.
+// unlock ends what lock began. It commits what was written meanwhile (batchLocked), without the lock, because Commit
+// may answer at once; it states whether the session is online; and it lets go of traffic that has ended.
 func (s *Session) unlock() {
 	t := s.traffic
 	if t == nil {

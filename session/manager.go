@@ -15,8 +15,8 @@ import (
 
 // Manager implements mqtt.Sessions. Safe for concurrent use.
 //
-// Locks, in the order in which they may be taken: gates (one client's life: Open, Detach, Subscribe, expiry), Session.mutex,
-// then any of the small ones (mu, timers, jobs, bin). The Router is called with a gate held at most;
+// Locks, in the order in which they may be taken: gates (one client's life: Open, Detach, Subscribe, expiry),
+// Session.mutex, then any of the small ones (mu, timers, jobs, bin). The Router is called with a gate held at most;
 // Store.Commit never under Session.mutex, because it may answer at once.
 type Manager struct {
 	cfg    Config
@@ -48,8 +48,16 @@ func New(cfg Config) (*Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &Manager{cfg: cfg, log: cfg.Log, count: newCounters(cfg.Metrics), start: cfg.Now(), stored: due.ClockOf(cfg.Store), stop: make(chan struct{}),
-		lim: limits{cfg.WindowMessages, cfg.WindowBytes}, sessions: make(map[string]*Session)}
+	m := &Manager{
+		cfg:      cfg,
+		log:      cfg.Log,
+		count:    newCounters(cfg.Metrics),
+		lim:      limits{cfg.WindowMessages, cfg.WindowBytes},
+		start:    cfg.Now(),
+		stored:   due.ClockOf(cfg.Store),
+		stop:     make(chan struct{}),
+		sessions: make(map[string]*Session),
+	}
 	m.jobs.init()
 	m.timers.look = bell.New()
 	m.bin.init(m)
@@ -85,7 +93,8 @@ func (m *Manager) admit(clientID string) error {
 		return &packet.Error{Reason: packet.ServerShuttingDown, Detail: "sessions are closed"}
 	}
 	if m.sessions[clientID] == nil && len(m.sessions) >= m.cfg.MaxSessions {
-		return &packet.Error{Reason: packet.QuotaExceeded, Detail: fmt.Sprintf("there are %d sessions already", m.cfg.MaxSessions)}
+		return &packet.Error{Reason: packet.QuotaExceeded,
+			Detail: fmt.Sprintf("there are %d sessions already", m.cfg.MaxSessions)}
 	}
 	return nil
 }
@@ -114,8 +123,8 @@ func (m *Manager) isClosed() bool {
 // eachStep is how many sessions each gathers with the Manager's lock held.
 const eachStep = 256
 
-// each calls fn for every session that is there from beginning to end. No lock is held: fn may take a session's. Sessions are gathered some
-// at a time, because statistics look at all of them every few seconds.
+// each calls fn for every session that is there from beginning to end. No lock is held: fn may take a session's.
+// Sessions are gathered some at a time, because statistics look at all of them every few seconds.
 func (m *Manager) each(fn func(*Session)) {
 	var some [eachStep]*Session
 	n := 0
@@ -161,13 +170,14 @@ func (m *Manager) Queued() (messages int, bytes int64) {
 // Expired tells how many sessions have ended by their expiry since the start.
 func (m *Manager) Expired() uint64 { return m.count.expired.Get() }
 
-// Stopping says that the node is about to close: subscriptions of sessions that end from now on are left to the Router, which
-// goes as well. To take out a million of them would be longer than a node may take to close. An ended session takes nothing.
+// Stopping says that the node is about to close: subscriptions of sessions that end from now on are left to the Router,
+// which goes as well. To take out a million of them would be longer than a node may take to close. An ended session
+// takes nothing.
 func (m *Manager) Stopping() { m.stopping.Store(true) }
 
-// Close publishes the wills of sessions that are not durable and stops the goroutines; it may be called twice, both wait.
-// Durable sessions stay as they are in the store: those that are still connected count as detached
-// when the node starts again, and their wills are published then.
+// Close publishes the wills of sessions that are not durable and stops the goroutines; it may be called twice, both
+// wait. Durable sessions stay as they are in the store: those that are still connected count as detached when the node
+// starts again, and their wills are published then.
 func (m *Manager) Close() {
 	m.once.Do(func() {
 		m.mu.Lock()

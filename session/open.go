@@ -12,7 +12,7 @@ import (
 // Open attaches out to the client's session, or to a new one. [MQTT-3.1.2-6] [MQTT-3.1.4-4] [MQTT311-3.1.2-4]
 // [MQTT311-3.1.4-3]
 //
-//	an earlier connection finishes → gate → an earlier connection is closed → one batch: its will, the new record → stable → attached
+//	an earlier connection finishes → gate → it is closed → one batch: its will, the new record → stable → attached
 func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, bool, error) {
 	m.lookup(req.ClientID).finish()
 	defer m.gates.enter(req.ClientID).leave()
@@ -55,8 +55,8 @@ func (s *Session) finish() {
 }
 
 // displace takes an earlier connection off [MQTT-3.1.4-3] [MQTT311-3.1.4-2] and tells whether the session goes on
-// [MQTT-3.1.2-4] [MQTT-3.1.2-5], and which will is to be published now: the new connection drops it only within the will
-// delay of a session that goes on [MQTT-3.1.3-9].
+// [MQTT-3.1.2-4] [MQTT-3.1.2-5], and which will is to be published now: the new connection drops it only within the
+// will delay of a session that goes on [MQTT-3.1.3-9].
 func (s *Session) displace(clean bool) (goesOn bool, w *will) {
 	if s == nil {
 		return false, nil
@@ -104,7 +104,8 @@ func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) erro
 	}
 	switch {
 	case s.durable():
-		rec := record{number: s.number, connected: true, expiry: m.cfg.clamp(req.Expiry), will: newWill(req, req.ClientID)}
+		rec := record{number: s.number, connected: true, expiry: m.cfg.clamp(req.Expiry),
+			will: newWill(req, req.ClientID)}
 		b.Put(batch.Sessions, []byte(req.ClientID), rec.append(nil))
 	case old != nil && old.durable():
 		b.Delete(batch.Sessions, []byte(req.ClientID))
@@ -175,7 +176,8 @@ func (s *Session) recordLocked(b *batch.Batch) {
 	b.Put(batch.Sessions, []byte(s.clientID), rec.append(nil))
 }
 
-// end takes a session that has no connection out of the node. Its record is gone or another's already; the gate is held.
+// end takes a session that has no connection out of the node. Its record is gone or another's already; the gate is
+// held.
 func (m *Manager) end(s *Session) {
 	s.lock()
 	s.ended, s.detached = true, m.clock()

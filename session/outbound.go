@@ -46,21 +46,21 @@ type outbound struct {
 	end  uint64 // messages from it on are in the tail
 
 	maybeSent uint64    // the node died while the client was connected: messages below may have been sent or not
-	tail      int       // messages there
-	pending   []unknown // those of the tail whose record is not stable yet, by seq
+	tail      int       // number of messages in the tail
+	pending   []unknown // messages of the tail whose record is not stable yet, by seq
 
-	count int   // messages in all
-	bytes int64 // their sizes
+	count int   // messages in win and tail
+	bytes int64 // sizes of those, added up
 	held  int   // bytes of messages that win keeps in memory
 
 	lim      *limits
-	window   int  // of this connection; 0 = not connected
+	window   int  // messages the client takes before it acknowledges; 0 = not connected
 	running  bool // the connection takes packets
-	blocked  bool // its output buffer is full
+	blocked  bool // the connection's output buffer is full
 	memory   bool // nothing is on disk: there is no tail
 	keep     bool // sent messages stay in memory, to be sent again on another connection
-	cutting  bool // records are being cut out of the tail: not to be read now
-	hopeless bool // the store failed: not to be read before the next connection
+	cutting  bool // records are being cut out of the tail, which is not read meanwhile
+	hopeless bool // the store failed; the tail is not read before the next connection
 }
 
 // limits is what one session may hold in memory.

@@ -14,8 +14,8 @@ import (
 //
 //	new ─Open→ connected ⇄ detached ─expiry, Clean, expiry 0→ ended
 //
-// Most sessions of a large fleet sleep, detached and owed nothing, and have only what is here; the rest is in traffic, which comes
-// and goes.
+// Most sessions of a large fleet sleep, detached and owed nothing, and have only what is here; the rest is in traffic,
+// which comes and goes.
 type Session struct {
 	m        *Manager
 	clientID string

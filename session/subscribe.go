@@ -68,7 +68,8 @@ func (s *Session) maySubscribe(more int) error {
 	case s.ended:
 		return errEnded
 	case s.filters.len()+more > most:
-		return &packet.Error{Reason: packet.QuotaExceeded, Detail: fmt.Sprintf("the session may have %d subscriptions", most)}
+		return &packet.Error{Reason: packet.QuotaExceeded,
+			Detail: fmt.Sprintf("the session may have %d subscriptions", most)}
 	}
 	return nil
 }

@@ -13,36 +13,38 @@ import (
 //	asleep ─attach, a message to queue, Take; at the start a queue or QoS 2 record → wake─→ awake
 //	awake  ─detached, and nothing of that is left → unlock─→ asleep
 //
-// What outlasts it is in Session. One that has ended stays awake until it is gone: what was sent decides what is handed over.
+// What outlasts it is in Session. One that has ended stays awake until it is gone: what was sent decides what is handed
+// over.
 type traffic struct {
 	outlet mqtt.Outlet // nil while detached
 	in     inbound
 	out    outbound
-	batch  *batch.Batch // to be committed by unlock
+	batch  *batch.Batch // what unlock commits; nil = nothing was written
 
 	writing  int           // batches of others that will still bring records of this session
 	soonest  int64         // the first expiry in the tail, in stored time; 0 = none known
 	swept    time.Duration // when the tail was looked through last, or began
-	cut      *cut          // the step that is not stable yet
-	sweeping *cut          // where a sweep goes on
+	cut      *cut          // the step of a trim or a sweep that is not stable yet; nil = none
+	sweeping *cut          // the last step of a sweep that goes on; nil = none does
 
 	discarding bool     // the session has ended, and leftovers are being removed
-	portion    *portion // the one of discard that is not stable yet
+	portion    *portion // the step of discard that is not stable yet; nil = none
 }
 
-// wakeLocked returns the traffic, and begins it if there is none. A session without traffic has nothing queued, so all four
-// sequence numbers start at next. A job that comes too late wakes the session for nothing, until its unlock. The caller
-// keeps the pointer no longer than the lock.
+// wakeLocked returns the traffic, and begins it if there is none. A session without traffic has nothing queued, so all
+// four sequence numbers start at next. A job that comes too late wakes the session for nothing, until its unlock. The
+// caller keeps the pointer no longer than the lock.
 func (s *Session) wakeLocked() *traffic {
 	if s.traffic == nil {
 		s.traffic = &traffic{swept: s.m.clock(),
-			out: outbound{next: s.next, sent: s.next, maybeSent: s.next, end: s.next, lim: &s.m.lim, memory: !s.durable()}}
+			out: outbound{next: s.next, sent: s.next, maybeSent: s.next, end: s.next,
+				lim: &s.m.lim, memory: !s.durable()}}
 	}
 	return s.traffic
 }
 
-// idle reports whether the session can do without: there is no connection, nothing is owed either way, and nothing is under way that
-// will ask for it.
+// idle reports whether the session can do without: there is no connection, nothing is owed either way, and nothing is
+// under way that will ask for it.
 func (t *traffic) idle() bool {
 	return t.outlet == nil && t.out.count == 0 && t.writing == 0 && t.in.steps.Len() == 0 && !t.out.cutting
 }
@@ -64,8 +66,8 @@ func (s *Session) outletLocked() mqtt.Outlet {
 	return s.traffic.outlet
 }
 
-// sentLocked is outbound's sent and maybeSent. While the session is asleep every earlier message counts as possibly sent:
-// that matters only for records that come back after a crash because the bin still had them.
+// sentLocked is outbound's sent and maybeSent. While the session is asleep every earlier message counts as possibly
+// sent: that matters only for records that come back after a crash because the bin still had them.
 func (s *Session) sentLocked() (sent, maybeSent uint64) {
 	if t := s.traffic; t != nil {
 		return t.out.sent, t.out.maybeSent

@@ -34,8 +34,8 @@ const (
 	maxFilters = 5_000_000
 )
 
-// Config of a run. Scenario must be set; every other zero value works. Zero and negative numbers mean what package setting
-// says.
+// Config of a run. Scenario must be set; every other zero value works. Zero and negative numbers mean what package
+// setting says.
 type Config struct {
 	Scenario string // one of Scenarios
 	Broker   string // HOST:PORT
@@ -60,8 +60,8 @@ type Config struct {
 	Settle   time.Duration // without any progress, after which what is missing is lost
 	Rest     time.Duration // of sleep: until memory is looked at
 
-	// For conns shared by several processes: where this one's source addresses begin, whom to tell when its connections are open,
-	// and whether they may go; nil = nobody shares.
+	// For conns shared by several processes: where this one's source addresses begin, whom to tell when its connections
+	// are open, and whether they may go; nil = nobody shares.
 	First     int
 	Connected func() error
 	Release   func() bool

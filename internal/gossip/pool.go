@@ -141,7 +141,8 @@ func (p *Pool) loop() {
 		double, _ := p.roster.impostor(p.key)
 		p.mu.Unlock()
 		if double != warned && double != "" {
-			p.cfg.Log.Warn("another node has this node's name, or this node was restarted a moment ago", "name", p.cfg.Name, "addr", double)
+			p.cfg.Log.Warn("another node has this node's name, or this node was restarted a moment ago",
+				"name", p.cfg.Name, "addr", double)
 		}
 		warned = double
 		if !slices.Equal(last, now) {

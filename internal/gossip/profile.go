@@ -24,7 +24,8 @@ type timing struct {
 
 func (p Profile) timing() timing {
 	if p == Local {
-		return timing{suspectFor: 5 * time.Second, retryMin: 100 * time.Millisecond, retryMax: 2 * time.Second, leave: time.Second}
+		return timing{suspectFor: 5 * time.Second, retryMin: 100 * time.Millisecond, retryMax: 2 * time.Second,
+			leave: time.Second}
 	}
 	return timing{suspectFor: time.Minute, retryMin: time.Second, retryMax: 30 * time.Second, leave: 2 * time.Second}
 }

@@ -44,11 +44,11 @@ type Config struct {
 	UserProps     []packet.UserProperty
 
 	ReceiveMaximum uint16 // 5.0: QoS 1 and 2 messages the server may have unacknowledged; zero = DefaultReceiveMaximum
-	// MaxPacket is the bytes of the largest packet taken, told to a server of 5.0; a larger one ends the connection. Zero =
-	// DefaultMaxPacket.
+	// MaxPacket is the bytes of the largest packet taken, told to a server of 5.0; a larger one ends the connection.
+	// Zero = DefaultMaxPacket.
 	MaxPacket uint32
-	// MaxInflight bounds the QoS 1 and 2 messages of ours under way at once, less if the server says so; above, publishing
-	// waits. Zero = DefaultMaxInflight, before 5.0 DefaultMaxInflight3.
+	// MaxInflight bounds the QoS 1 and 2 messages of ours under way at once, less if the server says so; above,
+	// publishing waits. Zero = DefaultMaxInflight, before 5.0 DefaultMaxInflight3.
 	MaxInflight int
 
 	// State is the session on this side, for clients that reconnect; at most one Client at a time

@@ -16,7 +16,8 @@ func (r *reader) handlePublish(flags byte, body []byte) error {
 		return err
 	}
 	if len(p.Topic) == 0 || p.Props.Has(packet.PropTopicAlias) { // [MQTT-3.1.2-27]: we allow none
-		return &packet.Error{Reason: packet.TopicAliasInvalid, Rule: "MQTT-3.1.2-27", Detail: "topic alias, none are allowed here"}
+		return &packet.Error{Reason: packet.TopicAliasInvalid, Rule: "MQTT-3.1.2-27",
+			Detail: "topic alias, none are allowed here"}
 	}
 	if p.QoS == 2 {
 		return r.handleQoS2()

@@ -63,7 +63,8 @@ func (s *Scram) prove(server string) ([]byte, error) {
 	}
 	n, err := strconv.Atoi(f[2][2:])
 	if err != nil || n < 4096 || n > maxScramIterations {
-		return nil, fmt.Errorf("SCRAM-SHA-256: the server wants %.20s iterations, allowed are 4096 to %d", f[2][2:], maxScramIterations)
+		return nil, fmt.Errorf("SCRAM-SHA-256: the server wants %.20s iterations, allowed are 4096 to %d",
+			f[2][2:], maxScramIterations)
 	}
 	salted, err := pbkdf2.Key(sha256.New, s.password, salt, n, sha256.Size)
 	if err != nil {

@@ -150,7 +150,8 @@ func (s *State) knows(id uint16, max int) (bool, error) {
 		return true, nil
 	}
 	if len(s.received) >= max {
-		return false, &packet.Error{Reason: packet.ReceiveMaximumExceeded, Rule: "MQTT-3.3.4-9", Detail: "more QoS 2 messages than we allow"}
+		return false, &packet.Error{Reason: packet.ReceiveMaximumExceeded, Rule: "MQTT-3.3.4-9",
+			Detail: "more QoS 2 messages than we allow"}
 	}
 	return false, nil
 }
