@@ -17,6 +17,7 @@ const (
 	KindData     = "data"
 	KindAck      = "ack"
 	KindGoaway   = "goaway"
+	KindRetained = "retained"
 )
 
 // version is the first byte of every frame.

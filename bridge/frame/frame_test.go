@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/bridge/reconcile"
 	"mangrove/internal/bytesread"
 	"mangrove/internal/sim"
 )
@@ -75,7 +76,8 @@ func frameCases(t testing.TB) []frameCase {
 	decodeData := func(b []byte) (Data, error) { return DecodeData(b, c) }
 	return []frameCase{
 		row("hello", Hello{Name: "core-1", Store: 7, Role: RoleCore, Attach: 300, Last: Attachment{5, 299},
-			Held: Digest{2, 1 << 63}, Window: 1024, WindowBytes: 1 << 22, MaxBytes: 1 << 20}, fresh(Hello.Append), DecodeHello),
+			Held: Digest{2, 1 << 63}, Window: 1024, WindowBytes: 1 << 22, MaxBytes: 1 << 20,
+			Features: FeatureLinkForm2 | FeatureReconcile, Clock: 1764000000000}, fresh(Hello.Append), DecodeHello),
 		row("cores", []Core{{Name: "x", Addr: "127.0.0.1:1", Weight: 2}, {Name: "y", Addr: "tls://h:2", Suspect: true}},
 			encodeCores, DecodeCores),
 		row("interest", Interest{First: true, Entries: []Want{{Filter: "a/#", QoS: 2}, {Filter: "b", Gone: true}}},
@@ -86,6 +88,12 @@ func frameCases(t testing.TB) []frameCase {
 			encodeData, decodeData),
 		row("ack", Ack{Lane: 1, Position: 1 << 40, Window: 1, WindowBytes: 2}, fresh(Ack.Append), DecodeAck),
 		row("goaway", Goaway{Code: GoawayRefused, Retry: 5 * time.Second, Text: "full"}, fresh(Goaway.Append), DecodeGoaway),
+		row("retained", Retained{First: true, Clock: 1764000000000, Parts: []reconcile.Part{
+			{Kind: reconcile.Sum, Range: reconcile.Range{Prefix: 5 << 60, Bits: 4}, Count: 300, Sum: 1 << 63},
+			{Kind: reconcile.Whole, Items: []reconcile.Item{{Key: 1 << 63, Stamp: 7, Tie: 8, Mine: true}, {Key: 2, Gone: true}}},
+			{Kind: reconcile.Whole, Range: reconcile.Range{Bits: 60}, Items: []reconcile.Item{}},
+			{Kind: reconcile.Some, Items: []reconcile.Item{{Key: 9, Stamp: 1}}}, {Kind: reconcile.Want, Keys: []uint64{1, 2}}}},
+			fresh(Retained.Append), DecodeRetained),
 		row("edge at", EdgeAt{Edge: "b", Store: 9, Attach: 3}, fresh(EdgeAt.Append), DecodeEdgeAt),
 	}
 }
@@ -101,13 +109,13 @@ func TestRoundTrip(t *testing.T) {
 
 func TestBytes(t *testing.T) {
 	c := testCompressor(t)
-	hello := Hello{Name: "a", Store: 1, Role: RoleEdge, Attach: 2, Last: Attachment{3, 4}, Held: Digest{5, 6}, Window: 7, WindowBytes: 8, MaxBytes: 9}
+	hello := Hello{Name: "a", Store: 1, Role: RoleEdge, Attach: 2, Last: Attachment{3, 4}, Held: Digest{5, 6}, Window: 7, WindowBytes: 8, MaxBytes: 9, Features: 6, Clock: 9}
 	data := Data{Lane: 1, Edge: "b", Items: []Item{{Position: 5, Body: []byte("m")}, {Position: 7, Kind: 1}}}
 	for _, e := range []struct {
 		name      string
 		got, want []byte
 	}{
-		{"hello", hello.Append(nil), []byte{1, 1, 1, 'a', 2, 1, 1, 3, 1, 1, 4, 1, 2, 5, 1, 5, 6, 1, 6, 7, 1, 7, 8, 1, 8, 9, 1, 9, 10, 1, 3, 11, 1, 4}},
+		{"hello", hello.Append(nil), []byte{1, 1, 1, 'a', 2, 1, 1, 3, 1, 1, 4, 1, 2, 5, 1, 5, 6, 1, 6, 7, 1, 7, 8, 1, 8, 9, 1, 9, 10, 1, 3, 11, 1, 4, 12, 1, 6, 21, 1, 9}},
 		{"cores", AppendCores(nil, []Core{{Name: "x", Addr: "h", Weight: 3, Suspect: true}}), []byte{1, 1, 1, 'x', 1, 'h', 3, 1}},
 		{"interest", Interest{Last: true, Entries: []Want{{Filter: "a", QoS: 1, Gone: true}}}.Append(nil), []byte{1, 2, 1, 0x81, 1, 'a'}},
 		{"data", data.append(nil, c), []byte{1, 0, 1, 1, 'b', 5, 2, 7, 0, 0, 1, 'm', 2, 1, 0}},
@@ -206,6 +214,13 @@ func TestBounds(t *testing.T) {
 			return err
 		}},
 		{"no name", "no name", func() error { _, err := DecodeHello(Hello{Store: 1}.Append(nil)); return err }},
+		{"range", "range", func() error {
+			_, err := DecodeRetained([]byte{1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 4, 1})
+			return err
+		}},
+		{"too many parts", "bound", func() error { _, err := DecodeRetained([]byte{1, 0, 0, 0xFF, 0x7F}); return err }},
+		{"too many retained", "bound", func() error { _, err := DecodeRetained([]byte{1, 0, 0, 1, 3, 0xFF, 0x1F}); return err }},
+		{"part of kind 9", "kind 9", func() error { _, err := DecodeRetained([]byte{1, 0, 0, 1, 9}); return err }},
 		{"role 3", "no role", func() error { _, err := DecodeHello(Hello{Name: "a", Store: 1, Role: 3}.Append(nil)); return err }},
 	} {
 		if err := e.decode(); err == nil || !strings.Contains(err.Error(), e.want) {

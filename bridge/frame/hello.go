@@ -22,7 +22,22 @@ type Hello struct {
 	Window      int // messages of the durable lane that the sender takes before it acknowledges
 	WindowBytes int // bytes of such messages
 	MaxBytes    int // bytes of the messages in one frame that the sender takes
+
+	Features Features // what the sender understands
+	Clock    uint64   // the time of the fleet as the sender knows it, in Unix milliseconds; 0 = it does not tell
 }
+
+// Features is a set of what a node understands beyond the first version of links. A bit that is not known is ignored; what
+// one side does not understand is not sent to it.
+type Features uint64
+
+const (
+	FeatureLinkForm2 Features = 1 << 1 // messages as mqtt.LinkForm2
+	FeatureReconcile Features = 1 << 2 // RETAINED frames, and healed messages
+)
+
+// Has reports whether all of those are in the set.
+func (f Features) Has(those Features) bool { return f&those == those }
 
 // Role is what a node is among the others.
 type Role byte
@@ -48,6 +63,8 @@ const (
 	tagMaxBytes    = 9
 	tagLastStore   = 10
 	tagLastAttach  = 11
+	tagFeatures    = 12
+	tagClock       = 21
 )
 
 // Append writes the frame behind dst.
@@ -66,6 +83,8 @@ func (h Hello) Append(dst []byte) []byte {
 		{tagMaxBytes, uint64(h.MaxBytes)},
 		{tagLastStore, h.Last.Store},
 		{tagLastAttach, h.Last.Attach},
+		{tagFeatures, uint64(h.Features)},
+		{tagClock, h.Clock},
 	} {
 		dst = binary.AppendUvarint(dst, f.tag)
 		value := binary.AppendUvarint(nil, f.value)
@@ -121,6 +140,10 @@ func (h *Hello) field(tag uint64, r *bytesread.Reader) {
 		h.Last.Store = r.Uvarint()
 	case tagLastAttach:
 		h.Last.Attach = r.Uvarint()
+	case tagFeatures:
+		h.Features = Features(r.Uvarint())
+	case tagClock:
+		h.Clock = r.Uvarint()
 	}
 }
 
