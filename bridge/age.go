@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mangrove/bridge/interest"
+	"mangrove/bridge/lane"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
@@ -20,7 +21,7 @@ func (n *Neighbour) age(now time.Time) {
 			n.update(writes, func(r *record) { r.lastSeen = now })
 			cfg.Store.Commit(writes)
 		}
-	case !rec.moved.IsZero() && now.Sub(rec.moved) > cfg.MovedLinger && n.queue.empty(),
+	case !rec.moved.IsZero() && now.Sub(rec.moved) > cfg.MovedLinger && n.queue.Empty(),
 		now.Sub(rec.lastSeen) > cfg.NeighbourExpiry && !n.b.listed(n.name):
 		n.remove()
 	}
@@ -43,13 +44,13 @@ func (n *Neighbour) remove() {
 		m.stop()
 		<-m.done
 	}
-	if messages, _ := n.queue.backlog(); messages > 0 {
-		n.b.metrics.dropped(dropNeighbourGone, messages)
+	if messages, _ := n.queue.Backlog(); messages > 0 {
+		n.b.metrics.dropped(lane.DropNeighbourGone, messages)
 		n.b.cfg.Log.Warn("neighbour forgotten with its queue", "neighbour", n.name, "messages", messages)
 	}
 	writes := new(batch.Batch)
 	writes.Delete(batch.Neighbours, []byte(n.name))
-	writes.DeleteRange(batch.LinkQueues, n.queue.key(0), n.queue.key(^uint64(0)))
+	n.queue.Forget(writes)
 	writes.DeleteRange(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
 	n.b.cfg.Store.Commit(writes)
 	n.b.mu.Lock()
@@ -57,9 +58,9 @@ func (n *Neighbour) remove() {
 	n.b.mu.Unlock()
 }
 
-// closeQueue closes the queue unless there is a link. settled is as of queue.close.
+// closeQueue closes the queue unless there is a link. settled is as of Queue.Close.
 func (n *Neighbour) closeQueue() (settled bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.link.Load() == nil && n.queue.close()
+	return n.link.Load() == nil && n.queue.Close()
 }

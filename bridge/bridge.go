@@ -79,23 +79,22 @@ func (b *Bridge) load() error {
 		return err
 	}
 	var bad error
+	records := map[string]record{}
 	err := b.cfg.Store.Scan(batch.Neighbours, nil, nil, func(k, v []byte) bool {
-		var rec record
-		if rec, bad = decodeRecord(string(k), v); bad != nil {
-			return false
-		}
-		b.neighbours[string(k)] = b.newNeighbour(string(k), rec)
-		return true
+		records[string(k)], bad = decodeRecord(string(k), v)
+		return bad == nil
 	})
 	if err = errors.Join(err, bad); err != nil {
 		return fmt.Errorf("load neighbours: %w", err)
 	}
 	grace := b.cfg.Now().Add(b.cfg.NeighbourExpiry/8 - b.cfg.NeighbourExpiry)
-	for _, n := range b.neighbours {
-		if n.rec.lastSeen.Before(grace) {
-			n.rec.lastSeen = grace // the node itself was away
+	for name, rec := range records {
+		if rec.lastSeen.Before(grace) {
+			rec.lastSeen = grace // the node itself was away
 		}
-		if err := n.queue.load(); err != nil {
+		n := b.newNeighbour(name, rec)
+		b.neighbours[name] = n
+		if err := n.queue.Load(); err != nil {
 			return err
 		}
 	}
@@ -146,7 +145,7 @@ func (b *Bridge) gauges() {
 
 func (b *Bridge) backlog() (messages, bytes int) {
 	for _, n := range b.all() {
-		m, size := n.queue.backlog()
+		m, size := n.queue.Backlog()
 		messages += m
 		bytes += size
 	}
@@ -221,15 +220,13 @@ func (b *Bridge) meet(name string, scope mqtt.Scope) (*Neighbour, error) {
 		return nil, errClosing
 	}
 	if n := b.neighbours[name]; n != nil {
-		if n.scope != scope || n.queue.isClosed() {
+		if n.scope != scope || n.queue.IsClosed() {
 			return nil, nil
 		}
 		return n, nil
 	}
 	rec := record{num: b.cfg.Store.NextID(), scope: scope, lastSeen: b.cfg.Now()}
 	n := b.newNeighbour(name, rec)
-	n.queue.last = b.cfg.Store.NextID()
-	n.queue.memTop = n.queue.last
 	b.neighbours[name] = n
 	writes := new(batch.Batch)
 	n.update(writes, func(*record) {})

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"mangrove/bridge/lane"
 	"mangrove/internal/batch"
+	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
 
@@ -133,8 +136,8 @@ func TestInterestQoSDecidesTheLane(t *testing.T) {
 	if got := x.backlog("y"); got != 1 {
 		t.Errorf("got a backlog of %d, want 1: the QoS 1 subscription's", got)
 	}
-	if got := x.reg.Drops()[dropLinkDown]; got != 1 {
-		t.Errorf("got %d drops by %s, want 1", got, dropLinkDown)
+	if got := x.reg.Drops()[lane.DropLinkDown]; got != 1 {
+		t.Errorf("got %d drops by %s, want 1", got, lane.DropLinkDown)
 	}
 }
 
@@ -162,7 +165,7 @@ func TestUplinkWaitsOnDisk(t *testing.T) {
 
 // A queue longer than what is held in memory.
 func TestLongQueueIsReadFromDisk(t *testing.T) {
-	const total = memEntries + 3*pageSize + 7
+	const total = 4096 + 3*512 + 7 // more than lane.Queue holds in memory, and some pages
 	x := newCore(t, "x")
 	sub := x.subscribe("s", "#", 1)
 	a := newEdge(t, "a")
@@ -293,7 +296,7 @@ func TestFullQueueRefusesPublishers(t *testing.T) {
 					t.Errorf("publish above the bound: got %v, want %v", err, c.err)
 				}
 			}
-			if got := a.reg.Drops()[dropQueueFull]; got != c.dropped {
+			if got := a.reg.Drops()[lane.DropQueueFull]; got != c.dropped {
 				t.Errorf("got %d drops, want %d", got, c.dropped)
 			}
 			a.dial(x)
@@ -320,7 +323,7 @@ func TestExpiredMessagesAreNotSent(t *testing.T) {
 	a.dial(x)
 	sub.want(t, "m0", "m2")
 	a.drained("x")
-	if got := a.reg.Drops()[dropExpired]; got != 2 {
+	if got := a.reg.Drops()[lane.DropExpired]; got != 2 {
 		t.Errorf("got %d drops by expiry, want 2", got)
 	}
 }
@@ -359,4 +362,31 @@ func TestFailover(t *testing.T) {
 	a.drained(other)
 	first.setDeaf(false)
 	sub.want(t, numbered("m", 0, 100)...)
+}
+
+// A message queued by a gateway whose clock nobody has set goes up with what is left of its time, once the clock is set.
+func TestExpiryWithAWallClockThatIsSet(t *testing.T) {
+	clock := time.Unix(1000, 0)
+	var mu sync.Mutex
+	now := func() time.Time { mu.Lock(); defer mu.Unlock(); return clock }
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "t", 1)
+	a := newEdge(t, "a")
+	a.storage = func(c *store.Config) { c.Now = now }
+	a.tweak = func(c *Config) { c.Now = now }
+	a.dir = t.TempDir()
+	a.restart()
+	if err := a.publishMessage(&mqtt.Message{Topic: "t", Payload: []byte("m"), QoS: 1, Expires: now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	a.stop()
+	mu.Lock()
+	clock = time.Now().Round(0) // the time server has answered
+	mu.Unlock()
+	a.start()
+	a.dial(x)
+	sub.want(t, "m")
+	if left := time.Until(sub.messages()[0].Expires); left < 59*time.Minute || left > time.Hour {
+		t.Errorf("got %v left, want an hour", left)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/lane"
 	"mangrove/internal/metrics"
 	"mangrove/internal/setting"
 	"mangrove/internal/store"
@@ -28,12 +29,13 @@ const (
 )
 
 // WhenFull says what happens to a message for a neighbour whose durable queue is at its bound.
-type WhenFull string
+type WhenFull = lane.WhenFull
 
+// The values of Config.WhenFull.
 const (
-	Refuse     WhenFull = "refuse"      // the publisher is told: reason code 0x97, a neighbour comes again later
-	DropOldest WhenFull = "drop-oldest" // make room; counted
-	DropNew    WhenFull = "drop-new"    // counted
+	Refuse     = lane.Refuse     // the publisher is told: reason code 0x97, a neighbour comes again later
+	DropOldest = lane.DropOldest // make room; counted
+	DropNew    = lane.DropNew    // counted
 )
 
 // Defaults of Config.

@@ -48,5 +48,5 @@ func (b *Bridge) tellEdges(peer *Neighbour, writes *batch.Batch) {
 func (b *Bridge) tellEdge(peer, n *Neighbour, writes *batch.Batch) {
 	rec := n.snapshot()
 	c := frame.EdgeAt{Edge: n.name, Store: rec.store, Attach: rec.attach}
-	peer.queue.append(entry{kind: frame.ItemControl, control: c.Append(nil)}, writes, nil)
+	peer.queue.AppendControl(c.Append(nil), writes)
 }

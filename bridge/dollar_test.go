@@ -23,7 +23,7 @@ func TestDollarTopicsStay(t *testing.T) {
 		if got := !n.loops(m); got != want {
 			t.Errorf("message to %s: goes %v, want %v", name, got, want)
 		}
-		if _, err := decodeMessage(mqtt.AppendMessage(nil, m)); (err == nil) != want {
+		if _, err := decodeMessage(mqtt.AppendMessage(nil, m), time.Now()); (err == nil) != want {
 			t.Errorf("message to %s: comes in with error %v, want admitted %v", name, err, want)
 		}
 		if got := mayWant(name); got != want {

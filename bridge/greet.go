@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/lane"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
@@ -27,7 +28,7 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 	l.acquaint(n, h)
 	l.mu.Lock()
 	l.n, l.theirs, l.stage = n, h, stageGreeted
-	l.credit = credit{messages: h.Window, bytes: h.WindowBytes}
+	l.credit = lane.Credit{Messages: h.Window, Bytes: h.WindowBytes}
 	leaving := l.leaving
 	l.mu.Unlock()
 	if leaving {
@@ -42,7 +43,7 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 func (n *Neighbour) claim(l *link, h frame.Hello) bool {
 	n.mu.Lock()
 	old := n.link.Load()
-	if n.queue.isClosed() || old != nil && n.scope != mqtt.ScopeUplink && n.rec.store != h.Store {
+	if n.queue.IsClosed() || old != nil && n.scope != mqtt.ScopeUplink && n.rec.store != h.Store {
 		n.mu.Unlock()
 		return false
 	}
@@ -91,9 +92,9 @@ func (n *Neighbour) opened(l *link) {
 		n.mu.Unlock()
 		return
 	}
-	n.queue.attach(l)
-	n.queue.hurry(l)
-	n.ring.setOpen(true)
+	n.queue.Attach(l)
+	n.queue.AllowEarly(l)
+	n.ring.SetOpen(true)
 	n.since, n.addr, n.lastError = n.b.cfg.Now(), l.addr, ""
 	n.mu.Unlock()
 	l.log.Info("link up")
@@ -102,7 +103,7 @@ func (n *Neighbour) opened(l *link) {
 
 // release ends the link's hold on the neighbour, if it still has it.
 func (n *Neighbour) release(l *link) {
-	n.queue.detach(l)
+	n.queue.Detach(l)
 	defer n.wake() // a mover may wait for the queue
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -110,7 +111,7 @@ func (n *Neighbour) release(l *link) {
 		return
 	}
 	n.link.Store(nil)
-	n.ring.setOpen(false)
+	n.ring.SetOpen(false)
 	n.since = n.b.cfg.Now()
 	l.mu.Lock()
 	err := l.err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/seen"
@@ -122,7 +123,7 @@ func (l *link) received() {
 
 // decode makes a message out of an item; nil when it may not come in, counted. Nothing of the frame is held on to.
 func (l *link) decode(it frame.Item) *mqtt.Message {
-	m, err := decodeMessage(bytes.Clone(it.Body))
+	m, err := decodeMessage(bytes.Clone(it.Body), l.b.cfg.Now())
 	if err != nil {
 		l.log.Warn("message from neighbour is not valid", "error", err)
 		l.b.metrics.dropped(dropInvalid, 1)
@@ -138,9 +139,9 @@ func (l *link) decode(it frame.Item) *mqtt.Message {
 	return m
 }
 
-// decodeMessage reads the bytes of one message that crossed a link.
-func decodeMessage(b []byte) (*mqtt.Message, error) {
-	m, rest, err := mqtt.DecodeMessage(b)
+// decodeMessage reads the bytes of one message that crossed a link at now, or of one at rest, and checks that it may cross.
+func decodeMessage(b []byte, now time.Time) (*mqtt.Message, error) {
+	m, rest, err := mqtt.DecodeLinkMessage(b, now)
 	switch {
 	case err != nil:
 		return nil, err

@@ -10,6 +10,7 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
+	"mangrove/bridge/lane"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -40,7 +41,7 @@ type link struct {
 	rose    bool       // it was up
 	n       *Neighbour // from greeted on
 	theirs  frame.Hello
-	credit  credit
+	credit  lane.Credit
 	bye     *frame.Goaway // to be sent as the last frame; nil = just close
 	leaving bool          // fail was called
 	err     error         // why
@@ -50,14 +51,14 @@ type link struct {
 	ackDue  bool
 	inbound []*inbound // DATA frames that are being kept, in order
 
-	follower    *interest.Follower // run only, from up on
-	settled     bool               // interest of the far side is complete; reading only
-	coresSent   *coreList          // run only
-	items, body []byte             // run only: buffers
-	spans       []span             // run only
-	ids         []uint64           // run only
-	entries     []entry            // run only
-	volatiles   []*mqtt.Message    // run only
+	follower             *interest.Follower // run only, from up on
+	settled              bool               // interest of the far side is complete; reading only
+	coresSent            *coreList          // run only
+	items, body, recoded []byte             // run only: buffers
+	spans                []span             // run only
+	ids                  []uint64           // run only
+	entries              []lane.Entry       // run only
+	volatiles            []*mqtt.Message    // run only
 }
 
 // stage is how far a link has come:

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/lane"
 	"mangrove/mqtt"
 )
 
@@ -146,10 +147,10 @@ func (l *link) handleAck(body []byte) error {
 		return nil
 	}
 	l.mu.Lock()
-	l.credit = credit{messages: f.Window, bytes: f.WindowBytes}
+	l.credit = lane.Credit{Messages: f.Window, Bytes: f.WindowBytes}
 	l.mu.Unlock()
-	l.n.queue.ack(l, f.Position)
-	if l.n.queue.untrimmed() >= trimEvery {
+	l.n.queue.Ack(l, f.Position)
+	if l.n.queue.Untrimmed() >= trimEvery {
 		l.trim()
 	}
 	l.kick()

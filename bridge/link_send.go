@@ -2,8 +2,10 @@ package bridge
 
 import (
 	"fmt"
+	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/lane"
 	"mangrove/mqtt"
 )
 
@@ -108,70 +110,81 @@ func (l *link) sendDurable() (sent bool, err error) {
 	l.mu.Lock()
 	c := l.credit
 	l.mu.Unlock()
-	entries, more := l.n.queue.next(l, l.entries[:0], c, frameTarget, l.b.cfg.Now())
+	entries, more := l.n.queue.Next(l, l.entries[:0], c, frameTarget, l.b.cfg.Now())
 	l.entries = entries
 	defer clear(entries)
 	if len(entries) == 0 {
 		if !more {
 			return false, nil
 		}
-		return l.n.queue.refill(l)
+		return l.n.queue.Refill(l)
 	}
 	first, count, err := l.gather(entries)
 	if err != nil || count == 0 {
 		return true, err
 	}
-	return true, l.sendData(frame.LaneDurable, entries[0].edge, first, count)
+	return true, l.sendData(frame.LaneDurable, entries[0].Edge, first, count)
 }
 
 // gather writes the entries' items into l.items. What cannot be sent is dropped and counted.
-func (l *link) gather(entries []entry) (first uint64, count int, err error) {
+func (l *link) gather(entries []lane.Entry) (first uint64, count int, err error) {
 	if err := l.fetch(entries); err != nil {
 		return 0, 0, err
 	}
 	l.items = l.items[:0]
 	last := uint64(0)
 	for i := range entries {
-		e, body, drop := &entries[i], l.body[l.spans[i].from:l.spans[i].to], ""
+		e, drop := &entries[i], ""
+		body := l.timed(l.body[l.spans[i].from:l.spans[i].to], l.n.queue.Deadline(e))
 		if len(body) == 0 {
-			drop = dropDamaged
+			drop = lane.DropDamaged
 		} else if len(l.items)+len(body)+frame.MaxItemHead > l.maxBytes() {
 			drop = dropTooLarge
 		}
 		if drop != "" {
-			l.log.Error("message cannot cross the link", "reason", drop, "position", e.pos, "bytes", len(body))
-			l.n.queue.discard(l, e.pos, drop)
+			l.log.Error("message cannot cross the link", "reason", drop, "position", e.Pos, "bytes", len(body))
+			l.n.queue.Discard(l, e.Pos, drop)
 			continue
 		}
-		if e.id != 0 {
-			setQoS(body, e.qos)
+		if e.ID != 0 {
+			setQoS(body, e.QoS)
 		}
 		if count == 0 {
-			first, last = e.pos, e.pos
+			first, last = e.Pos, e.Pos
 		}
-		l.items = frame.AppendItem(l.items, last, frame.Item{Position: e.pos, Kind: e.kind, Body: body})
-		last = e.pos
+		l.items = frame.AppendItem(l.items, last, frame.Item{Position: e.Pos, Kind: e.Kind, Body: body})
+		last = e.Pos
 		count++
 	}
 	return first, count, nil
+}
+
+// timed is body, a message at rest, with its deadline as it is known now, since a wall clock that is set moves the one in
+// the bytes. It is valid until the next call.
+func (l *link) timed(body []byte, deadline time.Time) []byte {
+	if deadline.IsZero() {
+		return body
+	}
+	l.recoded = mqtt.LinkForm1.Recode(l.recoded[:0], body, deadline, l.b.cfg.Now())
+	return l.recoded
 }
 
 // span is where an entry's bytes lie in link.body.
 type span struct{ from, to int }
 
 // fetch brings the entries' bytes into l.body: from memory where they are, else all in one read.
-func (l *link) fetch(entries []entry) error {
+func (l *link) fetch(entries []lane.Entry) error {
 	l.body, l.spans, l.ids = l.body[:0], l.spans[:0], l.ids[:0]
 	var stored []int // entries that l.ids are for
 	for i := range entries {
 		e, from := &entries[i], len(l.body)
 		switch {
-		case e.id == 0:
-			l.body = append(l.body, e.control...)
-		case e.msg != nil:
-			l.body = mqtt.AppendMessage(l.body, e.msg)
+		case e.ID == 0:
+			l.body = append(l.body, e.Control...)
+		case e.Msg != nil:
+			l.body = mqtt.AppendMessage(l.body, e.Msg)
 		default:
-			l.ids, stored = append(l.ids, e.id), append(stored, i)
+			l.ids, stored = append(l.ids, e.ID), append(stored, i)
 		}
 		l.spans = append(l.spans, span{from, len(l.body)})
 	}
@@ -198,15 +211,16 @@ func setQoS(b []byte, qos byte) { b[0] = b[0]&^3 | qos&3 }
 
 // sendVolatile sends one frame of QoS 0 messages, if there are any.
 func (l *link) sendVolatile() (sent bool, err error) {
-	messages, first := l.n.ring.take(l.volatiles[:0], frameTarget)
+	messages, first := l.n.ring.Take(l.volatiles[:0], frameTarget)
 	l.volatiles = messages
 	defer clear(messages)
 	l.items = l.items[:0]
 	last, count := first, 0
 	for i, m := range messages {
 		l.body = mqtt.AppendMessage(l.body[:0], m)
-		setQoS(l.body, 0)
-		if len(l.items)+len(l.body)+frame.MaxItemHead > l.maxBytes() {
+		body := l.timed(l.body, m.Expires)
+		setQoS(body, 0)
+		if len(l.items)+len(body)+frame.MaxItemHead > l.maxBytes() {
 			l.b.metrics.dropped(dropTooLarge, 1)
 			continue
 		}
@@ -214,7 +228,7 @@ func (l *link) sendVolatile() (sent bool, err error) {
 		if count == 0 {
 			first, last = position, position
 		}
-		l.items = frame.AppendItem(l.items, last, frame.Item{Position: position, Body: l.body})
+		l.items = frame.AppendItem(l.items, last, frame.Item{Position: position, Body: body})
 		last = position
 		count++
 	}
@@ -222,16 +236,16 @@ func (l *link) sendVolatile() (sent bool, err error) {
 		return len(messages) > 0, nil
 	}
 	if err = l.sendData(frame.LaneVolatile, "", first, count); err != nil {
-		l.b.metrics.dropped(dropLinkDown, count)
+		l.b.metrics.dropped(lane.DropLinkDown, count)
 	}
 	return true, err
 }
 
 // sendData sends the items gathered in l.items.
-func (l *link) sendData(lane byte, edge string, first uint64, count int) error {
-	data := frame.AppendData(nil, lane, edge, first, count, l.items, l.b.compressor)
+func (l *link) sendData(which byte, edge string, first uint64, count int) error {
+	data := frame.AppendData(nil, which, edge, first, count, l.items, l.b.compressor)
 	if cap(l.items) > 2*frameTarget {
-		l.items, l.body = nil, nil
+		l.items, l.body, l.recoded = nil, nil, nil
 	}
 	l.n.sent.Add(uint64(count)) // before the frame: its acknowledgement may be handled before frame returns
 	if err := l.frame(frame.KindData, data); err != nil {
@@ -251,7 +265,7 @@ func (l *link) trims() int {
 	if n == nil {
 		return 0
 	}
-	return n.queue.untrimmed()
+	return n.queue.Untrimmed()
 }
 
 // trim removes from the disk what was acknowledged.
@@ -262,5 +276,5 @@ func (l *link) trim() {
 	if n == nil {
 		return
 	}
-	n.queue.trim()
+	n.queue.Trim()
 }

@@ -2,17 +2,11 @@ package bridge
 
 import "mangrove/internal/metrics"
 
-// Reasons of drops: see metrics.Registry.Dropped.
+// Reasons of drops beside those of package lane: see metrics.Registry.Dropped.
 const (
-	dropQueueFull     = "link-queue-full"     // durable queue at its bound, and the operator chose dropping
-	dropVolatileFull  = "link-buffer-full"    // QoS 0, neighbour slower than its messages come
-	dropLinkDown      = "link-down"           // QoS 0, neighbour not connected
-	dropExpired       = "link-expired"        // message expiry passed in the queue
-	dropDamaged       = "link-damaged"        // record or body could not be read
-	dropTooLarge      = "link-too-large"      // above Config.MaxFrameBytes
-	dropRefused       = "link-refused"        // a broker that is no Mangrove node will not take it: not authorized, topic or payload not valid
-	dropInvalid       = "link-invalid"        // a neighbour sent bytes that are no message, or a topic that may not cross
-	dropNeighbourGone = "link-neighbour-gone" // the neighbour was away for longer than Config.NeighbourExpiry
+	dropTooLarge = "link-too-large" // above Config.MaxFrameBytes
+	dropRefused  = "link-refused"   // a broker that is no Mangrove node will not take it: not authorized, topic or payload not valid
+	dropInvalid  = "link-invalid"   // a neighbour sent bytes that are no message, or a topic that may not cross
 )
 
 type bridgeMetrics struct {

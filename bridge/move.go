@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/lane"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
@@ -110,18 +111,18 @@ const moverRetry = time.Second
 func (m *mover) run() {
 	defer m.n.b.running.Done()
 	defer close(m.done)
-	q := &m.n.queue
-	q.attach(m) // from a link that is ending
-	defer q.detach(m)
+	q := m.n.queue
+	q.Attach(m) // from a link that is ending
+	defer q.Detach(m)
 	defer m.n.trim()
 	retry := time.NewTimer(time.Hour)
 	defer retry.Stop()
 	for {
-		q.adopt(m) // should that link have opened late
+		q.Adopt(m) // should that link have opened late
 		more, err := m.step()
 		if err != nil {
 			m.n.b.cfg.Log.Error("hand over messages of an edge that moved", "edge", m.n.name, "error", err)
-			q.attach(m) // from the front again
+			q.Attach(m) // from the front again
 			retry.Reset(moverRetry)
 		}
 		if more && err == nil && !m.stopped() {
@@ -151,21 +152,21 @@ func (m *mover) stopped() bool {
 
 // step moves up to one frame's worth in one batch and waits until it is stable.
 func (m *mover) step() (more bool, err error) {
-	b, q := m.n.b, &m.n.queue
+	b, q := m.n.b, m.n.queue
 	target := b.lookup(m.n.snapshot().movedTo)
 	if target == nil {
 		return false, nil
 	}
-	entries, refill := q.next(m, nil, credit{messages: frame.MaxItems, bytes: frameTarget}, frameTarget, b.cfg.Now())
+	entries, refill := q.Next(m, nil, lane.Credit{Messages: frame.MaxItems, Bytes: frameTarget}, frameTarget, b.cfg.Now())
 	if len(entries) == 0 {
 		if !refill {
 			return false, nil
 		}
-		return q.refill(m)
+		return q.Refill(m)
 	}
 	writes := new(batch.Batch)
 	for _, e := range entries {
-		if err := m.move(e, &target.queue, writes); err != nil {
+		if err := m.move(e, target.queue, writes); err != nil {
 			return false, err
 		}
 	}
@@ -174,7 +175,7 @@ func (m *mover) step() (more bool, err error) {
 	if err := <-m.kept; err != nil {
 		return false, err
 	}
-	q.ack(m, entries[len(entries)-1].pos)
+	q.Ack(m, entries[len(entries)-1].Pos)
 	b.metrics.handedOver.Add(len(entries))
 	return true, nil
 }
@@ -183,18 +184,18 @@ func (m *mover) step() (more bool, err error) {
 func (m *mover) Committed(_ uint64, err error) { m.kept <- err }
 
 // move writes one entry into the other queue and out of this one.
-func (m *mover) move(e entry, to *queue, writes *batch.Batch) error {
-	body, err := m.n.b.cfg.Store.Body(e.id)
+func (m *mover) move(e lane.Entry, to *lane.Queue, writes *batch.Batch) error {
+	body, err := m.n.b.cfg.Store.Body(e.ID)
 	if err != nil {
 		return fmt.Errorf("read message body: %w", err)
 	}
 	if body == nil {
-		m.n.queue.discard(m, e.pos, dropDamaged)
+		m.n.queue.Discard(m, e.Pos, lane.DropDamaged)
 		return nil
 	}
-	moved := entry{id: e.id, size: e.size, expires: e.expires, qos: e.qos, kind: e.kind, edge: m.n.name}
-	to.append(moved, writes, func(dst []byte) []byte { return append(dst, body...) })
-	writes.Delete(batch.LinkQueues, m.n.queue.key(e.pos))
+	moved := lane.Entry{ID: e.ID, Size: e.Size, Expires: e.Expires, QoS: e.QoS, Kind: e.Kind, Edge: m.n.name}
+	to.Append(moved, writes, func(dst []byte) []byte { return append(dst, body...) })
+	m.n.queue.Delete(&e, writes)
 	return nil
 }
 
@@ -203,10 +204,10 @@ func (m *mover) move(e entry, to *queue, writes *batch.Batch) error {
 func (b *Bridge) takeFor(edge string, it frame.Item, writes *batch.Batch) {
 	n := b.lookup(edge)
 	if n == nil || n.scope != mqtt.ScopeEdge {
-		b.metrics.dropped(dropNeighbourGone, 1)
+		b.metrics.dropped(lane.DropNeighbourGone, 1)
 		return
 	}
-	m, err := decodeMessage(it.Body)
+	m, err := decodeMessage(it.Body, b.cfg.Now())
 	if err != nil {
 		b.cfg.Log.Warn("message handed over is not valid", "edge", edge, "error", err)
 		b.metrics.dropped(dropInvalid, 1)
@@ -215,9 +216,9 @@ func (b *Bridge) takeFor(edge string, it frame.Item, writes *batch.Batch) {
 	if m.Origin.Store == n.storeID.Load() {
 		return
 	}
-	e := entry{id: b.cfg.Store.NextID(), size: m.Size(), expires: expiryOf(m), qos: m.QoS, kind: it.Kind}
-	n.queue.append(e, writes, func(dst []byte) []byte { return append(dst, it.Body...) })
+	m.ID = b.cfg.Store.NextID()
+	n.queue.Append(n.queue.Entry(m, m.QoS, it.Kind), writes, func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })
 }
 
 // trim removes from the disk what left the queue.
-func (n *Neighbour) trim() { n.queue.trim() }
+func (n *Neighbour) trim() { n.queue.Trim() }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/bridge/lane"
 	"mangrove/mqtt"
 )
 
@@ -191,7 +192,7 @@ func TestNeighbourExpires(t *testing.T) {
 	x.wantState("b", "down")
 	x.mustPublish("t", 1, "m")
 	eventually(t, "x has forgotten b", func() bool { return x.b.lookup("b") == nil })
-	if got := x.reg.Drops()[dropNeighbourGone]; got != 1 {
+	if got := x.reg.Drops()[lane.DropNeighbourGone]; got != 1 {
 		t.Errorf("got %d drops, want 1", got)
 	}
 	x.restart()

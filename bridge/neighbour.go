@@ -7,6 +7,7 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
+	"mangrove/bridge/lane"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
@@ -23,8 +24,8 @@ type Neighbour struct {
 	b     *Bridge
 	name  string
 	scope mqtt.Scope
-	queue queue
-	ring  ring
+	queue *lane.Queue
+	ring  *lane.Ring
 	ghost ghost
 
 	storeID atomic.Uint64 // record.store, for Deliver
@@ -54,16 +55,22 @@ func (b *Bridge) newNeighbour(name string, rec record) *Neighbour {
 	n := &Neighbour{b: b, name: name, scope: rec.scope, rec: rec, since: b.cfg.Now()}
 	n.ghost.n = n
 	n.storeID.Store(rec.store)
-	n.queue = queue{
-		st: b.cfg.Store, num: rec.num, changed: n.wake, dropped: b.metrics.dropped,
-		limits: queueLimits{messages: b.cfg.MaxQueueMessages, bytes: b.cfg.MaxQueueBytes, whenFull: b.cfg.WhenFull},
+	n.queue = lane.NewQueue(b.queueConfig(n, rec.num))
+	n.ring = lane.NewRing(b.cfg.MaxVolatileMessages, b.cfg.MaxVolatileBytes, b.metrics.dropped)
+	return n
+}
+
+// queueConfig is what the durable lane to n is made with; only an edge's uplink sends before it has written.
+func (b *Bridge) queueConfig(n *Neighbour, num uint64) lane.Config {
+	cfg := lane.Config{
+		Store: b.cfg.Store, Num: num, Now: b.cfg.Now,
+		MaxMessages: b.cfg.MaxQueueMessages, MaxBytes: b.cfg.MaxQueueBytes, WhenFull: b.cfg.WhenFull,
+		Changed: n.wake, Dropped: b.metrics.dropped, Early: b.metrics.early, Late: b.metrics.earlyWritten,
 	}
 	if n.scope == mqtt.ScopeUplink {
-		n.queue.early.patience = b.cfg.EarlyPatience
+		cfg.Patience = b.cfg.EarlyPatience
 	}
-	n.queue.early.sent, n.queue.early.late = b.metrics.early, b.metrics.earlyWritten
-	n.ring = ring{maxMessages: b.cfg.MaxVolatileMessages, maxBytes: b.cfg.MaxVolatileBytes, dropped: b.metrics.dropped}
-	return n
+	return cfg
 }
 
 // Deliver implements mqtt.Subscriber.
@@ -92,12 +99,12 @@ func (n *Neighbour) loops(m *mqtt.Message) bool {
 // take queues m. Retained messages are kept at any QoS: the state of all nodes is to be the same in the end.
 func (n *Neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
 	if qos > 0 || m.Retain {
-		if n.queue.add(m, min(qos, m.QoS), kind, r) {
+		if n.queue.Add(m, min(qos, m.QoS), kind, r) {
 			n.wake()
 		}
 		return
 	}
-	if n.ring.add(m) {
+	if n.ring.Add(m) {
 		n.wake()
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
+	"mangrove/bridge/lane"
 	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
@@ -159,9 +160,9 @@ func (n *Neighbour) replay(filter string, qos byte, writes *batch.Batch) *batch.
 	})
 	for _, name := range topics {
 		r := mqtt.NewReceipt(writes, nil)
-		n.queue.addFresh(func() *mqtt.Message { return n.b.retained(name) }, qos, frame.ItemReplay, r)
+		n.queue.AddFresh(func() *mqtt.Message { return n.b.retained(name) }, qos, frame.ItemReplay, r)
 		if r.Err() != nil {
-			n.b.metrics.dropped(dropQueueFull, 1)
+			n.b.metrics.dropped(lane.DropQueueFull, 1)
 		}
 		r.Close()
 		if writes.Size() > replayBatch {

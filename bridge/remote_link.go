@@ -10,6 +10,7 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
+	"mangrove/bridge/lane"
 	"mangrove/bridge/remote"
 	"mangrove/mqtt"
 )
@@ -25,7 +26,7 @@ const (
 
 // remoteLink is one connection of an edge to a broker that is no Mangrove node, in plain MQTT 5.
 //
-//	queue ─ QoS 1, window ─→ remote.Conn ─ PUBACK, in order ─→ queue.ack
+//	queue ─ QoS 1, window ─→ remote.Conn ─ PUBACK, in order ─→ Queue.Ack
 //	ring  ─ QoS 0 ─────────→
 //	announcer ─ cover ─────→ SUBSCRIBE, UNSUBSCRIBE
 //	remote.Conn ─→ seen? ─ Router.Publish ─ batch stable ─→ PUBACK, in order
@@ -45,7 +46,7 @@ type remoteLink struct {
 	complete bool                    // run only: wanted is
 	held     map[string]subscription // run only: what the broker may hold for us, as on disk
 	granted  map[string]subscription // run only: what it was asked for on this connection
-	entries  []entry                 // run only
+	entries  []lane.Entry            // run only
 	volatile []*mqtt.Message         // run only
 	messages []*mqtt.Message         // run only
 
@@ -127,7 +128,7 @@ func (l *remoteLink) run(ctx context.Context) error {
 		if more {
 			continue
 		}
-		if !armed && l.n.queue.untrimmed() > 0 {
+		if !armed && l.n.queue.Untrimmed() > 0 {
 			armed = true
 			trim.Reset(l.b.cfg.TrimDelay)
 		}
@@ -197,19 +198,19 @@ func (l *remoteLink) end(err error) {
 func (n *Neighbour) openRemote(l *remoteLink) {
 	n.mu.Lock()
 	n.remote.Store(l)
-	n.queue.attach(l)
-	n.ring.setOpen(true)
+	n.queue.Attach(l)
+	n.ring.SetOpen(true)
 	n.since, n.addr, n.lastError = n.b.cfg.Now(), l.addr, ""
 	n.mu.Unlock()
 	l.log.Info("link up", "protocol", ProtocolMQTT, "window", l.conn.Window(), "session", l.conn.SessionPresent())
 }
 
 func (n *Neighbour) closeRemote(l *remoteLink, err error) {
-	n.queue.detach(l)
+	n.queue.Detach(l)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.remote.Store(nil)
-	n.ring.setOpen(false)
+	n.ring.SetOpen(false)
 	n.since, n.lastError = n.b.cfg.Now(), fmt.Sprint(err)
 	l.log.Info("link down", "protocol", ProtocolMQTT, "reason", err)
 }

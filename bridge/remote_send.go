@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"mangrove/bridge/lane"
 	"mangrove/bridge/remote"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -15,22 +16,22 @@ const remoteQoS = 1
 
 // sendDurable publishes what the window has room for.
 func (l *remoteLink) sendDurable() (sent bool, err error) {
-	room := credit{messages: l.conn.Window(), bytes: l.b.cfg.WindowBytes}
-	entries, more := l.n.queue.next(l, l.entries[:0], room, frameTarget, l.b.cfg.Now())
+	room := lane.Credit{Messages: l.conn.Window(), Bytes: l.b.cfg.WindowBytes}
+	entries, more := l.n.queue.Next(l, l.entries[:0], room, frameTarget, l.b.cfg.Now())
 	l.entries = entries
 	defer clear(entries)
 	if len(entries) == 0 {
 		if !more {
 			return false, nil
 		}
-		return l.n.queue.refill(l)
+		return l.n.queue.Refill(l)
 	}
 	if err := l.fetch(entries); err != nil {
 		return false, err
 	}
 	defer clear(l.messages)
 	for i, m := range l.messages {
-		if err := l.publish(entries[i].pos, m); err != nil {
+		if err := l.publish(entries[i].Pos, m); err != nil {
 			return false, err
 		}
 	}
@@ -39,21 +40,24 @@ func (l *remoteLink) sendDurable() (sent bool, err error) {
 
 // fetch brings the entries' messages into l.messages: from memory where they are, else all in one read. nil =
 // cannot be read.
-func (l *remoteLink) fetch(entries []entry) error {
+func (l *remoteLink) fetch(entries []lane.Entry) error {
 	l.messages = l.messages[:0]
 	var ids []uint64
 	var stored []int // entries that ids are for
 	for i := range entries {
-		l.messages = append(l.messages, entries[i].msg)
-		if entries[i].msg == nil && entries[i].id != 0 {
-			ids, stored = append(ids, entries[i].id), append(stored, i)
+		l.messages = append(l.messages, entries[i].Msg)
+		if entries[i].Msg == nil && entries[i].ID != 0 {
+			ids, stored = append(ids, entries[i].ID), append(stored, i)
 		}
 	}
 	if len(ids) == 0 {
 		return nil
 	}
 	err := l.b.cfg.Store.Bodies(ids, func(i int, body []byte) bool {
-		if m, err := decodeMessage(bytes.Clone(body)); err == nil { // nil is counted by publish
+		if m, err := decodeMessage(bytes.Clone(body), l.b.cfg.Now()); err == nil { // nil is counted by publish
+			if e := &entries[stored[i]]; e.Expires != 0 {
+				m.Expires = l.n.queue.Deadline(e)
+			}
 			l.messages[stored[i]] = m
 		}
 		return true
@@ -67,7 +71,7 @@ func (l *remoteLink) fetch(entries []entry) error {
 // publish sends one message of the durable lane, or drops it, counted, when it cannot be sent.
 func (l *remoteLink) publish(pos uint64, m *mqtt.Message) error {
 	if m == nil {
-		l.discard(pos, dropDamaged)
+		l.discard(pos, lane.DropDamaged)
 		return nil
 	}
 	l.mu.Lock()
@@ -90,7 +94,7 @@ func (l *remoteLink) publish(pos uint64, m *mqtt.Message) error {
 
 func (l *remoteLink) discard(pos uint64, reason string) {
 	l.log.Error("message cannot be sent", "reason", reason, "position", pos)
-	l.n.queue.discard(l, pos, reason)
+	l.n.queue.Discard(l, pos, reason)
 }
 
 func (l *remoteLink) sent() {
@@ -100,7 +104,7 @@ func (l *remoteLink) sent() {
 
 // sendVolatile publishes QoS 0 messages.
 func (l *remoteLink) sendVolatile() (sent bool, err error) {
-	messages, _ := l.n.ring.take(l.volatile[:0], frameTarget)
+	messages, _ := l.n.ring.Take(l.volatile[:0], frameTarget)
 	l.volatile = messages
 	defer clear(messages)
 	for i, m := range messages {
@@ -108,7 +112,7 @@ func (l *remoteLink) sendVolatile() (sent bool, err error) {
 		case errors.Is(err, remote.ErrTooLarge):
 			l.b.metrics.dropped(dropTooLarge, 1)
 		case err != nil:
-			l.b.metrics.dropped(dropLinkDown, len(messages)-i)
+			l.b.metrics.dropped(lane.DropLinkDown, len(messages)-i)
 			return false, err
 		default:
 			l.sent()
@@ -130,8 +134,8 @@ func (l *remoteLink) answered(pos uint64, reason byte) {
 		l.b.metrics.dropped(dropRefused, 1)
 	}
 	if upTo := l.land(pos); upTo != 0 {
-		l.n.queue.ack(l, upTo)
-		if l.n.queue.untrimmed() >= trimEvery {
+		l.n.queue.Ack(l, upTo)
+		if l.n.queue.Untrimmed() >= trimEvery {
 			l.n.trim()
 		}
 		l.kick()

@@ -34,7 +34,7 @@ func (b *Bridge) Status() []LinkStatus {
 
 func (n *Neighbour) status() LinkStatus {
 	s := LinkStatus{Name: n.name, Scope: n.scope, Sent: n.sent.Load(), Received: n.received.Load(), Repeats: n.repeats.Load()}
-	s.BacklogMessages, s.BacklogBytes = n.queue.backlog()
+	s.BacklogMessages, s.BacklogBytes = n.queue.Backlog()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Addr, s.Since, s.LastError = n.addr, n.since, n.lastError

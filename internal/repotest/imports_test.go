@@ -39,6 +39,7 @@ var rows = map[string]int{
 	"bridge/remote":          3,
 	"bridge/interest":        3,
 	"bridge/seen":            3,
+	"bridge/lane":            3,
 	"mqtt/broker":            4,
 	"session":                4,
 	"retain":                 4,

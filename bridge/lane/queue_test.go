@@ -1,4 +1,4 @@
-package bridge
+package lane
 
 import (
 	"errors"
@@ -16,20 +16,51 @@ import (
 	"mangrove/mqtt"
 )
 
-func newQueue(st *store.Store, num uint64) *queue {
-	var nowhere *metrics.Registry
-	return &queue{st: st, num: num, changed: func() {}, dropped: func(string, int) {},
-		limits: queueLimits{messages: math.MaxInt, bytes: math.MaxInt, whenFull: Refuse},
-		early:  early{sent: nowhere.Counter("sent"), late: nowhere.Counter("late")}}
+func openStore(t testing.TB, dir string) *store.Store {
+	t.Helper()
+	st, err := store.Open(store.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st
 }
 
-// put adds numbered messages in one batch and commits it.
-func (q *queue) fill(t testing.TB, from, to int) {
+func commit(t testing.TB, st *store.Store, b *batch.Batch) {
+	t.Helper()
+	if err := st.CommitWait(b); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// testConfig is that of a queue without bounds.
+func testConfig(st *store.Store, num uint64) Config {
+	var nowhere *metrics.Registry
+	return Config{Store: st, Num: num, Now: time.Now, MaxMessages: math.MaxInt, MaxBytes: math.MaxInt, WhenFull: Refuse,
+		Changed: func() {}, Dropped: func(string, int) {}, Early: nowhere.Counter("early"), Late: nowhere.Counter("late")}
+}
+
+// load makes a queue and reads what is on disk.
+func load(t testing.TB, cfg Config) *Queue {
+	t.Helper()
+	q := NewQueue(cfg)
+	if err := q.Load(); err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// fill adds numbered messages in one batch and commits it.
+func (q *Queue) fill(t testing.TB, from, to int) {
 	t.Helper()
 	writes := new(batch.Batch)
 	r := mqtt.NewReceipt(writes, nil)
 	for i := from; i < to; i++ {
-		q.add(&mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1, ID: q.st.NextID()}, 1, frame.ItemMessage, r)
+		q.Add(&mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1, ID: q.st.NextID()}, 1, frame.ItemMessage, r)
 	}
 	r.Close()
 	commit(t, q.st, writes)
@@ -43,13 +74,13 @@ func settle(t testing.TB, st *store.Store) {
 	commit(t, st, b)
 }
 
-var plenty = credit{messages: math.MaxInt, bytes: math.MaxInt}
+var plenty = Credit{Messages: math.MaxInt, Bytes: math.MaxInt}
 
 // take reads up to max messages as a link would.
-func (q *queue) take(t testing.TB, owner any, c credit) (found []entry, payloads []string) {
+func (q *Queue) take(t testing.TB, owner any, c Credit, now ...time.Time) (found []Entry, payloads []string) {
 	t.Helper()
 	for {
-		more, refill := q.next(owner, nil, c, 1<<30, time.Now())
+		more, refill := q.Next(owner, nil, c, 1<<30, append(now, time.Now())[0])
 		found = append(found, more...)
 		if len(more) > 0 {
 			continue
@@ -57,16 +88,16 @@ func (q *queue) take(t testing.TB, owner any, c credit) (found []entry, payloads
 		if !refill {
 			break
 		}
-		if progress, err := q.refill(owner); err != nil {
+		if progress, err := q.Refill(owner); err != nil {
 			t.Fatal(err)
 		} else if !progress {
 			break
 		}
 	}
 	for _, e := range found {
-		m := e.msg
+		m := e.Msg
 		if m == nil {
-			body, err := q.st.Body(e.id)
+			body, err := q.st.Body(e.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,13 +116,10 @@ func TestQueueAgainstModel(t *testing.T) {
 	st := openStore(t, t.TempDir())
 	rapid.Check(t, func(rt *rapid.T) {
 		num := st.NextID()
-		q := newQueue(st, num)
-		if err := q.load(); err != nil {
-			rt.Fatal(err)
-		}
+		q := load(t, testConfig(st, num))
 		var owner *int
 		next, acked, trimmed := 0, 0, 0
-		var inFlight []entry
+		var inFlight []Entry
 		rt.Repeat(map[string]func(*rapid.T){
 			"fill": func(rt *rapid.T) {
 				n := rapid.SampledFrom([]int{1, 5, idleEntries, pageSize + 1}).Draw(rt, "n")
@@ -100,11 +128,11 @@ func TestQueueAgainstModel(t *testing.T) {
 			},
 			"link": func(rt *rapid.T) {
 				owner, inFlight = new(int), nil
-				q.attach(owner)
+				q.Attach(owner)
 			},
 			"send": func(rt *rapid.T) {
 				window := rapid.SampledFrom([]int{1, 10, 700}).Draw(rt, "window")
-				found, got := q.take(t, owner, credit{messages: window, bytes: math.MaxInt})
+				found, got := q.take(t, owner, Credit{Messages: window, Bytes: math.MaxInt})
 				for i, p := range got {
 					if want := fmt.Sprint(acked + len(inFlight) + i); p != want {
 						rt.Fatalf("got message %s, want %s", p, want)
@@ -120,28 +148,25 @@ func TestQueueAgainstModel(t *testing.T) {
 					rt.Skip()
 				}
 				n := rapid.IntRange(1, len(inFlight)).Draw(rt, "n")
-				q.ack(owner, inFlight[n-1].pos)
+				q.Ack(owner, inFlight[n-1].Pos)
 				inFlight = inFlight[n:]
 				acked += n
 			},
 			"unlink": func(rt *rapid.T) {
-				q.detach(owner)
+				q.Detach(owner)
 				owner, inFlight = nil, nil
 			},
 			"trim": func(rt *rapid.T) {
-				q.trim()
+				q.Trim()
 				settle(t, st)
 				trimmed = acked
 			},
 			"crash": func(rt *rapid.T) {
-				q = newQueue(st, num)
-				if err := q.load(); err != nil {
-					rt.Fatal(err)
-				}
+				q = load(t, testConfig(st, num))
 				owner, inFlight, acked = nil, nil, trimmed
 			},
 			"": func(rt *rapid.T) {
-				if got, _ := q.backlog(); got != next-acked {
+				if got, _ := q.Backlog(); got != next-acked {
 					rt.Fatalf("got a backlog of %d, want %d", got, next-acked)
 				}
 			},
@@ -152,14 +177,11 @@ func TestQueueAgainstModel(t *testing.T) {
 // A refused batch leaves no trace, and does not hold up what comes after it.
 func TestQueueOfRefusedBatch(t *testing.T) {
 	st := openStore(t, t.TempDir())
-	q := newQueue(st, 1)
-	if err := q.load(); err != nil {
-		t.Fatal(err)
-	}
-	q.attach(t)
+	q := load(t, testConfig(st, 1))
+	q.Attach(t)
 	writes := new(batch.Batch)
 	r := mqtt.NewReceipt(writes, nil)
-	q.add(&mqtt.Message{Topic: "t", Payload: []byte("lost"), QoS: 1, ID: st.NextID()}, 1, frame.ItemMessage, r)
+	q.Add(&mqtt.Message{Topic: "t", Payload: []byte("lost"), QoS: 1, ID: st.NextID()}, 1, frame.ItemMessage, r)
 	r.Close()
 	q.fill(t, 0, 3)
 	if found, _ := q.take(t, t, plenty); len(found) != 0 {
@@ -169,7 +191,7 @@ func TestQueueOfRefusedBatch(t *testing.T) {
 	if _, got := q.take(t, t, plenty); fmt.Sprint(got) != "[0 1 2]" {
 		t.Errorf("got %v, want [0 1 2]", got)
 	}
-	if got, _ := q.backlog(); got != 3 {
+	if got, _ := q.Backlog(); got != 3 {
 		t.Errorf("got a backlog of %d, want 3", got)
 	}
 }
@@ -177,46 +199,16 @@ func TestQueueOfRefusedBatch(t *testing.T) {
 // A record that cannot be read is dropped and counted, the others go on.
 func TestQueueWithDamagedRecord(t *testing.T) {
 	st := openStore(t, t.TempDir())
-	q := newQueue(st, 1)
-	if err := q.load(); err != nil {
-		t.Fatal(err)
-	}
+	q := load(t, testConfig(st, 1))
 	q.fill(t, 0, 3)
 	writes := new(batch.Batch)
 	writes.Put(batch.LinkQueues, q.key(q.last-1), []byte{1})
 	commit(t, st, writes)
-	q = newQueue(st, 1)
-	drops := 0
-	q.dropped = func(reason string, n int) { drops += n }
-	if err := q.load(); err != nil {
-		t.Fatal(err)
-	}
-	q.attach(t)
+	drops, cfg := 0, testConfig(st, 1)
+	cfg.Dropped = func(reason string, n int) { drops += n }
+	q = load(t, cfg)
+	q.Attach(t)
 	if _, got := q.take(t, t, plenty); fmt.Sprint(got) != "[0 2]" || drops != 1 {
 		t.Errorf("got %v and %d drops, want [0 2] and 1", got, drops)
-	}
-}
-
-func TestRingDropsOldest(t *testing.T) {
-	drops := map[string]int{}
-	r := &ring{maxMessages: 5, maxBytes: 1 << 20, dropped: func(reason string, n int) { drops[reason] += n }}
-	message := func(i int) *mqtt.Message { return &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i)} }
-	r.add(message(0))
-	r.setOpen(true)
-	for i := 1; i <= 7; i++ {
-		r.add(message(i))
-	}
-	found, first := r.take(nil, 1<<20)
-	var got []string
-	for _, m := range found {
-		got = append(got, string(m.Payload))
-	}
-	if fmt.Sprint(got) != "[3 4 5 6 7]" || first != 1 {
-		t.Errorf("got %v from position %d, want [3 4 5 6 7] from 1", got, first)
-	}
-	r.add(message(8))
-	r.setOpen(false)
-	if drops[dropLinkDown] != 2 || drops[dropVolatileFull] != 2 {
-		t.Errorf("got drops %v, want 2 of each", drops)
 	}
 }

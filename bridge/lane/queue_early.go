@@ -1,12 +1,12 @@
-package bridge
+package lane
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/internal/batch"
-	"mangrove/internal/metrics"
 	"mangrove/mqtt"
 )
 
@@ -19,12 +19,7 @@ import (
 //
 // Only QoS 1 goes early: when the node dies before either, the publisher publishes again under another origin, which is a repeat that QoS 1
 // allows. See docs/decisions/0007-acknowledged-before-written.md.
-type early struct {
-	patience time.Duration // how long to wait for the acknowledgement; 0 = nothing goes early
-	sent     *metrics.Counter
-	late     *metrics.Counter // written after all
-
-	// Guarded by queue.mu.
+type early struct { // guarded by Queue.mu
 	allowed  bool      // its owner sends at once, and what it has acknowledged is on stable storage
 	promises []promise // in order of position
 	written  int       // so many of them, at the front, have been written after all
@@ -43,8 +38,9 @@ type promise struct {
 // the patience and spares nothing.
 const earlyRest = time.Second
 
-// hurry lets owner's entries go early.
-func (q *queue) hurry(owner any) {
+// AllowEarly permits owner to send entries before they are on disk (decision 7): it sends at once, and what it has
+// acknowledged is on stable storage. Until Detach.
+func (q *Queue) AllowEarly(owner any) {
 	q.mu.Lock()
 	q.early.allowed = q.owner == owner
 	q.mu.Unlock()
@@ -52,49 +48,50 @@ func (q *queue) hurry(owner any) {
 
 // goesEarlyLocked tells whether m need not be written at once: nobody else here writes for it, its publisher repeats it after a crash, and it
 // will be on its way in a moment.
-func (q *queue) goesEarlyLocked(m *mqtt.Message, e *entry, r *mqtt.Receipt) bool {
+func (q *Queue) goesEarlyLocked(m *mqtt.Message, e *Entry, r *mqtt.Receipt) bool {
 	switch {
-	case !q.early.allowed || q.early.patience == 0 || m.From.Scope != mqtt.ScopeClient:
+	case !q.early.allowed || q.cfg.Patience == 0 || m.From.Scope != mqtt.ScopeClient:
 		return false
-	case m.QoS != 1 || e.qos != 1 || m.Retain || e.kind != frame.ItemMessage || !r.MayWait():
+	case m.QoS != 1 || e.QoS != 1 || m.Retain || e.Kind != frame.ItemMessage || !r.MayWait():
 		return false
-	case q.diskOnly || len(q.mem) >= memEntries || len(q.mem)-q.sent >= frame.MaxItems || q.memSize+e.size > memBytes:
+	case q.diskOnly || len(q.mem) >= memEntries || len(q.mem)-q.sent >= frame.MaxItems || q.memSize+e.Size > memBytes:
 		return false
 	}
-	return !time.Now().Before(q.early.rest)
+	return !q.cfg.Now().Before(q.early.rest)
 }
 
 // appendEarlyLocked queues e without writing it.
-func (q *queue) appendEarlyLocked(e entry, r *mqtt.Receipt) {
+func (q *Queue) appendEarlyLocked(e Entry, r *mqtt.Receipt) {
 	q.placeLocked(&e, unwritten)
-	e.early, e.msg = true, e.msg.Kept()
+	e.early, e.Msg = true, e.Msg.Kept()
 	r.Hold()
-	q.early.promises = append(q.early.promises, promise{e.pos, r, time.Now()})
-	q.early.sent.Inc()
-	q.memSize += e.size
+	q.early.promises = append(q.early.promises, promise{e.Pos, r, q.cfg.Now()})
+	q.cfg.Early.Inc()
+	q.memSize += e.Size
 	q.mem = append(q.mem, e)
-	q.memTop = e.pos
+	q.memTop = e.Pos
 	q.watchLocked()
 }
 
 // watchLocked sets a timer for the oldest that is not written.
-func (q *queue) watchLocked() {
+func (q *Queue) watchLocked() {
 	if e := &q.early; !e.watched && e.written < len(e.promises) {
 		e.watched = true
-		time.AfterFunc(e.patience-time.Since(e.promises[e.written].since), q.overdue) // owned by the queue; finds nothing to do after detach
+		wait := q.cfg.Patience - q.cfg.Now().Sub(e.promises[e.written].since)
+		time.AfterFunc(wait, q.overdue) // owned by the queue; finds nothing to do after Detach
 	}
 }
 
 // overdue writes what the neighbour has not acknowledged in time.
-func (q *queue) overdue() {
+func (q *Queue) overdue() {
 	q.commits.Lock()
 	defer q.commits.Unlock()
 	q.mu.Lock()
 	e := &q.early
 	e.watched = false
 	var b *batch.Batch
-	if e.written < len(e.promises) && time.Since(e.promises[e.written].since) >= e.patience {
-		e.rest = time.Now().Add(earlyRest)
+	if now := q.cfg.Now(); e.written < len(e.promises) && now.Sub(e.promises[e.written].since) >= q.cfg.Patience {
+		e.rest = now.Add(earlyRest)
 		b = q.writeEarlyLocked()
 	}
 	q.watchLocked()
@@ -103,7 +100,7 @@ func (q *queue) overdue() {
 }
 
 // writeEarlyLocked puts all that is unwritten into a batch, which the caller commits; nil when there is nothing.
-func (q *queue) writeEarlyLocked() *batch.Batch {
+func (q *Queue) writeEarlyLocked() *batch.Batch {
 	late := q.early.promises[q.early.written:]
 	if len(late) == 0 {
 		return nil
@@ -111,18 +108,18 @@ func (q *queue) writeEarlyLocked() *batch.Batch {
 	b := new(batch.Batch)
 	for _, p := range late {
 		e := q.findLocked(p.pos)
-		m := e.msg
+		m := e.Msg
 		e.state = pending
 		q.put(b, e, func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })
-		b.Notify(q, e.pos)
+		b.Notify(q, e.Pos)
 	}
 	q.early.written = len(q.early.promises)
-	q.early.late.Add(len(late))
+	q.cfg.Late.Add(len(late))
 	return b
 }
 
 // endEarlyLocked is writeEarlyLocked when nobody sends any more: what is not stable is held back from here on.
-func (q *queue) endEarlyLocked() *batch.Batch {
+func (q *Queue) endEarlyLocked() *batch.Batch {
 	b := q.writeEarlyLocked()
 	q.early.allowed = false
 	for i := range q.mem {
@@ -132,7 +129,7 @@ func (q *queue) endEarlyLocked() *batch.Batch {
 }
 
 // fulfilLocked takes the promises up to pos out: they are kept. The caller releases them without mu.
-func (q *queue) fulfilLocked(pos uint64) []promise {
+func (q *Queue) fulfilLocked(pos uint64) []promise {
 	e := &q.early
 	n, _ := e.find(pos + 1)
 	kept := slices.Clone(e.promises[:n])
@@ -141,7 +138,7 @@ func (q *queue) fulfilLocked(pos uint64) []promise {
 }
 
 // settleLocked takes the promise of pos out, nil when there is none.
-func (q *queue) settleLocked(pos uint64) *mqtt.Receipt {
+func (q *Queue) settleLocked(pos uint64) *mqtt.Receipt {
 	e := &q.early
 	i, ok := e.find(pos)
 	if !ok {
@@ -153,7 +150,7 @@ func (q *queue) settleLocked(pos uint64) *mqtt.Receipt {
 }
 
 func (e *early) find(pos uint64) (i int, ok bool) {
-	return slices.BinarySearchFunc(e.promises, pos, func(p promise, pos uint64) int { return compare(p.pos, pos) })
+	return slices.BinarySearchFunc(e.promises, pos, func(p promise, pos uint64) int { return cmp.Compare(p.pos, pos) })
 }
 
 func (e *early) remove(from, to int) {

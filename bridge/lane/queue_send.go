@@ -1,4 +1,4 @@
-package bridge
+package lane
 
 import (
 	"fmt"
@@ -10,11 +10,11 @@ import (
 	"mangrove/mqtt"
 )
 
-// credit is how much may be on the way, unacknowledged.
-type credit struct{ messages, bytes int }
+// Credit is how much may be on the way, unacknowledged.
+type Credit struct{ Messages, Bytes int }
 
-// attach makes owner the one who sends, from the front again.
-func (q *queue) attach(owner any) {
+// Attach makes owner the one who sends, from the front again. owner is any value that is its own only.
+func (q *Queue) Attach(owner any) {
 	q.commits.Lock()
 	defer q.commits.Unlock()
 	q.mu.Lock()
@@ -24,15 +24,15 @@ func (q *queue) attach(owner any) {
 	q.commit(late)
 }
 
-// detach ends that, when it is still owner. Messages held on to are let go: nobody will send them soon.
-func (q *queue) detach(owner any) {
+// Detach ends that, when it is still owner. Messages held on to are let go: nobody will send them soon.
+func (q *Queue) Detach(owner any) {
 	q.commits.Lock()
 	defer q.commits.Unlock()
 	q.commit(q.dropOwner(owner))
 }
 
 // dropOwner returns what is to be written then.
-func (q *queue) dropOwner(owner any) (late *batch.Batch) {
+func (q *Queue) dropOwner(owner any) (late *batch.Batch) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.owner != owner {
@@ -47,8 +47,8 @@ func (q *queue) dropOwner(owner any) (late *batch.Batch) {
 	return late
 }
 
-// adopt is attach when nobody else sends.
-func (q *queue) adopt(owner any) {
+// Adopt makes owner the sender if there is none.
+func (q *Queue) Adopt(owner any) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.owner == nil {
@@ -57,7 +57,7 @@ func (q *queue) adopt(owner any) {
 }
 
 // shrinkLocked leaves all but the first idleEntries to the disk. A dead entry must stay: it would come back.
-func (q *queue) shrinkLocked() {
+func (q *Queue) shrinkLocked() {
 	keep := len(q.mem)
 	for keep > idleEntries && q.mem[keep-1].state != dead {
 		keep--
@@ -66,26 +66,27 @@ func (q *queue) shrinkLocked() {
 	for _, e := range q.mem[keep:] {
 		q.diskOnly = true
 		if e.state == pending {
-			tail = append(tail, uncertain{pos: e.pos, size: e.size})
+			tail = append(tail, uncertain{pos: e.Pos, size: e.Size})
 		}
 	}
 	q.behind = append(tail, q.behind...)
 	if q.mem = slices.Clip(slices.Clone(q.mem[:keep])); keep > 0 && q.diskOnly {
-		q.memTop = q.mem[keep-1].pos
+		q.memTop = q.mem[keep-1].Pos
 	}
 }
 
 // roomLocked is how many entries may be in memory.
-func (q *queue) roomLocked() int {
+func (q *Queue) roomLocked() int {
 	if q.owner == nil {
 		return idleEntries
 	}
 	return memEntries
 }
 
-// next appends to dst the entries of one more frame, all for the same edge, and marks them as on the way.
-// refill is true when there is more on disk only: the caller is to call refill.
-func (q *queue) next(owner any, dst []entry, c credit, maxBytes int, now time.Time) (found []entry, refill bool) {
+// Next appends to dst the entries of one more frame, all for the same edge, and marks them as on the way.
+// refill is true when there is more on disk only: the caller is to call Refill. Who does
+// not own the queue gets nothing.
+func (q *Queue) Next(owner any, dst []Entry, c Credit, maxBytes int, now time.Time) (found []Entry, refill bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.owner != owner {
@@ -94,9 +95,9 @@ func (q *queue) next(owner any, dst []entry, c credit, maxBytes int, now time.Ti
 	size := 0
 	for q.sent < len(q.mem) && len(dst) < frame.MaxItems {
 		e := &q.mem[q.sent]
-		if e.state == ready && e.expires != 0 && e.expires <= now.UnixMilli() {
+		if e.state == ready && e.Expires != 0 && e.Expires <= q.st.Stamp(now) {
 			q.killLocked(e)
-			q.dropped(dropExpired, 1)
+			q.cfg.Dropped(DropExpired, 1)
 		}
 		if e.state == pending && !e.early || e.state != dead && !q.fitsLocked(e, dst, size, c, maxBytes) {
 			break
@@ -104,8 +105,8 @@ func (q *queue) next(owner any, dst []entry, c credit, maxBytes int, now time.Ti
 		q.sent++
 		if e.state != dead {
 			dst = append(dst, *e)
-			size += e.size
-			q.sentSize += e.size
+			size += e.Size
+			q.sentSize += e.Size
 		}
 	}
 	q.trimFrontLocked()
@@ -114,27 +115,27 @@ func (q *queue) next(owner any, dst []entry, c credit, maxBytes int, now time.Ti
 
 // fitsLocked tells whether e may join those of dst, which have size bytes. One message always may, so that
 // a large one cannot be stuck.
-func (q *queue) fitsLocked(e *entry, dst []entry, size int, c credit, maxBytes int) bool {
-	if q.sent >= c.messages {
+func (q *Queue) fitsLocked(e *Entry, dst []Entry, size int, c Credit, maxBytes int) bool {
+	if q.sent >= c.Messages {
 		return false
 	}
-	if q.sent > 0 && q.sentSize+e.size > c.bytes {
+	if q.sent > 0 && q.sentSize+e.Size > c.Bytes {
 		return false
 	}
-	return len(dst) == 0 || dst[0].edge == e.edge && size+e.size <= maxBytes
+	return len(dst) == 0 || dst[0].Edge == e.Edge && size+e.Size <= maxBytes
 }
 
-// refill reads the next page from disk behind what is in memory. progress is false when there is
+// Refill reads the next page from disk behind what is in memory. progress is false when there is
 // nothing to be had now. Not called from the store's writer.
-func (q *queue) refill(owner any) (progress bool, err error) {
+func (q *Queue) Refill(owner any) (progress bool, err error) {
 	from, to, ok := q.gap(owner)
 	if !ok {
 		return false, nil
 	}
-	page := make([]entry, 0, pageSize)
+	page := make([]Entry, 0, pageSize)
 	damaged := 0
 	err = q.st.Scan(batch.LinkQueues, q.key(from), q.key(to), func(k, v []byte) bool {
-		e, err := decodeEntry(k, v)
+		e, err := q.decode(k, v)
 		if err != nil {
 			e.state = dead
 			damaged++
@@ -149,7 +150,7 @@ func (q *queue) refill(owner any) (progress bool, err error) {
 }
 
 // gap finds the positions that are on disk only and stable: from <= position < to.
-func (q *queue) gap(owner any) (from, to uint64, ok bool) {
+func (q *Queue) gap(owner any) (from, to uint64, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.owner != owner || !q.diskOnly || len(q.mem) >= q.roomLocked() {
@@ -162,54 +163,58 @@ func (q *queue) gap(owner any) (from, to uint64, ok bool) {
 	return from, to, from < to
 }
 
-func (q *queue) takePage(from, to uint64, page []entry, damaged int) (progress bool) {
+func (q *Queue) takePage(from, to uint64, page []Entry, damaged int) (progress bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.memTop+1 != from {
 		return true // somebody else did
 	}
 	if damaged > 0 {
-		q.dropped(dropDamaged, damaged)
+		q.cfg.Dropped(DropDamaged, damaged)
 	}
 	q.mem = append(q.mem, page...)
 	if q.memTop = to - 1; len(page) == pageSize {
-		q.memTop = page[len(page)-1].pos
+		q.memTop = page[len(page)-1].Pos
 	}
 	q.diskOnly = q.memTop != q.last
 	return true
 }
 
-// ack removes what is on the way up to a position.
-func (q *queue) ack(owner any, pos uint64) {
+// Ack removes what is on the way up to a position.
+func (q *Queue) Ack(owner any, pos uint64) {
 	release(q.takeAcked(owner, pos), nil)
 }
 
-func (q *queue) takeAcked(owner any, pos uint64) (promised []promise) {
+func (q *Queue) takeAcked(owner any, pos uint64) (promised []promise) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.owner != owner {
 		return nil
 	}
 	n := 0
-	for n < q.sent && q.mem[n].pos <= pos {
+	for n < q.sent && q.mem[n].Pos <= pos {
 		n++
 	}
 	if n > 0 {
-		promised = q.fulfilLocked(q.mem[n-1].pos)
+		promised = q.fulfilLocked(q.mem[n-1].Pos)
 	}
 	q.popLocked(n)
 	q.trimFrontLocked()
 	return promised
 }
 
-// discard drops an entry that is on the way but cannot be sent.
-func (q *queue) discard(owner any, pos uint64, reason string) {
+// Delete writes the removal of an entry that is on the way into b: another queue takes it in the same batch. Ack must
+// follow when b is stable.
+func (q *Queue) Delete(e *Entry, b *batch.Batch) { b.Delete(batch.LinkQueues, q.key(e.Pos)) }
+
+// Discard drops an entry that is on the way but cannot be sent.
+func (q *Queue) Discard(owner any, pos uint64, reason string) {
 	if promised := q.takeDiscarded(owner, pos, reason); promised != nil {
 		promised.Release(nil) // as if it had been written before
 	}
 }
 
-func (q *queue) takeDiscarded(owner any, pos uint64, reason string) (promised *mqtt.Receipt) {
+func (q *Queue) takeDiscarded(owner any, pos uint64, reason string) (promised *mqtt.Receipt) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	e := q.findLocked(pos)
@@ -218,21 +223,21 @@ func (q *queue) takeDiscarded(owner any, pos uint64, reason string) (promised *m
 	}
 	q.lessSentLocked(e)
 	q.killLocked(e)
-	q.dropped(reason, 1)
+	q.cfg.Dropped(reason, 1)
 	promised = q.settleLocked(pos)
 	q.trimFrontLocked()
 	return promised
 }
 
 // lessSentLocked takes an entry out of the count of what is on the way, if it is.
-func (q *queue) lessSentLocked(e *entry) {
-	if q.sent > 0 && e.pos <= q.mem[q.sent-1].pos {
-		q.sentSize -= e.size
+func (q *Queue) lessSentLocked(e *Entry) {
+	if q.sent > 0 && e.Pos <= q.mem[q.sent-1].Pos {
+		q.sentSize -= e.Size
 	}
 }
 
 // trimFrontLocked removes dead entries from the front.
-func (q *queue) trimFrontLocked() {
+func (q *Queue) trimFrontLocked() {
 	n := 0
 	for n < len(q.mem) && q.mem[n].state == dead {
 		n++
@@ -240,14 +245,14 @@ func (q *queue) trimFrontLocked() {
 	q.popLocked(n)
 }
 
-func (q *queue) popLocked(n int) {
+func (q *Queue) popLocked(n int) {
 	if n == 0 {
 		return
 	}
 	for i := range q.mem[:n] {
 		e := &q.mem[i]
 		if e.state != unwritten {
-			q.toTrimLocked(e.pos)
+			q.toTrimLocked(e.Pos)
 		}
 		if e.state != dead {
 			q.lessSentLocked(e)
@@ -260,7 +265,7 @@ func (q *queue) popLocked(n int) {
 	q.sent = max(q.sent-n, 0)
 }
 
-func (q *queue) toTrimLocked(pos uint64) {
+func (q *Queue) toTrimLocked(pos uint64) {
 	if q.trimFrom == 0 {
 		q.trimFrom = pos
 	}
@@ -268,15 +273,15 @@ func (q *queue) toTrimLocked(pos uint64) {
 	q.trims++
 }
 
-// trim removes from the disk what ack and expiry took out. That becomes stable when something else does: what
+// Trim removes from the disk what Ack and expiry took out. That becomes stable when something else does: what
 // comes back after a power cut is recognised as a repeat.
-func (q *queue) trim() {
+func (q *Queue) Trim() {
 	q.commits.Lock()
 	defer q.commits.Unlock()
 	q.commit(q.takeTrim())
 }
 
-func (q *queue) takeTrim() *batch.Batch {
+func (q *Queue) takeTrim() *batch.Batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.trimFrom == 0 {
@@ -289,22 +294,22 @@ func (q *queue) takeTrim() *batch.Batch {
 	return b
 }
 
-// untrimmed is how many positions wait for trim.
-func (q *queue) untrimmed() int {
+// Untrimmed is how many positions wait for Trim.
+func (q *Queue) Untrimmed() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.trims
 }
 
-// backlog is what the neighbour is owed.
-func (q *queue) backlog() (messages, bytes int) {
+// Backlog is what the neighbour is owed.
+func (q *Queue) Backlog() (messages, bytes int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.messages, q.bytes
 }
 
-// empty tells that there is nothing left, not even something under way to the disk.
-func (q *queue) empty() bool {
+// Empty tells that there is nothing left, not even something under way to the disk.
+func (q *Queue) Empty() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.messages == 0

@@ -1,4 +1,4 @@
-package bridge
+package lane
 
 import (
 	"sync"
@@ -7,11 +7,11 @@ import (
 	"mangrove/mqtt"
 )
 
-// ring is the volatile lane to one neighbour: QoS 0 messages that wait for the connection. At its bounds the
+// Ring is the volatile lane to one neighbour: QoS 0 messages that wait for the connection. At its bounds the
 // oldest goes; without a connection all do. Safe for concurrent use.
-type ring struct {
+type Ring struct {
 	maxMessages, maxBytes int
-	dropped               func(reason string, n int) // called with mu
+	dropped               func(reason string, n int) // called with mu held
 
 	mu       sync.Mutex
 	open     bool
@@ -21,17 +21,22 @@ type ring struct {
 	sent     uint64 // positions given so far
 }
 
-// add queues m or drops something, counted. It reports whether there was nothing before.
-func (r *ring) add(m *mqtt.Message) (first bool) {
+// NewRing makes one that is closed: there is no connection. dropped counts; it is called with a lock held.
+func NewRing(maxMessages, maxBytes int, dropped func(reason string, n int)) *Ring {
+	return &Ring{maxMessages: maxMessages, maxBytes: maxBytes, dropped: dropped}
+}
+
+// Add queues m or drops something, counted. It reports whether there was nothing before.
+func (r *Ring) Add(m *mqtt.Message) (first bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.open {
-		r.dropped(dropLinkDown, 1)
+		r.dropped(DropLinkDown, 1)
 		return false
 	}
 	for r.n > 0 && (r.n == r.maxMessages || r.bytes+m.Size() > r.maxBytes) {
 		r.pop()
-		r.dropped(dropVolatileFull, 1)
+		r.dropped(DropBufferFull, 1)
 	}
 	if r.n == len(r.messages) {
 		r.grow()
@@ -42,7 +47,7 @@ func (r *ring) add(m *mqtt.Message) (first bool) {
 	return r.n == 1
 }
 
-func (r *ring) grow() {
+func (r *Ring) grow() {
 	larger := make([]*mqtt.Message, max(16, min(2*len(r.messages), r.maxMessages)))
 	for i := range r.n {
 		larger[i] = r.messages[(r.head+i)%len(r.messages)]
@@ -50,7 +55,7 @@ func (r *ring) grow() {
 	r.messages, r.head = larger, 0
 }
 
-func (r *ring) pop() *mqtt.Message {
+func (r *Ring) pop() *mqtt.Message {
 	m := r.messages[r.head]
 	r.messages[r.head] = nil
 	r.head = (r.head + 1) % len(r.messages)
@@ -59,8 +64,8 @@ func (r *ring) pop() *mqtt.Message {
 	return m
 }
 
-// take removes the messages of one frame; first is the position of the first.
-func (r *ring) take(dst []*mqtt.Message, maxBytes int) (found []*mqtt.Message, first uint64) {
+// Take removes the messages of one frame; first is the position of the first.
+func (r *Ring) Take(dst []*mqtt.Message, maxBytes int) (found []*mqtt.Message, first uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first = r.sent + 1
@@ -76,8 +81,8 @@ func (r *ring) take(dst []*mqtt.Message, maxBytes int) (found []*mqtt.Message, f
 	return dst, first
 }
 
-// setOpen says whether there is a connection. Closing drops what waits.
-func (r *ring) setOpen(open bool) {
+// SetOpen says whether there is a connection. Closing drops what waits.
+func (r *Ring) SetOpen(open bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.open = open
@@ -85,7 +90,7 @@ func (r *ring) setOpen(open bool) {
 		return
 	}
 	if r.n > 0 {
-		r.dropped(dropLinkDown, r.n)
+		r.dropped(DropLinkDown, r.n)
 	}
 	r.messages, r.head, r.n, r.bytes = nil, 0, 0, 0
 }

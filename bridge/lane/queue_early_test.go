@@ -1,4 +1,4 @@
-package bridge
+package lane
 
 import (
 	"errors"
@@ -34,7 +34,7 @@ func (p *publishers) of(i int) (err error, told bool) {
 }
 
 // publish adds message i as a connection does, in a step of its own.
-func (p *publishers) publish(q *queue, i int, qos byte) {
+func (p *publishers) publish(q *Queue, i int, qos byte) {
 	writes := new(batch.Batch)
 	r := mqtt.NewReceipt(writes, func(err error) {
 		p.mu.Lock()
@@ -43,33 +43,22 @@ func (p *publishers) publish(q *queue, i int, qos byte) {
 	})
 	r.PublisherRepeats()
 	m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: qos, ID: q.st.NextID(), From: mqtt.Source{Scope: mqtt.ScopeClient}}
-	q.add(m, qos, frame.ItemMessage, r)
+	q.Add(m, qos, frame.ItemMessage, r)
 	r.Close()
 	q.st.Commit(writes)
 }
 
-// newEarlyQueue is one that waits for acknowledgements until the test calls it late.
-func newEarlyQueue(t testing.TB, st *store.Store, num uint64) *queue {
-	t.Helper()
-	q := newQueue(st, num)
-	q.early.patience = time.Hour
-	if err := q.load(); err != nil {
-		t.Fatal(err)
-	}
-	return q
-}
+// testClock goes on when the test says so. It begins now: timers of the queue are real, and an hour does not pass.
+type testClock struct{ now time.Time }
 
-// late makes the patience with all that is unwritten end.
-func (q *queue) late() {
-	q.mu.Lock()
-	for i := range q.early.promises {
-		q.early.promises[i].since = time.Time{}
-	}
-	q.mu.Unlock()
-	q.overdue()
-	q.mu.Lock()
-	q.early.rest = time.Time{}
-	q.mu.Unlock()
+func (c *testClock) goOn(d time.Duration) { c.now = c.now.Add(d) }
+
+// newEarlyQueue is one that waits an hour for acknowledgements, on c.
+func newEarlyQueue(t testing.TB, st *store.Store, num uint64, c *testClock) *Queue {
+	t.Helper()
+	cfg := testConfig(st, num)
+	cfg.Now, cfg.Patience = func() time.Time { return c.now }, time.Hour
+	return load(t, cfg)
 }
 
 // Whatever is sent early, acknowledged, late, lost with the link or with the process: nothing that was acknowledged to a publisher is
@@ -77,13 +66,14 @@ func (q *queue) late() {
 func TestEarlyQueueAgainstModel(t *testing.T) {
 	st := openStore(t, t.TempDir())
 	rapid.Check(t, func(rt *rapid.T) {
-		num := st.NextID()
-		q := newEarlyQueue(t, st, num)
+		num, clock := st.NextID(), &testClock{time.Now()}
+		q := newEarlyQueue(t, st, num, clock)
+		unwritten := func() (n int) { return len(q.early.promises) - q.early.written }
 		var owner *int
 		next := 0
 		pub := &publishers{told: map[int]error{}}
 		owed := map[int]bool{} // not acknowledged by the neighbour, and not lost with its publisher's connection
-		var inFlight []entry
+		var inFlight []Entry
 		var sent []int
 		numbers := func(payloads []string) (all []int) {
 			for _, p := range payloads {
@@ -106,12 +96,12 @@ func TestEarlyQueueAgainstModel(t *testing.T) {
 			},
 			"link": func(*rapid.T) {
 				owner, inFlight, sent = new(int), nil, nil
-				q.attach(owner)
-				q.hurry(owner)
+				q.Attach(owner)
+				q.AllowEarly(owner)
 				settle(t, st)
 			},
 			"send": func(rt *rapid.T) {
-				found, payloads := q.take(t, owner, credit{messages: rapid.SampledFrom([]int{1, 10, 700}).Draw(rt, "window"), bytes: 1 << 30})
+				found, payloads := q.take(t, owner, Credit{Messages: rapid.SampledFrom([]int{1, 10, 700}).Draw(rt, "window"), Bytes: 1 << 30})
 				inFlight, sent = append(inFlight, found...), append(sent, numbers(payloads)...)
 				if want := slices.Sorted(maps.Keys(owed))[:len(sent)]; !slices.Equal(sent, want) {
 					rt.Fatalf("got %v on the way, want %v", sent, want)
@@ -122,7 +112,7 @@ func TestEarlyQueueAgainstModel(t *testing.T) {
 					rt.Skip()
 				}
 				n := rapid.IntRange(1, len(inFlight)).Draw(rt, "n")
-				q.ack(owner, inFlight[n-1].pos)
+				q.Ack(owner, inFlight[n-1].Pos)
 				for _, i := range sent[:n] {
 					if err, told := pub.of(i); !told || err != nil {
 						rt.Fatalf("message %d is acknowledged by the neighbour; got %t, %v for its publisher", i, told, err)
@@ -131,9 +121,17 @@ func TestEarlyQueueAgainstModel(t *testing.T) {
 				}
 				inFlight, sent = inFlight[n:], sent[n:]
 			},
-			"late": func(rt *rapid.T) { q.late(); settle(t, st) },
+			"time passes": func(rt *rapid.T) {
+				clock.goOn(rapid.SampledFrom([]time.Duration{earlyRest, 59 * time.Minute, time.Hour}).Draw(rt, "time"))
+				due := unwritten() > 0 && clock.now.Sub(q.early.promises[q.early.written].since) >= time.Hour
+				q.overdue()
+				if got := unwritten() == 0; due && !got {
+					rt.Fatalf("got %d messages unwritten after their patience, want none", unwritten())
+				}
+				settle(t, st)
+			},
 			"unlink": func(rt *rapid.T) {
-				q.detach(owner)
+				q.Detach(owner)
 				owner, inFlight, sent = nil, nil, nil
 				settle(t, st)
 				for i := range owed {
@@ -143,18 +141,18 @@ func TestEarlyQueueAgainstModel(t *testing.T) {
 				}
 			},
 			"crash": func(rt *rapid.T) {
-				q.trim()
+				q.Trim()
 				settle(t, st)
 				for i := range owed {
 					if _, told := pub.of(i); !told {
 						delete(owed, i)
 					}
 				}
-				q = newEarlyQueue(t, st, num)
+				q = newEarlyQueue(t, st, num, clock)
 				owner, inFlight, sent = nil, nil, nil
 			},
 			"": func(rt *rapid.T) {
-				if got, _ := q.backlog(); got != len(owed) {
+				if got, _ := q.Backlog(); got != len(owed) {
 					rt.Fatalf("got a backlog of %d, want %d", got, len(owed))
 				}
 			},
@@ -165,9 +163,9 @@ func TestEarlyQueueAgainstModel(t *testing.T) {
 // A batch that is refused after all refuses its publisher, unless the neighbour was first.
 func TestEarlyMessageWithFullDisk(t *testing.T) {
 	st := openStore(t, t.TempDir())
-	q := newEarlyQueue(t, st, 1)
-	q.attach(t)
-	q.hurry(t)
+	q := newEarlyQueue(t, st, 1, &testClock{time.Now()})
+	q.Attach(t)
+	q.AllowEarly(t)
 	pub := &publishers{told: map[int]error{}}
 	full := errors.New("disk full")
 	for i := range 3 {
@@ -177,9 +175,9 @@ func TestEarlyMessageWithFullDisk(t *testing.T) {
 	q.mu.Lock()
 	q.writeEarlyLocked() // and the store does not take it
 	q.mu.Unlock()
-	q.ack(t, found[0].pos)
+	q.Ack(t, found[0].Pos)
 	for _, e := range found {
-		q.Committed(e.pos, full)
+		q.Committed(e.Pos, full)
 	}
 	for i, want := range []error{nil, full, full} {
 		if err, told := pub.of(i); !told || !errors.Is(err, want) {
@@ -187,7 +185,7 @@ func TestEarlyMessageWithFullDisk(t *testing.T) {
 		}
 	}
 	pub.publish(q, 3, 1)
-	if _, got := q.take(t, t, credit{messages: 3, bytes: 1}); fmt.Sprint(got) != "[3]" {
+	if _, got := q.take(t, t, Credit{Messages: 3, Bytes: 1}); fmt.Sprint(got) != "[3]" {
 		t.Errorf("got %v past the refused ones, want [3]", got)
 	}
 }
@@ -225,18 +223,18 @@ func TestEarlyMessageOfALostLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer st.Close()
-	q := newEarlyQueue(t, st, 1)
-	q.attach(t)
-	q.hurry(t)
+	q := newEarlyQueue(t, st, 1, &testClock{time.Now()})
+	q.Attach(t)
+	q.AllowEarly(t)
 	pub := &publishers{told: map[int]error{}}
 	pub.publish(q, 0, 1)
 	if _, got := q.take(t, t, plenty); fmt.Sprint(got) != "[0]" {
 		t.Errorf("got %v, want [0]", got)
 	}
 	gate.Lock()
-	q.detach(t)
-	q.attach(t)
-	if found, _ := q.next(t, nil, plenty, 1<<30, time.Now()); len(found) != 0 {
+	q.Detach(t)
+	q.Attach(t)
+	if found, _ := q.Next(t, nil, plenty, 1<<30, time.Now()); len(found) != 0 {
 		t.Errorf("got %d messages that are not on disk yet, want none", len(found))
 	}
 	gate.Unlock()
@@ -244,46 +242,4 @@ func TestEarlyMessageOfALostLink(t *testing.T) {
 	if _, got := q.take(t, t, plenty); fmt.Sprint(got) != "[0]" {
 		t.Errorf("got %v, want [0]", got)
 	}
-}
-
-// The core's acknowledgement spares the edge the write, and its publisher the wait for a slow disk; what the core does not
-// acknowledge in time is written.
-func TestAcknowledgedByTheCoreBeforeItIsWritten(t *testing.T) {
-	gate := new(sync.RWMutex)
-	disk := sim.NewDisk()
-	x := newCore(t, "x")
-	h := &holder{testClient: testClient{id: "holder"}}
-	x.router.Subscribe(h, mqtt.Subscription{Filter: "held", QoS: 1})
-	x.subscribe("all", "t", 1)
-	a := newNode(t, RoleEdge, "a", func(c *Config) { c.EarlyPatience = time.Hour })
-	a.storage = func(c *store.Config) { c.Faults = &store.Faults{Log: stuckFiles{disk, gate}} }
-	a.dir = t.TempDir()
-	a.restart()
-	a.dial(x)
-	eventually(t, "a is linked", func() bool { return a.b.Status()[0].State == "up" })
-	settle(t, a.st)
-	before := disk.Calls().Writes
-	gate.Lock()
-	a.mustPublish("t", 1, numbered("m", 0, 20)...) // with a disk that is stuck
-	gate.Unlock()
-	a.drained("x")
-	if got := disk.Calls().Writes; got != before {
-		t.Errorf("got %d writes at the edge, want none", got-before)
-	}
-	if got := a.reg.Counter("mangrove_link_messages_early_total").Get(); got != 20 {
-		t.Errorf("got %d messages sent early, want 20", got)
-	}
-
-	kept := make(chan error, 1)
-	go func() { kept <- a.publish("held", "slow core", 1, false) }() // ends with the publish
-	h.want(t, "slow core")
-	a.b.uplink.n.queue.late()
-	if err := <-kept; err != nil {
-		t.Errorf("got %v, want it kept at the edge", err)
-	}
-	if got := a.backlog("x"); got != 1 {
-		t.Errorf("got a backlog of %d, want 1", got)
-	}
-	h.release(nil)
-	a.drained("x")
 }

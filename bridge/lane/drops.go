@@ -1,0 +1,11 @@
+package lane
+
+// Reasons of drops: see metrics.Registry.Dropped.
+const (
+	DropQueueFull     = "link-queue-full"     // Queue at its bound, and the operator chose dropping
+	DropBufferFull    = "link-buffer-full"    // Ring at its bound: neighbour slower than its messages come
+	DropLinkDown      = "link-down"           // Ring without a connection
+	DropExpired       = "link-expired"        // message expiry passed in the Queue
+	DropDamaged       = "link-damaged"        // record or body could not be read
+	DropNeighbourGone = "link-neighbour-gone" // the Queue is closed: its neighbour is forgotten
+)
