@@ -56,7 +56,6 @@ func (c *conn) handleFrame(s *step, flags byte, body []byte) error {
 	if !ok || p.QoS != 0 {
 		return &packet.Error{Reason: packet.ProtocolError, Detail: fmt.Sprintf("QoS %d PUBLISH to %q on a link", p.QoS, p.Topic)}
 	}
-	c.srv.metrics.linkFrames.Inc()
 	c.pause(s)
 	err := c.link.Frame(kind, p.Payload)
 	c.out.hold()

@@ -18,7 +18,6 @@ type serverMetrics struct {
 	packetsOut  *metrics.Counter
 	bytesIn     *metrics.Counter
 	bytesOut    *metrics.Counter
-	linkFrames  *metrics.Counter // frames from links
 	denied      *metrics.Counter // PUBLISH not permitted
 	refused     *metrics.Counter // PUBLISH answered with an error because a taker could not keep it
 	noOneListen *metrics.Counter // PUBLISH of QoS>=1 without any subscriber
@@ -52,7 +51,6 @@ func newServerMetrics(r *metrics.Registry) *serverMetrics {
 		packetsOut:  r.Counter("mangrove_packets_sent_total"),
 		bytesIn:     r.Counter("mangrove_bytes_received_total"),
 		bytesOut:    r.Counter("mangrove_bytes_sent_total"),
-		linkFrames:  r.Counter("mangrove_link_frames_received_total"),
 		denied:      r.Dropped("not-authorized"),
 		refused:     r.Counter("mangrove_publishes_refused_total"),
 		noOneListen: r.Counter("mangrove_publishes_unmatched_total"),
