@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -247,6 +248,15 @@ func TestUnknownUserCostsTheSame(t *testing.T) {
 	known, nobody := u.byName["a"].hash, u.nobody
 	if known.memory != nobody.memory || known.passes != nobody.passes || known.threads != nobody.threads || len(known.sum) != len(nobody.sum) {
 		t.Errorf("got %v for nobody, want the parameters of %v", nobody, known)
+	}
+	h := &hash{memory: 4 << 10, passes: 1, threads: 1, salt: make([]byte, saltBytes)}
+	h.sum = h.of([]byte("x"), sumBytes)
+	g := guard(t, Config{}, "a:"+h.String())
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	g.want("nobody", "x", packet.BadUserNameOrPassword)
+	if runtime.ReadMemStats(&after); after.TotalAlloc-before.TotalAlloc < 4<<20 {
+		t.Errorf("got %d bytes used for an unknown user, want the 4 MiB that a hash takes", after.TotalAlloc-before.TotalAlloc)
 	}
 }
 

@@ -155,6 +155,19 @@ func TestTLSNeedsACertificateAndIsRefusedInPlain(t *testing.T) {
 	}
 }
 
+func TestOldTLSIsRefused(t *testing.T) {
+	serverTLS, clientTLS := certificate(t)
+	rejected := make(chan error, 10)
+	l := listen(t, "tls://127.0.0.1:0", Config{TLS: serverTLS, Rejected: func(_ net.Addr, err error) { rejected <- err }})
+	old := clientTLS.Clone()
+	old.MinVersion, old.MaxVersion = tls.VersionTLS10, tls.VersionTLS11
+	if c, err := Dial(context.Background(), l.Addr(), DialConfig{TLS: old}); err == nil {
+		closeOf(t, c)
+		t.Error("got a connection with TLS 1.1, want at least 1.2")
+	}
+	wantRejected(t, rejected, ErrHandshake)
+}
+
 func wantRejected(t *testing.T, rejected <-chan error, want error) {
 	t.Helper()
 	select {
@@ -171,7 +184,7 @@ func wantRejected(t *testing.T, rejected <-chan error, want error) {
 func TestSlowHandshakesDoNotBlock(t *testing.T) {
 	serverTLS, clientTLS := certificate(t)
 	rejected := make(chan error, 10)
-	l := listen(t, "wss://127.0.0.1:0", Config{TLS: serverTLS, MaxHandshakes: 2,
+	l := listen(t, "wss://127.0.0.1:0", Config{TLS: serverTLS, MaxHandshakes: 2, HandshakeTimeout: time.Hour,
 		Rejected: func(_ net.Addr, err error) { rejected <- err }})
 	half := l.(*shaker).half
 	half.mu.Lock()
@@ -260,7 +273,7 @@ func TestAcceptOutlastsErrors(t *testing.T) {
 
 func TestCloseUnblocksAccept(t *testing.T) {
 	for _, addr := range []string{"127.0.0.1:0", "ws://127.0.0.1:0"} {
-		l, err := Listen(addr, Config{})
+		l, err := Listen(addr, Config{HandshakeTimeout: time.Hour})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -279,12 +292,31 @@ func TestCloseUnblocksAccept(t *testing.T) {
 				closeOf(t, c)
 			}
 		}()
+		if s, shakes := l.(*shaker); shakes {
+			wantHalfOpen(t, s.half)
+		}
 		closeOf(t, l)
 		closeOf(t, l)
 		if err := <-ended; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: got %v, want net.ErrClosed", addr, err)
 		}
 		closeOf(t, silent)
+	}
+}
+
+// wantHalfOpen waits until a handshake is under way.
+func wantHalfOpen(t *testing.T, h *halfOpen) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		h.mu.Lock()
+		n := h.under.Len()
+		h.mu.Unlock()
+		if n > 0 {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("no handshake began")
+		}
 	}
 }
 
