@@ -17,11 +17,11 @@ type Outlet interface {
 	Close(reason packet.ReasonCode)
 }
 
-// Finisher is what an Outlet also implements when its client may have said more than has been handled.
-type Finisher interface {
-	// Finish waits, a moment at most, until what the client has sent is handled, or its connection has ended. A
+// Awaiter is what an Outlet also implements when its client may have said more than has been handled.
+type Awaiter interface {
+	// AwaitHandled waits, a moment at most, until what the client has sent is handled, or its connection has ended. A
 	// session is asked to go to another connection only after that: a DISCONNECT that came first counts first.
-	Finish()
+	AwaitHandled()
 }
 
 // SendResult is what became of one Outlet.Publish.

@@ -49,8 +49,8 @@ func (s *Session) finish() {
 	s.lock()
 	out := s.outletLocked()
 	s.unlock()
-	if f, ok := out.(mqtt.Finisher); ok {
-		f.Finish()
+	if a, ok := out.(mqtt.Awaiter); ok {
+		a.AwaitHandled()
 	}
 }
 

@@ -22,13 +22,13 @@ func (c *conn) topicOf(p *packet.Publish) (name []byte, err error) {
 			Detail: fmt.Sprintf("topic alias is %d, allowed are 1 to %d", alias, c.grants.aliases)}
 	}
 	if len(p.Topic) > 0 {
-		if c.aliases.topics == nil {
-			c.aliases.topics = map[uint16]string{}
+		if c.rd.aliases.topics == nil {
+			c.rd.aliases.topics = map[uint16]string{}
 		}
-		c.aliases.topics[alias] = string(p.Topic)
+		c.rd.aliases.topics[alias] = string(p.Topic)
 		return p.Topic, nil
 	}
-	known, ok := c.aliases.topics[alias]
+	known, ok := c.rd.aliases.topics[alias]
 	if !ok {
 		return nil, &packet.Error{Reason: packet.ProtocolError, Detail: fmt.Sprintf("topic alias %d was not set", alias)}
 	}

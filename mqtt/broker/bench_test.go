@@ -28,7 +28,7 @@ func wired(t testing.TB, subscribers int) (*conn, *step) {
 		t.Fatal(err)
 	}
 	c := newConn(srv, "test", srv.grants, nowhere{})
-	c.version, c.connected = packet.V311, true
+	c.version, c.rd.connected = packet.V311, true
 	for i := range subscribers {
 		out := newConn(srv, "test", srv.grants, nowhere{})
 		out.version = packet.V311

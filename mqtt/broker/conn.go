@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
@@ -9,7 +8,6 @@ import (
 
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
-	"mangrove/mqtt/router"
 )
 
 // lingerTime is how long a client that was told goodbye may take to read it; lingerBytes is how much
@@ -22,66 +20,61 @@ const (
 
 // conn is one client's connection, from accept to its end. It is the session's mqtt.Outlet.
 //
-//	accepted ──CONNECT──→ greeted ──┬─ DISCONNECT, end of stream, fault ─→ shut → detach → closed
+//	accepted ──CONNECT──→ greeted ──┬─ DISCONNECT, end of stream, fault ─→ shut → leave → closed
 //	                                └─ (link) ─ the same with frames instead of packets
+//
+// Its state is kept by who may touch it:
+//
+//	rd                  the reader goroutine alone
+//	agreed              written by the reader before CONNACK is sent, read by all afterwards
+//	alive, unread       the reader, and those who watch it, with atomics
+//	out, acks, given    all, each under its own lock; the writer goroutine takes its bytes out of out
+//	greeted, end, left  all, with atomics
 type conn struct {
-	srv      *Server
-	listener string
-	grants   *grants // of its listener
-	nc       net.Conn
+	srv    *Server
+	nc     net.Conn
+	addr   string  // of the listener, as configured
+	grants *grants // of the listener
 
-	in    input // reader only
+	rd readerState
+	agreed
+	alive  aliveState
+	unread unreadState
+
 	out   out
 	acks  acks
-	alarm alarm
+	given outAliases
 
-	opened    uint32        // tick of accept
-	heard     atomic.Uint32 // tick of the last packet from the client, later by what the server was busy since
-	listening atomic.Bool   // the reader waits for bytes
-	patience  atomic.Uint32 // ticks without a packet after which it is gone; 0 = for ever
-	greeted   atomic.Bool   // CONNACK with success was sent
-
-	// Set while CONNECT is handled, not changed afterwards.
-	version   packet.Version
-	client    mqtt.Client
-	expiry    time.Duration // of the session, as opened
-	problems  bool          // the client wants reason strings [MQTT-3.1.2-29]
-	maxIn     uint32        // bytes of a packet from the client
-	maxOut    uint32        // bytes of a packet to the client; 0 = no bound
-	session   mqtt.Session  // nil for links
-	link      mqtt.LinkEnd  // nil for clients
-	connected bool          // reader only
-	busy      bool          // the step had messages or acknowledgements; reader only
-	silence   uint32        // ticks waited before it; reader only
-
-	since      uint32 // tick of the last listen; reader only
-	unfinished int    // bytes of the unfinished packet when hear last noted something; reader only
-
-	opening *opening // CONNECT that waits for its authentication; reader only
-	proof   proof    // reader only
-
-	given   outAliases
-	aliases inAliases          // reader only
-	owed    owed               // reader only
-	matches router.Cache       // reader only
-	detach  mqtt.DetachRequest // reader only
-	left    atomic.Bool        // the session was told of the end
-	end     atomic.Pointer[ending]
+	greeted atomic.Bool            // CONNACK with success was sent
+	end     atomic.Pointer[ending] // why the connection ends; nil = it does not
+	left    atomic.Bool            // the session was told of the end
 }
 
-func newConn(s *Server, listener string, g *grants, nc net.Conn) *conn {
-	c := &conn{srv: s, listener: listener, grants: g, nc: nc, maxIn: g.MaxPacket}
-	c.in.init(nc, &s.steps)
+// agreed is what CONNECT has settled. It does not change any more.
+type agreed struct {
+	version  packet.Version
+	client   mqtt.Client
+	problems bool         // the client wants reason strings [MQTT-3.1.2-29]
+	maxOut   uint32       // bytes of a packet to the client; 0 = no bound
+	session  mqtt.Session // nil for links
+	link     mqtt.LinkEnd // nil for clients
+}
+
+// newConn returns a connection that was accepted on the listener with that address and those grants.
+func newConn(s *Server, addr string, g *grants, nc net.Conn) *conn {
+	c := &conn{srv: s, addr: addr, grants: g, nc: nc}
+	c.rd.maxIn = g.MaxPacket
+	c.rd.in.init(nc, &s.steps, &c.unread)
 	c.out.init(nc, s.cfg.MaxOutput, s.metrics, &s.wheel.now, c)
 	c.acks.c = c
-	c.alarm.of = c
-	c.opened = s.wheel.now.Load()
+	c.alive.alarm.of = c
+	c.alive.opened = s.wheel.now.Load()
 	return c
 }
 
 // serve is the connection's life, on its reader goroutine.
 func (c *conn) serve() {
-	c.srv.wheel.add(&c.alarm, inTicks(c.srv.cfg.ConnectTimeout))
+	c.srv.wheel.add(&c.alive.alarm, inTicks(c.srv.cfg.ConnectTimeout))
 	c.run()
 }
 
@@ -97,155 +90,18 @@ func (c *conn) finish(err error) {
 	c.shut(endingOf(err))
 	c.leave()
 	c.out.join()
-	c.drain()
+	c.lingerForLastPacket()
 	c.nc.Close() // an error means that it is closed already
-	c.srv.wheel.remove(&c.alarm)
-	c.in.drop()
+	c.srv.wheel.remove(&c.alive.alarm)
+	c.rd.in.drop()
 	end := c.end.Load()
 	c.srv.metrics.closed(end.why)
 	c.srv.log.Debug("connection closed", "client", c.client.ID, "addr", c.nc.RemoteAddr(), "reason", end.why, "detail", end.detail)
 	c.srv.exit(c)
 }
 
-// read handles packets until the connection ends; the result says why. errParked = another goroutine goes on.
-func (c *conn) read() error {
-	for {
-		if !c.out.waitTurn() {
-			return errClosing
-		}
-		c.listen(true)
-		switch err := c.in.fill(); {
-		case err == errIdle && c.park():
-			return errParked
-		case err == errIdle:
-			continue // it cannot be parked
-		case err != nil:
-			return err
-		}
-		c.listen(false)
-		if c.out.isClosing() {
-			return errClosing
-		}
-		s := c.in.step
-		c.out.hold()
-		begin := s.start
-		want, err := c.handleAll(s)
-		c.hear(s.start > begin, len(s.data()))
-		c.out.flush() // before commit, which waits when the disk is behind
-		c.commit(s)
-		c.mayPark()
-		if len(c.owed.list) > 0 && err == nil {
-			c.payOwed()
-		}
-		if err != nil {
-			return err
-		}
-		c.in.rest(want)
-	}
-}
-
-// handleAll handles each whole packet of s and returns the size of the one that is not whole yet.
-func (c *conn) handleAll(s *step) (want int, err error) {
-	begin, packets := s.start, 0
-	defer func() {
-		c.srv.metrics.bytesIn.Add(s.start - begin)
-		c.srv.metrics.packetsIn.Add(packets)
-		s.received.addTo(&c.srv.metrics.received)
-	}()
-	for len(s.data()) > 0 {
-		data := s.data()
-		if err := c.checkFirst(data); err != nil {
-			return 0, err
-		}
-		total, header, want, err := packet.Frame(data, c.maxIn) // [MQTT-3.2.2-15]
-		if err != nil {
-			return 0, err
-		}
-		if total == 0 {
-			return want, nil
-		}
-		s.start += total
-		packets++
-		if err := packet.CheckHeader(header, total, c.version); err != nil {
-			return 0, err
-		}
-		if err := c.handle(s, data[:total], header); err != nil {
-			return 0, err
-		}
-	}
-	return 0, nil
-}
-
-// handle handles one packet, whose fixed header has so many bytes.
-func (c *conn) handle(s *step, frame []byte, header int) error {
-	kind, flags, body := packet.Type(frame[0]>>4), frame[0]&15, frame[header:]
-	switch {
-	case c.opening != nil:
-		return c.handleOpening(kind, flags, body)
-	case !c.connected:
-		return c.handleConnect(flags, body, header)
-	case c.link != nil:
-		return c.handleLink(s, kind, flags, body)
-	}
-	switch kind {
-	case packet.PUBLISH:
-		c.busy = true
-		return c.handlePublish(s, flags, body)
-	case packet.PUBACK, packet.PUBREC, packet.PUBREL, packet.PUBCOMP:
-		c.busy = true
-		return c.handleAck(s, kind, flags, body)
-	case packet.SUBSCRIBE:
-		return c.handleSubscribe(s, flags, body)
-	case packet.UNSUBSCRIBE:
-		return c.handleUnsubscribe(s, flags, body)
-	case packet.PINGREQ:
-		return c.handlePing(flags, body)
-	case packet.DISCONNECT:
-		return c.handleDisconnect(flags, body)
-	case packet.AUTH:
-		return c.handleAuth(flags, body)
-	case packet.CONNECT:
-		// [MQTT-3.1.0-2] [MQTT311-3.1.0-2]
-		return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.1.0-2", Detail: "second CONNECT"}
-	}
-	return &packet.Error{Reason: packet.ProtocolError, Detail: "a packet of a kind that only servers send"}
-}
-
-// checkFirst refuses, as soon as it shows, what does not begin with CONNECT. [MQTT-3.1.0-1] [MQTT311-3.1.0-1]
-func (c *conn) checkFirst(data []byte) error {
-	if c.connected || c.opening != nil {
-		return nil
-	}
-	if other, ok := stranger(data); ok {
-		return other
-	}
-	if kind := packet.Type(data[0] >> 4); kind != packet.CONNECT && kind != 0 {
-		return &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-3.1.0-1", Detail: fmt.Sprintf("first packet is %v, want CONNECT", kind)}
-	}
-	return nil
-}
-
-// commit makes what the takers of s's publishes wrote stable; their receipts will send the
-// acknowledgements.
-func (c *conn) commit(s *step) {
-	if !s.waited && s.batch.Empty() {
-		return
-	}
-	s.batch.SetSlack(min(s.slack, s.qos0.Slack()))
-	s.qos0.Close()
-	batch := s.batch
-	c.srv.steps.renew(s)
-	c.srv.commit(batch)
-}
-
-// pause ends the running step early, before something that may take long or must come after it.
-func (c *conn) pause(s *step) {
-	c.out.flush()
-	c.commit(s)
-}
-
-// drained is called by the writer when output that was full has drained.
-func (c *conn) drained() {
+// outputHasRoom is called by the writer, without locks, when output that was full has room again.
+func (c *conn) outputHasRoom() {
 	if c.session != nil {
 		c.session.Resume()
 	}
@@ -264,13 +120,29 @@ func (c *conn) shut(end ending) {
 	c.out.shut(last, packet.V5, c.srv.cfg.CloseTimeout, end.linger)
 }
 
+// shutDown ends the connection because the server goes, and tells 5.0 clients of the other servers there
+// are (section 4.11). Links find their way by themselves.
+func (c *conn) shutDown() {
+	end := ending{why: reasonLabel(packet.ServerShuttingDown), reason: packet.ServerShuttingDown}
+	if to := c.srv.cfg.ShutdownReference; to != "" && c.greeted.Load() && c.link == nil {
+		end.reason, end.reference = packet.UseAnotherServer, to
+	}
+	c.shut(end)
+}
+
+// Close implements mqtt.Outlet and mqtt.Carrier.
+func (c *conn) Close(reason packet.ReasonCode) {
+	c.shut(ending{why: reasonLabel(reason), reason: reason})
+}
+
 // leave tells the session or the link that the connection is gone.
 func (c *conn) leave() {
 	switch {
 	case c.session != nil:
-		c.detach.DropWill = c.end.Load().normal && c.detach.DropWill
-		c.session.Detach(c, c.detach)
+		c.rd.detach.DropWill = c.end.Load().normal && c.rd.detach.DropWill
+		c.session.Detach(c, c.rd.detach)
 		c.left.Store(true)
+		c.unread.tell()
 		c.dropOwed()
 		c.srv.metrics.clients.Add(-1)
 	case c.link != nil:
@@ -279,8 +151,8 @@ func (c *conn) leave() {
 	}
 }
 
-// drain lets the client read the last packet.
-func (c *conn) drain() {
+// lingerForLastPacket lets the client read the last packet.
+func (c *conn) lingerForLastPacket() {
 	half, ok := c.nc.(interface{ CloseWrite() error })
 	if !ok || !c.end.Load().linger || half.CloseWrite() != nil {
 		return

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"mangrove/mqtt/packet"
-	"mangrove/mqtt/transport"
 )
 
 // ending is why a connection ends.
@@ -92,24 +90,6 @@ var reasonLabels = map[packet.ReasonCode]string{
 	packet.SharedNotSupported:          "shared-not-supported",
 	packet.WildcardNotSupported:        "wildcard-not-supported",
 	packet.SubscriptionIDsNotSupported: "subscription-ids-not-supported",
-}
-
-// What Finish waits at most, and how often it looks.
-const (
-	finishTime = 100 * time.Millisecond
-	finishStep = time.Millisecond
-)
-
-// Finish implements mqtt.Finisher. A client that says goodbye and comes back at once has two connections
-// here for a moment, and the new one may be read first.
-func (c *conn) Finish() {
-	for range finishTime / finishStep {
-		// In this order: bytes that HasInput misses because the reader has them are marked as taken before.
-		if c.left.Load() || !transport.HasInput(c.nc) && !c.in.taken.Load() && c.listening.Load() {
-			return
-		}
-		time.Sleep(finishStep)
-	}
 }
 
 // stranger recognises other protocols on the port by their first bytes.

@@ -14,13 +14,3 @@ func (c *conn) handleAck(s *step, kind packet.Type, flags byte, body []byte) err
 	}
 	return c.session.Acked(kind, p.PacketID, p.Reason)
 }
-
-// handlePing answers PINGREQ. [MQTT-3.12.4-1] [MQTT311-3.12.4-1]
-func (c *conn) handlePing(flags byte, body []byte) error {
-	var p packet.Pingreq
-	if err := p.Decode(flags, body, c.version); err != nil {
-		return err
-	}
-	c.send(&packet.Pingresp{})
-	return nil
-}

@@ -41,7 +41,7 @@ func (c *conn) beginExchange(flags byte, body []byte, answer *packet.Properties)
 	if err := c.begin(props.AuthMethod); err != nil { // [MQTT-4.12.0-1]
 		return c.refuse(err)
 	}
-	c.opening = o
+	c.rd.opening = o
 	return c.advanceOpening(dataOf(props))
 }
 
@@ -56,13 +56,13 @@ func (c *conn) begin(method string) error {
 	if err != nil {
 		return err
 	}
-	c.proof = proof{method: method, run: run, who: &who}
+	c.rd.proof = proof{method: method, run: run, who: &who}
 	return nil
 }
 
 // advanceOpening takes the exchange of CONNECT one step on.
 func (c *conn) advanceOpening(data []byte) error {
-	out, done, err := c.proof.run.Step(data)
+	out, done, err := c.rd.proof.run.Step(data)
 	if err != nil {
 		return c.refuse(err) // [MQTT-4.12.0-4]
 	}
@@ -70,9 +70,9 @@ func (c *conn) advanceOpening(data []byte) error {
 		c.sendAuth(packet.ContinueAuthentication, out) // [MQTT-4.12.0-2]
 		return nil
 	}
-	o := c.opening
-	c.opening, c.client = nil, *c.proof.who
-	c.proof.run = nil
+	o := c.rd.opening
+	c.rd.opening, c.client = nil, *c.rd.proof.who
+	c.rd.proof.run = nil
 	c.methodProps(o.answer, out) // [MQTT-4.12.0-5]
 	return c.admit(&o.connect, o.answer)
 }
@@ -104,7 +104,7 @@ func (c *conn) handleAuth(flags byte, body []byte) error {
 	fault := func(rule, detail string) error {
 		return &packet.Error{Reason: packet.ProtocolError, Rule: rule, Detail: detail}
 	}
-	switch running := c.proof.run != nil; {
+	switch running := c.rd.proof.run != nil; {
 	case p.Reason == packet.ReAuthenticate && running:
 		return fault("", "re-authentication began while another is under way")
 	case p.Reason == packet.ContinueAuthentication && !running:
@@ -112,7 +112,7 @@ func (c *conn) handleAuth(flags byte, body []byte) error {
 	case p.Reason == packet.Success:
 		return fault("MQTT-3.15.2-1", "only a server sends AUTH with Success")
 	case p.Reason == packet.ReAuthenticate:
-		if err := c.begin(c.proof.method); err != nil {
+		if err := c.begin(c.rd.proof.method); err != nil {
 			return authFault(err)
 		}
 	}
@@ -122,17 +122,17 @@ func (c *conn) handleAuth(flags byte, body []byte) error {
 // advance takes a re-authentication one step on. It must not make the client somebody else: its session
 // and its permissions are those of its user name.
 func (c *conn) advance(data []byte) error {
-	out, done, err := c.proof.run.Step(data)
+	out, done, err := c.rd.proof.run.Step(data)
 	switch {
 	case err != nil:
 		return authFault(err)
 	case !done:
 		c.sendAuth(packet.ContinueAuthentication, out) // [MQTT-4.12.0-2]
 		return nil
-	case c.proof.who.Username != c.client.Username:
+	case c.rd.proof.who.Username != c.client.Username:
 		return &packet.Error{Reason: packet.NotAuthorized, Rule: "MQTT-4.12.1-2", Detail: "re-authentication as another user"}
 	}
-	c.proof.run, c.proof.who = nil, nil
+	c.rd.proof.run, c.rd.proof.who = nil, nil
 	c.sendAuth(packet.Success, out)
 	return nil
 }
@@ -142,10 +142,10 @@ func (c *conn) decodeAuth(flags byte, body []byte) (p packet.Auth, err error) {
 	if err := p.Decode(flags, body, c.version); err != nil {
 		return p, err
 	}
-	if c.proof.method == "" { // [MQTT-4.12.0-7]
+	if c.rd.proof.method == "" { // [MQTT-4.12.0-7]
 		return p, &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-4.12.0-7", Detail: "AUTH without authentication method in CONNECT"}
 	}
-	if p.Props.Has(packet.PropAuthMethod) && p.Props.AuthMethod != c.proof.method { // [MQTT-4.12.0-5] [MQTT-4.12.1-1]
+	if p.Props.Has(packet.PropAuthMethod) && p.Props.AuthMethod != c.rd.proof.method { // [MQTT-4.12.0-5] [MQTT-4.12.1-1]
 		return p, &packet.Error{Reason: packet.ProtocolError, Rule: "MQTT-4.12.0-5", Detail: "AUTH names another method than CONNECT"}
 	}
 	return p, nil
@@ -159,7 +159,7 @@ func (c *conn) sendAuth(reason packet.ReasonCode, data []byte) {
 
 // methodProps adds method and data to the properties of an AUTH or CONNACK. [MQTT-4.12.0-5]
 func (c *conn) methodProps(props *packet.Properties, data []byte) {
-	props.AuthMethod = c.proof.method
+	props.AuthMethod = c.rd.proof.method
 	props.Mark(packet.PropAuthMethod)
 	if data != nil {
 		props.AuthData = data

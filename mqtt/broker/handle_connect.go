@@ -78,7 +78,7 @@ func (c *conn) sendAway(to Redirect) error {
 func (c *conn) identify(p *packet.Connect, answer *packet.Properties) {
 	c.client = mqtt.Client{
 		ID: p.ClientID, Username: p.Username, Password: p.Password, HasUser: p.HasUser,
-		Addr: c.nc.RemoteAddr(), Listener: c.listener, Version: c.version,
+		Addr: c.nc.RemoteAddr(), Listener: c.addr, Version: c.version,
 	}
 	_, c.client.Link = userProperty(p.Props, mqtt.LinkProperty)
 	if p.ClientID == "" {
@@ -115,7 +115,7 @@ func (c *conn) admitWill(w *packet.Will) error {
 func (c *conn) openSession(p *packet.Connect, answer *packet.Properties) error {
 	req := c.openRequest(p, answer)
 	alive := c.keepAlive(p, answer)
-	c.announce(p, answer)
+	c.stateBounds(p, answer)
 	if _, ok := appendFit(nil, &packet.Connack{Props: answer}, c.version, c.maxOut); !ok {
 		return c.refuse(&packet.Error{Reason: packet.PacketTooLarge, Detail: "CONNACK is larger than the client takes"})
 	}
@@ -136,14 +136,14 @@ func (c *conn) openSession(p *packet.Connect, answer *packet.Properties) error {
 func (c *conn) greet(p *packet.Connack) {
 	c.out.greet(p, c.version)
 	c.greeted.Store(true)
-	c.connected = true
+	c.rd.connected = true
 	c.srv.log.Debug("client connected", "client", c.client.ID, "addr", c.client.Addr, "version", c.version,
 		"link", c.client.Link, "present", p.SessionPresent)
 }
 
 func (c *conn) openRequest(p *packet.Connect, answer *packet.Properties) mqtt.OpenRequest {
-	c.expiry = c.sessionExpiry(p, answer)
-	req := mqtt.OpenRequest{ClientID: c.client.ID, Clean: p.CleanStart, Expiry: c.expiry, ReceiveMaximum: 65535}
+	c.rd.expiry = c.sessionExpiry(p, answer)
+	req := mqtt.OpenRequest{ClientID: c.client.ID, Clean: p.CleanStart, Expiry: c.rd.expiry, ReceiveMaximum: 65535}
 	if c.version == packet.V5 && p.Props.Has(packet.PropReceiveMaximum) {
 		req.ReceiveMaximum = p.Props.ReceiveMaximum
 	}
@@ -202,11 +202,11 @@ func willTimes(p *packet.Properties) (delay, expiry time.Duration) {
 	return delay, expiry
 }
 
-// announce tells a 5.0 client this server's bounds, and what it asked about.
-func (c *conn) announce(p *packet.Connect, answer *packet.Properties) {
+// stateBounds tells a 5.0 client this server's bounds, and what it asked about.
+func (c *conn) stateBounds(p *packet.Connect, answer *packet.Properties) {
 	cfg := &c.srv.cfg
-	c.grants.announce(answer)
-	answer.MaximumPacketSize = c.maxIn
+	c.grants.stateBounds(answer)
+	answer.MaximumPacketSize = c.rd.maxIn
 	answer.Mark(packet.PropMaximumPacketSize)
 	if cfg.ResponseInfo != "" && p.Props.Has(packet.PropRequestResponseInfo) && p.Props.RequestResponseInfo == 1 {
 		answer.ResponseInfo = cfg.ResponseInfo // [MQTT-3.1.2-28]

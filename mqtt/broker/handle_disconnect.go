@@ -10,13 +10,13 @@ func (c *conn) handleDisconnect(flags byte, body []byte) error {
 	}
 	if p.Props.Has(packet.PropSessionExpiry) {
 		wanted := expiryOf(p.Props.SessionExpiry)
-		if c.expiry == 0 && wanted != 0 { // section 3.14.2.2.2
+		if c.rd.expiry == 0 && wanted != 0 { // section 3.14.2.2.2
 			return &packet.Error{Reason: packet.ProtocolError, Detail: "session expiry set where it was 0"}
 		}
 		granted := c.grants.expiry(wanted)
-		c.detach.Expiry = &granted
+		c.rd.detach.Expiry = &granted
 	}
-	c.detach.DropWill = p.Reason == packet.Success
+	c.rd.detach.DropWill = p.Reason == packet.Success
 	return errBye
 }
 

@@ -28,7 +28,7 @@ func (c *conn) handlePublish(s *step, flags byte, body []byte) error {
 	if err != nil {
 		return err
 	}
-	to, err := c.matches.Get(c.srv.router, c.client.ID, name, c.grants.TopicLevels)
+	to, err := c.rd.matches.Get(c.srv.router, c.client.ID, name, c.grants.TopicLevels)
 	if err != nil {
 		return invalidName(err)
 	}
@@ -98,7 +98,7 @@ func (c *conn) closeReceipt(s *step, r *mqtt.Receipt) {
 func (c *conn) expect(s *step, p *packet.Publish) (*pending, error) {
 	max := int(c.grants.ReceiveMaximum)
 	if c.version < packet.V5 && int(c.acks.due.Load()) >= max {
-		c.pause(s)
+		c.flushStep(s)
 		if !c.acks.waitRoom(max) {
 			return nil, errClosing
 		}

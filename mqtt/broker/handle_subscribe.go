@@ -16,7 +16,7 @@ func (c *conn) handleSubscribe(s *step, flags byte, body []byte) error {
 	if err := p.Decode(flags, body, c.version); err != nil {
 		return err
 	}
-	c.pause(s) // keeping a subscription may wait for the disk
+	c.flushStep(s) // keeping a subscription may wait for the disk
 	answer := &packet.Suback{PacketID: p.PacketID, Reasons: make([]packet.ReasonCode, len(p.Filters))}
 	subs, at, err := c.permitted(&p, answer)
 	if err != nil {
@@ -94,7 +94,7 @@ func (c *conn) sendRetained(sub mqtt.Subscription, existed bool) {
 	if group != "" || sub.RetainHandling == 2 || (sub.RetainHandling == 1 && existed) {
 		return
 	}
-	c.owed.forget(sub.Filter)
+	c.rd.owed.forget(sub.Filter)
 	send := newRetainedSender(c, sub)
 	c.srv.sys.match(filter, send.add)
 	if c.grants.retain {

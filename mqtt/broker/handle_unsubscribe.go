@@ -10,7 +10,7 @@ func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
 	if err := p.Decode(flags, body, c.version); err != nil {
 		return err
 	}
-	c.pause(s) // forgetting a subscription may wait for the disk
+	c.flushStep(s) // forgetting a subscription may wait for the disk
 	answer := &packet.Unsuback{PacketID: p.PacketID, Reasons: make([]packet.ReasonCode, len(p.Filters))}
 	existed, err := c.session.Unsubscribe(p.Filters)
 	if err != nil && c.version < packet.V5 {
@@ -20,7 +20,7 @@ func (c *conn) handleUnsubscribe(s *step, flags byte, body []byte) error {
 		answer.Props = c.because(packet.UnspecifiedError, "the change could not be kept")
 	}
 	for i, filter := range p.Filters { // [MQTT-3.11.3-2]
-		c.owed.forget(filter)
+		c.rd.owed.forget(filter)
 		switch {
 		case err != nil:
 			answer.Reasons[i] = packet.UnspecifiedError

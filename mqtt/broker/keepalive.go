@@ -1,10 +1,28 @@
 package broker
 
 import (
+	"sync/atomic"
 	"time"
 
 	"mangrove/mqtt/packet"
 )
+
+// aliveState is how long the client may be silent, and has been. The reader notes when it hears of the client; the wheel
+// looks. Times are ticks of the wheel.
+type aliveState struct {
+	alarm    alarm
+	opened   uint32        // tick of accept
+	heard    atomic.Uint32 // tick of the client's last packet, moved forward by the time during which we did not read
+	awaiting atomic.Bool   // the reader waits for bytes
+	patience atomic.Uint32 // ticks of silence after which the client is gone; 0 = for ever
+}
+
+// waitState is what the reader knows of its latest wait for bytes.
+type waitState struct {
+	since      uint32 // tick in which the wait began or, once it is over, ended
+	silence    uint32 // ticks that it took
+	unfinished int    // bytes of the unfinished packet when hear last noted something
+}
 
 // keepAlive is the keep-alive of the connection. A 5.0 client that asks for more than the bound is given
 // the bound [MQTT-3.2.2-21]; everybody else keeps its own [MQTT-3.2.2-22].
@@ -21,35 +39,38 @@ func (c *conn) keepAlive(p *packet.Connect, answer *packet.Properties) (alive ti
 // setPatience says after which silence the client is gone: 1.5 × keep alive [MQTT-3.1.2-22].
 func (c *conn) setPatience(alive time.Duration) {
 	if alive == 0 {
-		c.patience.Store(0)
+		c.alive.patience.Store(0)
 		return
 	}
-	c.patience.Store(inTicks(alive + alive/2))
-	c.srv.wheel.add(&c.alarm, c.patience.Load())
+	c.alive.patience.Store(inTicks(alive + alive/2))
+	c.srv.wheel.add(&c.alive.alarm, c.alive.patience.Load())
 }
 
 // signOfLife is how many bytes of an unfinished packet count as much as a packet: a large one may take its time on a
 // slow line, a byte now and then may not.
 const signOfLife = 1024
 
-// listen notes whether the reader waits for the client: only then is silence the client's.
-func (c *conn) listen(yes bool) {
+// awaitingBytes notes whether the reader waits for the client: only then is silence the client's.
+func (c *conn) awaitingBytes(yes bool) {
 	now := c.srv.wheel.now.Load()
+	w := &c.rd.wait
 	switch {
 	case !yes:
-		c.silence = now - c.since
-	case !c.listening.Load():
-		c.heard.Add(now - c.since) // the server was busy
+		w.silence = now - w.since
+	case !c.alive.awaiting.Load():
+		c.alive.heard.Add(now - w.since) // the server was busy
 	}
-	c.since = now
-	c.listening.Store(yes)
+	w.since = now
+	c.alive.awaiting.Store(yes)
 }
 
-// hear notes what the client has sent since listen(false): whole packets, and the bytes of one that is unfinished.
+// hear notes what the client has sent since awaitingBytes(false): whether whole packets came, and how many bytes of
+// an unfinished one are there.
 func (c *conn) hear(packets bool, unfinished int) {
-	if packets || unfinished >= c.unfinished+signOfLife {
-		c.heard.Store(c.since)
-		c.unfinished = unfinished
+	w := &c.rd.wait
+	if packets || unfinished >= w.unfinished+signOfLife {
+		c.alive.heard.Store(w.since)
+		w.unfinished = unfinished
 	}
 }
 
@@ -64,14 +85,14 @@ func (c *conn) look(now uint32) (again uint32) {
 	if !c.greeted.Load() {
 		return min(again, c.lookConnecting(now))
 	}
-	patience := c.patience.Load()
+	patience := c.alive.patience.Load()
 	switch {
 	case patience == 0:
 		return again
-	case !c.listening.Load():
+	case !c.alive.awaiting.Load():
 		return min(again, patience)
 	}
-	silent := now - c.heard.Load()
+	silent := now - c.alive.heard.Load()
 	if silent < patience {
 		return min(again, patience-silent)
 	}
@@ -83,7 +104,7 @@ func (c *conn) look(now uint32) (again uint32) {
 // lookConnecting ends a connection whose CONNECT takes too long, however busy it is with other bytes.
 func (c *conn) lookConnecting(now uint32) (again uint32) {
 	patience := inTicks(c.srv.cfg.ConnectTimeout)
-	if age := now - c.opened; age < patience {
+	if age := now - c.alive.opened; age < patience {
 		return patience - age
 	}
 	c.shut(ending{why: "connect-timeout", detail: "no CONNECT in time"})

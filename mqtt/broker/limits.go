@@ -97,8 +97,8 @@ func (g *grants) expiry(d time.Duration) time.Duration {
 	return d
 }
 
-// announce tells a 5.0 client its bounds, where they differ from what the standard supposes.
-func (g *grants) announce(answer *packet.Properties) {
+// stateBounds tells a 5.0 client its bounds, where they differ from what the standard supposes.
+func (g *grants) stateBounds(answer *packet.Properties) {
 	if g.ReceiveMaximum != 65535 {
 		answer.ReceiveMaximum = g.ReceiveMaximum
 		answer.Mark(packet.PropReceiveMaximum)

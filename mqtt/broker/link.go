@@ -15,17 +15,17 @@ func (c *conn) acceptLink(p *packet.Connect, versions string, answer *packet.Pro
 	if c.srv.cfg.Links == nil {
 		return c.refuse(&packet.Error{Reason: packet.NotAuthorized, Detail: "this node accepts no links"})
 	}
-	c.maxIn = c.srv.cfg.MaxLinkPacket
-	c.out.delay(true) // frames that Accept sends follow CONNACK
+	c.rd.maxIn = c.srv.cfg.MaxLinkPacket
+	c.out.awaitConnack(true) // frames that Accept sends follow CONNACK
 	end, err := c.srv.cfg.Links.Accept(&c.client, versions, carrier{c})
 	if err != nil {
-		c.out.delay(false)
+		c.out.awaitConnack(false)
 		return c.refuse(err)
 	}
 	c.link = end
 	c.srv.metrics.links.Add(1)
 	c.setPatience(c.keepAlive(p, answer))
-	c.announce(p, answer)
+	c.stateBounds(p, answer)
 	answer.User = []packet.UserProperty{{Name: mqtt.LinkProperty, Value: versions}}
 	answer.Mark(packet.PropUser)
 	c.greet(&packet.Connack{Props: answer})
@@ -56,7 +56,7 @@ func (c *conn) handleFrame(s *step, flags byte, body []byte) error {
 	if !ok || p.QoS != 0 {
 		return &packet.Error{Reason: packet.ProtocolError, Detail: fmt.Sprintf("QoS %d PUBLISH to %q on a link", p.QoS, p.Topic)}
 	}
-	c.pause(s)
+	c.flushStep(s)
 	err := c.link.Frame(kind, p.Payload)
 	c.out.hold()
 	if err != nil {

@@ -31,38 +31,39 @@ type outBuffer struct{ b []byte }
 //	open ──shut──→ closing ──(last byte written, or CloseTimeout)──→ closed
 type out struct {
 	nc      net.Conn
-	max     int
+	max     int    // bytes that may wait
 	limit   uint32 // bytes of a packet that the client takes, 0 = no bound; set before the first packet
 	metrics *serverMetrics
-	owner   drainer
-	clock   *atomic.Uint32
-	began   atomic.Uint32 // tick in which the running write began; 0 = none
+	owner   *conn
+	clock   *atomic.Uint32 // the wheel's
+	began   atomic.Uint32  // tick in which the running write began; 0 = none
 
 	mu      sync.Mutex
-	changed sync.Cond  // on any change somebody may wait for: bytes written, closing, writer gone
-	writes  uint64     // finished
-	ready   *outBuffer // nil while empty
-	early   []byte     // packets that must not precede the next greeting
-	putOff  bool       // packets go to early
-	inHand  int
-	packets int   // appended since the last count
-	sent    tally // of them PUBLISH
-	writing bool  // the writer runs
-	held    bool  // the reader is in a step and will flush after it
-	full    bool  // somebody was turned away since the last resume
-	crowded bool  // the last write had more than one packet
-	starts  uint8 // of the writer since it last let others go first
-	closing bool  // nothing more is taken
-	linger  bool  // the writer leaves nc open for the reader to end
-	dead    bool  // nc failed or was closed
+	changed sync.Cond // on any change somebody may wait for: bytes written, closing, writer gone
+
+	// What waits.
+	ready         *outBuffer // nil while empty
+	packets       int        // in ready
+	sent          tally      // of them PUBLISH
+	beforeConnack []byte     // packets queued by a link that is being accepted; sent right after CONNACK
+	greetFirst    bool       // packets go to beforeConnack
+	held          bool       // the reader is in a step and will flush after it
+	full          bool       // somebody was turned away since the last Resume
+
+	// The writer.
+	writing bool   // it runs
+	inHand  int    // bytes that it has taken and not written
+	writes  uint64 // finished
+	burst   bool   // the last write had more than one packet
+	starts  uint8  // since it last let others go first
+
+	// The end.
+	closing bool // nothing more is taken
+	linger  bool // the writer leaves nc open for the reader to end
+	dead    bool // nc failed or was closed
 }
 
-// drainer is whose output it is.
-type drainer interface {
-	drained() // output that was full has drained; called without locks
-}
-
-func (o *out) init(nc net.Conn, max int, m *serverMetrics, clock *atomic.Uint32, owner drainer) {
+func (o *out) init(nc net.Conn, max int, m *serverMetrics, clock *atomic.Uint32, owner *conn) {
 	o.nc, o.max, o.metrics, o.clock, o.owner = nc, max, m, clock, owner
 	o.changed.L = &o.mu
 }
@@ -70,9 +71,9 @@ func (o *out) init(nc net.Conn, max int, m *serverMetrics, clock *atomic.Uint32,
 // pendingLocked is the number of bytes not written yet.
 func (o *out) pendingLocked() int {
 	if o.ready == nil {
-		return o.inHand + len(o.early)
+		return o.inHand + len(o.beforeConnack)
 	}
-	return o.inHand + len(o.early) + len(o.ready.b)
+	return o.inHand + len(o.beforeConnack) + len(o.ready.b)
 }
 
 // spaceLocked returns where to append a packet; o.appendedLocked must follow.
@@ -86,18 +87,18 @@ func (o *out) spaceLocked() *outBuffer {
 func (o *out) appendedLocked() {
 	o.packets++
 	if !o.held {
-		o.kickLocked()
+		o.startWriterLocked()
 	}
 }
 
-// kickLocked starts the writer unless it runs. The connection owns it: it ends when there is nothing
+// startWriterLocked starts the writer unless it runs. The connection owns it: it ends when there is nothing
 // left to write, and join awaits it.
-func (o *out) kickLocked() {
+func (o *out) startWriterLocked() {
 	if o.writing || o.dead || (o.ready == nil && !o.closing) {
 		return
 	}
 	o.writing = true
-	if o.starts++; o.crowded || o.starts >= lookEvery {
+	if o.starts++; o.burst || o.starts >= lookEvery {
 		o.starts = 0
 		go o.writeLater()
 		return
@@ -118,8 +119,8 @@ func (o *out) sendLocked(p packet.Packet, v packet.Version) (ok bool) {
 	if o.closing {
 		return true
 	}
-	if o.putOff {
-		o.early, ok = appendFit(o.early, p, v, o.limit)
+	if o.greetFirst {
+		o.beforeConnack, ok = appendFit(o.beforeConnack, p, v, o.limit)
 		return ok
 	}
 	s := o.spaceLocked()
@@ -133,7 +134,7 @@ func (o *out) sendLocked(p packet.Packet, v packet.Version) (ok bool) {
 func (o *out) ack(kind packet.Type, id uint16, v packet.Version) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.closing || o.putOff { // nothing is acknowledged before CONNACK
+	if o.closing || o.greetFirst { // nothing is acknowledged before CONNACK
 		return
 	}
 	p := packet.Ack{Kind: kind, PacketID: id}
@@ -142,23 +143,23 @@ func (o *out) ack(kind packet.Type, id uint16, v packet.Version) {
 	o.appendedLocked()
 }
 
-// delay(true) makes packets wait for greet; delay(false) forgets them.
-func (o *out) delay(yes bool) {
+// awaitConnack(true) makes packets wait for greet; awaitConnack(false) forgets them.
+func (o *out) awaitConnack(yes bool) {
 	o.mu.Lock()
-	o.putOff, o.early = yes, nil
+	o.greetFirst, o.beforeConnack = yes, nil
 	o.mu.Unlock()
 }
 
-// greet sends CONNACK, and after it what was delayed.
+// greet sends CONNACK, and after it the packets that waited for it.
 func (o *out) greet(p *packet.Connack, v packet.Version) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	early := o.early
-	o.putOff, o.early = false, nil
+	waited := o.beforeConnack
+	o.greetFirst, o.beforeConnack = false, nil
 	o.sendLocked(p, v)
-	if len(early) > 0 && !o.closing {
+	if len(waited) > 0 && !o.closing {
 		s := o.spaceLocked()
-		s.b = append(s.b, early...)
+		s.b = append(s.b, waited...)
 		o.appendedLocked()
 	}
 }
@@ -173,7 +174,7 @@ func (o *out) hold() {
 func (o *out) flush() {
 	o.mu.Lock()
 	o.held = false
-	o.kickLocked()
+	o.startWriterLocked()
 	o.mu.Unlock()
 }
 
@@ -231,7 +232,7 @@ func (o *out) shut(last packet.Packet, v packet.Version, patience time.Duration,
 	}
 	o.closing, o.linger, o.held = true, linger, false
 	o.nc.SetWriteDeadline(time.Now().Add(patience)) // an error means that it is closed already
-	o.kickLocked()
+	o.startWriterLocked()
 	o.changed.Broadcast()
 	return true
 }
@@ -275,7 +276,7 @@ func (o *out) write() {
 		o.began.Store(0)
 		o.metrics.bytesOut.Add(n)
 		if o.wrote(buf, err) {
-			o.owner.drained()
+			o.owner.outputHasRoom()
 		}
 	}
 }
@@ -290,7 +291,7 @@ func (o *out) take() (buf *outBuffer, last bool) {
 		o.ready, o.inHand = nil, len(buf.b)
 		o.metrics.packetsOut.Add(o.packets)
 		o.sent.addTo(&o.metrics.sent)
-		o.crowded = o.packets > 1
+		o.burst = o.packets > 1
 		o.packets = 0
 		return buf, false
 	}
@@ -310,8 +311,8 @@ func (o *out) end() {
 	o.mu.Unlock()
 }
 
-// wrote notes the end of a write and tells whether somebody turned away can go on.
-func (o *out) wrote(buf *outBuffer, err error) (drained bool) {
+// wrote notes the end of a write and reports whether somebody who was turned away can go on.
+func (o *out) wrote(buf *outBuffer, err error) (hasRoom bool) {
 	recycle(buf)
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -321,11 +322,11 @@ func (o *out) wrote(buf *outBuffer, err error) (drained bool) {
 		o.dead, o.closing, o.linger, o.ready = true, true, false, nil
 	}
 	o.changed.Broadcast()
-	drained = o.full && !o.closing && o.pendingLocked() <= o.max/2
-	if drained {
+	hasRoom = o.full && !o.closing && o.pendingLocked() <= o.max/2
+	if hasRoom {
 		o.full = false
 	}
-	return drained
+	return hasRoom
 }
 
 func recycle(buf *outBuffer) {

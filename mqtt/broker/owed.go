@@ -68,7 +68,7 @@ func (o *owed) forget(filter string) {
 
 // payOwed hands over as many of the messages owed as there is room for.
 func (c *conn) payOwed() {
-	o := &c.owed
+	o := &c.rd.owed
 	paid := 0
 	var send *retainedSender
 	for _, next := range o.list {
@@ -96,7 +96,7 @@ func (c *conn) payOwed() {
 
 // dropOwed counts what is owed still when the connection ends.
 func (c *conn) dropOwed() {
-	if n := len(c.owed.list); n > 0 {
+	if n := len(c.rd.owed.list); n > 0 {
 		c.srv.metrics.registry.Dropped(dropRetained).Add(n)
 	}
 }

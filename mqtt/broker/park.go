@@ -19,15 +19,15 @@ var (
 //	reading ──nothing there──→ parked (no goroutine) ──readable, closed──→ reading
 //	        └─ busy, and heard of within restless ──→ waits on its goroutine
 func (c *conn) mayPark() {
-	c.in.parks = c.connected && c.link == nil && (!c.busy || c.silence >= inTicks(restless))
-	c.busy = false
+	c.rd.in.parks = c.rd.connected && c.link == nil && (!c.rd.traffic || c.rd.wait.silence >= inTicks(restless))
+	c.rd.traffic = false
 }
 
 // park ends the reader goroutine until there is something to read; false = it has to wait itself. After true
 // nothing may be touched: the next reader may run already.
 func (c *conn) park() bool {
-	c.in.parks = false
-	return c.in.src.Park(&c.srv.lot, c.unpark) // errIdle comes from a src only
+	c.rd.in.parks = false
+	return c.rd.in.src.Park(&c.srv.lot, c.unpark) // errIdle comes from a src only
 }
 
 // unpark goes on with a new reader. It ends with its connection, or when that is parked again.

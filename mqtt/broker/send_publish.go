@@ -109,30 +109,3 @@ func (c *conn) appendProps(dst []byte, m *mqtt.Message, d mqtt.Delivery, alias u
 	}
 	return p.Append(dst)
 }
-
-// Ack implements mqtt.Outlet.
-func (c *conn) Ack(kind packet.Type, packetID uint16, reason packet.ReasonCode) {
-	if kind == packet.PUBCOMP {
-		c.acks.completed(packetID)
-	}
-	if reason == packet.Success {
-		c.out.ack(kind, packetID, c.version)
-		return
-	}
-	c.send(&packet.Ack{Kind: kind, PacketID: packetID, Reason: reason, Props: c.because(reason, "this packet identifier is not in use")})
-}
-
-// shutDown ends the connection because the server goes, and tells 5.0 clients of the other servers there
-// are (section 4.11). Links find their way by themselves.
-func (c *conn) shutDown() {
-	end := ending{why: reasonLabel(packet.ServerShuttingDown), reason: packet.ServerShuttingDown}
-	if to := c.srv.cfg.ShutdownReference; to != "" && c.greeted.Load() && c.link == nil {
-		end.reason, end.reference = packet.UseAnotherServer, to
-	}
-	c.shut(end)
-}
-
-// Close implements mqtt.Outlet and mqtt.Carrier.
-func (c *conn) Close(reason packet.ReasonCode) {
-	c.shut(ending{why: reasonLabel(reason), reason: reason})
-}

@@ -41,10 +41,10 @@ const dropRetained = "retained-queue-full"
 
 // add delivers one message, or puts it off until the session has room; false = the connection is closing.
 func (r *retainedSender) add(m *mqtt.Message) bool {
-	if min(m.QoS, r.sub.QoS) == 0 || len(r.c.owed.list) == 0 && r.c.hasRoom(m.Size()) {
+	if min(m.QoS, r.sub.QoS) == 0 || len(r.c.rd.owed.list) == 0 && r.c.hasRoom(m.Size()) {
 		return r.deliver(m)
 	}
-	if !r.c.owed.owe(m, r.sub) {
+	if !r.c.rd.owed.owe(m, r.sub) {
 		r.c.srv.metrics.registry.Dropped(dropRetained).Inc()
 	}
 	return true

@@ -3,82 +3,10 @@ package broker
 import (
 	"io"
 	"net"
-	"sync"
-	"sync/atomic"
 	"syscall"
 
-	"mangrove/internal/batch"
-	"mangrove/mqtt"
-	"mangrove/mqtt/packet"
 	"mangrove/mqtt/transport"
 )
-
-// readBuffer is the bytes taken per read, enough for many small packets.
-const readBuffer = 16 << 10
-
-// step is what a connection needs while it handles the packets of one read. Idle connections have none.
-type step struct {
-	buf   []byte // storage
-	start int    // buf[start:end] was read and not handled
-	end   int
-
-	publish  packet.Publish
-	ack      packet.Ack
-	received tally // PUBLISH packets
-	loan     mqtt.Loan
-
-	batch  *batch.Batch  // shared by the publishes of the step
-	qos0   *mqtt.Receipt // shared by those of QoS 0: nobody waits for it
-	waited bool          // a receipt of QoS>=1 may wait for batch
-	slack  batch.Slack   // the least of those receipts
-}
-
-// stepPool keeps steps for the connections of one Server, whose batches are of one store.
-type stepPool struct {
-	pool     sync.Pool
-	newBatch func() *batch.Batch
-}
-
-func (p *stepPool) get() *step {
-	if s, ok := p.pool.Get().(*step); ok {
-		return s
-	}
-	s := &step{buf: make([]byte, readBuffer)}
-	p.renew(s)
-	return s
-}
-
-// renew gives s a batch that nothing was written to.
-func (p *stepPool) renew(s *step) {
-	s.batch, s.waited, s.slack = p.newBatch(), false, batch.Unsynced
-	s.qos0 = mqtt.NewReceipt(s.batch, nil)
-}
-
-func (p *stepPool) put(s *step) {
-	if cap(s.buf) > maxPooled {
-		return
-	}
-	s.start, s.end = 0, 0
-	s.publish, s.ack = packet.Publish{}, packet.Ack{}
-	p.pool.Put(s)
-}
-
-func (s *step) data() []byte { return s.buf[s.start:s.end] }
-
-// makeRoom makes space to read more of a packet of want bytes. The buffer grows as the bytes come, not
-// as they are announced.
-func (s *step) makeRoom(want int) {
-	if s.start > 0 {
-		s.end = copy(s.buf, s.data())
-		s.start = 0
-	}
-	if s.end < len(s.buf) {
-		return
-	}
-	grown := make([]byte, min(2*len(s.buf), max(want, readBuffer)))
-	copy(grown, s.buf[:s.end])
-	s.buf = grown
-}
 
 // input reads from a connection and holds a buffer only while there are bytes.
 type input struct {
@@ -92,13 +20,13 @@ type input struct {
 	want  int                   // size of the packet at the start of step, if known
 	one   [1]byte               // where an idle read goes when there is neither raw nor wait
 	parks bool                  // errIdle instead of waiting for the next packet
-	taken atomic.Bool           // bytes may have been read that are not handled yet: see conn.Finish
+	told  *unreadState          // of the same connection
 	n     int                   // what tryRead found
 	err   error
 }
 
-func (in *input) init(nc net.Conn, steps *stepPool) {
-	in.nc, in.steps = nc, steps
+func (in *input) init(nc net.Conn, steps *stepPool, told *unreadState) {
+	in.nc, in.steps, in.told = nc, steps, told
 	if src, ok := nc.(transport.Conn); ok {
 		if raw, err := src.SyscallConn(); err == nil { // else it is closed
 			in.src, in.raw, in.try = src, raw, in.tryRead
@@ -108,7 +36,8 @@ func (in *input) init(nc net.Conn, steps *stepPool) {
 	in.wait = transport.ReadWaiter(nc)
 }
 
-// fill waits for bytes and adds them to in.step. errIdle = parks is set and there are none; io.EOF is an orderly end of the connection.
+// fill waits for bytes and adds them to in.step. errIdle = parks is set and there are none; io.EOF is an orderly end of
+// the connection. All bytes that came before must have been handled.
 func (in *input) fill() error {
 	if in.step != nil {
 		in.step.makeRoom(in.want)
@@ -116,7 +45,7 @@ func (in *input) fill() error {
 	if in.raw != nil {
 		return in.fillRaw()
 	}
-	in.taken.Store(false)
+	in.told.handled()
 	if in.step == nil && in.wait == nil {
 		return in.fillIdle()
 	}
@@ -124,10 +53,11 @@ func (in *input) fill() error {
 		if err := in.wait(); err != nil {
 			return err
 		}
-		in.taken.Store(true)
+		in.told.taken.Store(true)
 		in.step = in.steps.get()
 	}
 	n, err := in.nc.Read(in.step.buf[in.step.end:])
+	in.told.taken.Store(true)
 	in.step.end += n
 	if n > 0 {
 		return nil
@@ -157,10 +87,10 @@ func (in *input) tryRead(fd uintptr) bool {
 	if idle {
 		in.step = in.steps.get()
 	}
-	in.taken.Store(true)
+	in.told.taken.Store(true)
 	in.n, in.err = in.src.TryRead(fd, in.step.buf[in.step.end:])
 	if in.err == syscall.EAGAIN {
-		in.taken.Store(false)
+		in.told.handled()
 		if idle {
 			in.steps.put(in.step)
 			in.step = nil
@@ -183,6 +113,7 @@ func (in *input) fillIdle() error {
 	if n == 0 {
 		return err
 	}
+	in.told.taken.Store(true)
 	in.step = in.steps.get()
 	in.step.buf[0] = in.one[0]
 	in.step.end = 1
