@@ -29,7 +29,7 @@ type Waiter interface{ Committed(arg uint64, err error) }
 // Writes take effect in the order of the calls: the last write of a key is what stays.
 type Batch struct {
 	ops     []byte // see ops.go
-	kept    bodySet
+	bodies  bodySet
 	waiters []waiting
 	count   int   // operations
 	adds    int   // bytes of records and bodies put
@@ -60,9 +60,10 @@ func (b *Batch) Put(t Table, key, value []byte) {
 // PutRef stores a record that holds one reference to the message body id, as long as the record is
 // there: whatever replaces or removes it (Put, PutRef, Delete, DeleteRange) releases the body, so that
 // references cannot go astray when a batch is refused. The value read back is id in 8 bytes big-endian, then
-// rest (see RefID). encode is as in Keep.
+// rest (see RefID). encode appends the body's bytes; it is called at most once per body and batch, and what it appends is not written when
+// the store has the body already.
 func (b *Batch) PutRef(t Table, key []byte, id uint64, rest []byte, encode func(dst []byte) []byte) {
-	b.body(id, 0, encode)
+	b.body(id, encode)
 	if b.keyed(OpPut, t, key) {
 		b.ops = binary.AppendUvarint(b.ops, uint64(len(rest)+1+8))
 		b.ops = append(b.ops, valueRef)
@@ -82,30 +83,14 @@ func (b *Batch) DeleteRange(t Table, from, to []byte) {
 	b.count++
 }
 
-// Keep adds one reference to the message body id. encode is called at most once per body and
-// batch, to append its bytes; a body that is stored already is not written again.
-func (b *Batch) Keep(id uint64, encode func(dst []byte) []byte) { b.body(id, 1, encode) }
-
-// Release drops one reference; the body goes with its last one. A body that is not there stays so.
-func (b *Batch) Release(id uint64) {
-	b.count++
-	b.ops = append(b.ops, byte(OpRelease))
-	b.ops = binary.BigEndian.AppendUint64(b.ops, id)
-}
-
-// body writes the bytes of a body with n references, or adds to those this batch has written already.
-func (b *Batch) body(id uint64, n uint32, encode func(dst []byte) []byte) {
-	if at, ok := b.kept.find(id); ok {
-		count := b.ops[at:]
-		binary.BigEndian.PutUint32(count, binary.BigEndian.Uint32(count)+n)
+// body writes the bytes of a body, unless this batch has them already.
+func (b *Batch) body(id uint64, encode func(dst []byte) []byte) {
+	if b.bodies.has(id) {
 		return
 	}
+	b.bodies.add(id)
 	b.count++
-	b.ops = append(b.ops, byte(OpKeep))
-	b.ops = binary.BigEndian.AppendUint64(b.ops, id)
-	b.kept.add(id, len(b.ops))
-	b.ops = binary.BigEndian.AppendUint32(b.ops, n)
-	b.ops = append(b.ops, 0, 0, 0, 0)
+	b.ops = appendBodyHead(b.ops, id)
 	start := len(b.ops)
 	b.ops = encode(b.ops)
 	if len(b.ops) < start {
@@ -197,50 +182,48 @@ func (b *Batch) reset() bool {
 	clear(b.waiters)
 	b.ops, b.waiters, b.err = b.ops[:0], b.waiters[:0], nil
 	b.count, b.adds, b.slack = 0, 0, Synced
-	b.kept.reset()
+	b.bodies.reset()
 	return true
 }
 
-// bodySet finds where a batch has written a body. Most batches know few bodies, and ask for the
-// last one again.
+// bodySet knows which bodies a batch has written. Most batches know few, and ask for the last one again.
 type bodySet struct {
-	few  []bodyAt
-	many map[uint64]int
+	few  []uint64
+	many map[uint64]struct{}
 }
 
-type bodyAt struct {
-	id uint64
-	at int // of the reference count in Batch.ops
-}
-
+// fewBodies is how many ids are looked through one by one.
 const fewBodies = 8
 
-func (s *bodySet) find(id uint64) (at int, ok bool) {
+func (s *bodySet) has(id uint64) bool {
 	for i := len(s.few) - 1; i >= 0; i-- {
-		if s.few[i].id == id {
-			return s.few[i].at, true
+		if s.few[i] == id {
+			return true
 		}
 	}
-	at, ok = s.many[id]
-	return at, ok
+	_, ok := s.many[id]
+	return ok
 }
 
-func (s *bodySet) add(id uint64, at int) {
+func (s *bodySet) add(id uint64) {
 	if len(s.few) == fewBodies {
 		if s.many == nil {
-			s.many = make(map[uint64]int)
+			s.many = make(map[uint64]struct{})
 		}
-		for _, e := range s.few {
-			s.many[e.id] = e.at
+		for _, id := range s.few {
+			s.many[id] = struct{}{}
 		}
 		s.few = s.few[:0]
 	}
-	s.few = append(s.few, bodyAt{id, at})
+	s.few = append(s.few, id)
 }
+
+// maxPooledBodies bounds the map that is kept for the next use of the batch.
+const maxPooledBodies = 1024
 
 func (s *bodySet) reset() {
 	s.few = s.few[:0]
-	if len(s.many) > 1024 {
+	if len(s.many) > maxPooledBodies {
 		s.many = nil
 	}
 	clear(s.many)

@@ -141,7 +141,7 @@ func TestPooledBatchIsEmptyAgain(t *testing.T) {
 	var p Pool
 	for i := range 2000 {
 		b := p.Get()
-		if !b.Empty() || b.Size() != 0 || len(b.kept.few) != 0 || len(b.kept.many) != 0 ||
+		if !b.Empty() || b.Size() != 0 || len(b.bodies.few) != 0 || len(b.bodies.many) != 0 ||
 			b.Count() != 0 || b.Adds() != 0 || b.Slack() != Synced || b.Err() != nil {
 			t.Fatalf("batch %d is not empty", i)
 		}

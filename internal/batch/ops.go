@@ -14,17 +14,17 @@ type Kind byte
 //	delete     2  table  key
 //	range      3  table  from  to      from <= key < to
 //	range end  4  table  from          from <= key
-//	keep       5  id (8)  references (4)  length (4)  body
+//	body       5  id (8)  references (4)  length (4)  body
 //	release    6  id (8)
 //
-// key, value, from and to are a uvarint length and that many bytes; fixed numbers are big-endian. Release, and references of keep
-// that are not 0, stand in logs of before only: since then references belong to records (PutRef).
+// key, value, from and to are a uvarint length and that many bytes; fixed numbers are big-endian. Only logs of before have a release, or
+// references of a body that are not 0: now references belong to records (PutRef). Both are read as they were meant.
 const (
 	OpPut      Kind = 1
 	OpDelete   Kind = 2
 	OpRange    Kind = 3
 	OpRangeEnd Kind = 4
-	OpKeep     Kind = 5
+	OpBody     Kind = 5
 	OpRelease  Kind = 6
 )
 
@@ -51,7 +51,7 @@ func Next(ops []byte) (o Op, rest []byte, err error) {
 	switch o.Kind {
 	case OpPut, OpDelete, OpRange, OpRangeEnd:
 		return nextKeyed(o, ops)
-	case OpKeep, OpRelease:
+	case OpBody, OpRelease:
 		return nextCounted(o, ops)
 	}
 	return o, nil, errOps
@@ -111,6 +111,19 @@ func AppendRange(dst []byte, t Table, from, to []byte) []byte {
 		return AppendBytes(append(dst, byte(OpRangeEnd), byte(t)), from)
 	}
 	return AppendBytes(AppendBytes(append(dst, byte(OpRange), byte(t)), from), to)
+}
+
+// AppendBody appends the bytes of a body; they are the last ones of what it returns.
+func AppendBody(dst []byte, id uint64, body []byte) []byte {
+	dst = appendBodyHead(dst, id)
+	binary.BigEndian.PutUint32(dst[len(dst)-4:], uint32(len(body)))
+	return append(dst, body...)
+}
+
+// appendBodyHead appends what stands before a body, the length as 0.
+func appendBodyHead(dst []byte, id uint64) []byte {
+	dst = binary.BigEndian.AppendUint64(append(dst, byte(OpBody)), id)
+	return append(dst, 0, 0, 0, 0, 0, 0, 0, 0)
 }
 
 // AppendBytes appends b behind its length, as the operations have their parts.

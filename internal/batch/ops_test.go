@@ -10,9 +10,7 @@ func everyKind() []byte {
 	b.Delete(Retained, []byte("key"))
 	b.DeleteRange(Seen, []byte("a"), []byte("b"))
 	b.DeleteRange(Seen, []byte("a"), nil)
-	b.Keep(7, body("x"))
-	b.Release(7)
-	return b.Ops()
+	return append(AppendBody(b.Ops(), 7, []byte("x")), "\x06\x00\x00\x00\x00\x00\x00\x00\x07"...)
 }
 
 func FuzzOps(f *testing.F) {

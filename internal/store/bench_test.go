@@ -171,7 +171,7 @@ func BenchmarkBody(b *testing.B) {
 	s := openTest(b, Config{})
 	must(b, commit(b, s, func(w *batch.Batch) {
 		for id := range uint64(10_000) {
-			w.Keep(id, func(dst []byte) []byte { return append(dst, make([]byte, 256)...) })
+			w.PutRef(batch.Queues, binary.BigEndian.AppendUint64(nil, id), id, nil, func(dst []byte) []byte { return append(dst, make([]byte, 256)...) })
 		}
 	}))
 	id := uint64(0)

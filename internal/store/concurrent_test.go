@@ -108,8 +108,8 @@ func TestCommitFromInsideCommitted(t *testing.T) {
 func TestMetrics(t *testing.T) {
 	reg := metrics.New()
 	s := openTest(t, Config{Metrics: reg})
-	must(t, commit(t, s, func(b *batch.Batch) { b.Keep(1, body("x")) }))
-	must(t, commit(t, s, func(b *batch.Batch) { b.Release(1) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.PutRef(batch.Queues, []byte("k"), 1, nil, body("x")) }))
+	must(t, commit(t, s, func(b *batch.Batch) { b.Delete(batch.Queues, []byte("k")) }))
 	var out strings.Builder
 	reg.Write(&out)
 	for _, want := range []string{

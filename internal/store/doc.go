@@ -1,7 +1,7 @@
 // Package store is a node's stable storage: tables of ordered keys, message bodies kept once and
 // counted, one writer that commits in groups to an operation log, and bbolt as its checkpoint. It is the only user of bbolt.
 //
-//	caller ─NewBatch, Put/PutRef/Delete/Keep/Release/Notify→ Batch ─Commit→ queue
+//	caller ─NewBatch, Put/PutRef/Delete/DeleteRange/Notify→ Batch ──Commit→ queue
 //	                                                                          │ all that queued up
 //	   Waiter.Committed(arg, err) ←─ writer goroutine ←──────────────── group │ while the last group
 //	                                   │  collapse: the last write of a key   │ was synced

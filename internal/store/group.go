@@ -41,12 +41,11 @@ type span struct {
 
 // bodyChange is what happens to the reference count of a body.
 type bodyChange struct {
-	id       uint64
-	seq      int
-	delta    int
-	explicit int    // the part of delta that no record stands for
-	body     []byte // nil when no batch brought it
-	at       int    // where body is in the log record
+	id    uint64
+	seq   int
+	delta int
+	body  []byte // nil when no batch brought it
+	at    int    // where body is in the log record
 }
 
 func (s *span) covers(p *point) bool {
@@ -74,14 +73,14 @@ func (g *group) addOp(o batch.Op, at int) {
 		g.points = append(g.points, point{o.Table, g.seq, o.Key, o.Value})
 	case batch.OpRange, batch.OpRangeEnd:
 		g.ranges = append(g.ranges, span{o.Table, g.seq, o.Key, o.Value})
-	case batch.OpKeep:
+	case batch.OpBody:
 		body := o.Body
 		if body == nil {
 			body = []byte{}
 		}
-		g.bodies = append(g.bodies, bodyChange{id: o.ID, seq: g.seq, delta: o.Refs, explicit: o.Refs, body: body, at: at})
+		g.bodies = append(g.bodies, bodyChange{id: o.ID, seq: g.seq, delta: o.Refs, body: body, at: at})
 	case batch.OpRelease:
-		g.bodies = append(g.bodies, bodyChange{id: o.ID, seq: g.seq, delta: o.Refs, explicit: o.Refs})
+		g.bodies = append(g.bodies, bodyChange{id: o.ID, seq: g.seq, delta: o.Refs})
 	}
 }
 
@@ -125,8 +124,7 @@ func (g *group) sumBodies() {
 		if n := len(sums); n > 0 && sums[n-1].id == c.id {
 			last := &sums[n-1]
 			last.delta += c.delta
-			last.explicit += c.explicit
-			if len(last.body) == 0 && c.body != nil { // of an empty one and another one, the other one is meant
+			if len(last.body) == 0 && c.body != nil { // a body encoded as empty is a placeholder
 				last.body, last.at = c.body, c.at
 			}
 			continue

@@ -18,6 +18,7 @@ import (
 
 	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
+	"mangrove/internal/oplog/logtest"
 	"mangrove/internal/sim"
 	"mangrove/internal/wal"
 )
@@ -364,4 +365,57 @@ func TestCheckpointMapsNothingAnew(t *testing.T) {
 	if got := stats.TxStats.GetNodeDeref(); got != 0 {
 		t.Errorf("got %d pages copied while the database grew to %d bytes, want none", got, s.fileBytes())
 	}
+}
+
+// Logs of before count references that belong to no record; they are replayed as they were meant. [promise P1]
+func TestLogOfBefore(t *testing.T) {
+	dir, medium := t.TempDir(), logtest.NewMedium(1)
+	cfg := Config{Dir: dir, OpenLog: medium.Open}
+	s, err := Open(cfg)
+	must(t, err)
+	must(t, commit(t, s, func(b *batch.Batch) { b.PutRef(batch.Queues, []byte("k"), 4, nil, body("four")) }))
+	id := s.ID()
+	must(t, s.Close())
+
+	log, err := medium.Open()
+	must(t, err)
+	keep := func(id, refs byte, text string) string {
+		return string([]byte{5, 0, 0, 0, 0, 0, 0, 0, id, 0, 0, 0, refs, 0, 0, 0, byte(len(text))}) + text
+	}
+	release := func(id byte) string { return string([]byte{6, 0, 0, 0, 0, 0, 0, 0, id}) }
+	for _, ops := range []string{
+		keep(1, 2, "one") + keep(2, 1, "two") + keep(4, 1, ""),
+		release(1) + release(2) + release(3), // there never was a third one
+		release(2) + keep(5, 1, "five") + release(5),
+	} {
+		_, err := log.Append(append(appendRecordHead(nil, id, 0), ops...), false)
+		must(t, err)
+	}
+	must(t, log.Sync())
+	must(t, log.Close())
+
+	for range 2 { // from the log, then from the database
+		s, err = Open(cfg)
+		must(t, err)
+		for id, want := range map[uint64]int{1: 1, 2: 0, 3: 0, 4: 2, 5: 0} {
+			must(t, s.view(func(v *view) error {
+				k, _, err := v.kept(id)
+				if k.refs != want {
+					t.Errorf("body %d: got %d references, want %d", id, k.refs, want)
+				}
+				return err
+			}))
+		}
+		if b, err := s.Body(1); err != nil || string(b) != "one" {
+			t.Errorf("got %q, %v, want the body", b, err)
+		}
+		must(t, s.Close())
+	}
+	s, err = Open(cfg)
+	must(t, err)
+	must(t, commit(t, s, func(b *batch.Batch) { b.Delete(batch.Queues, []byte("k")) }))
+	if b, err := s.Body(4); err != nil || string(b) != "four" {
+		t.Errorf("got %q, %v, want the body that a log of before refers to as well", b, err)
+	}
+	must(t, s.Close())
 }

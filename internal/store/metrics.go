@@ -21,7 +21,6 @@ type counters struct {
 	replayed      *metrics.Counter
 	bodiesWritten *metrics.Counter
 	bodiesFreed   *metrics.Counter
-	strayReleases *metrics.Counter
 	refused       *metrics.Counter
 	errors        [3]*metrics.Counter // by severity
 
@@ -47,7 +46,6 @@ func newCounters(r *metrics.Registry) counters {
 		pageBytes:     r.Counter("mangrove_store_page_bytes_total"),
 		bodiesWritten: r.Counter("mangrove_store_bodies_written_total"),
 		bodiesFreed:   r.Counter("mangrove_store_bodies_freed_total"),
-		strayReleases: r.Counter("mangrove_store_stray_releases_total"),
 		refused:       r.Counter("mangrove_store_batches_refused_total"),
 		logBytes:      r.Counter("mangrove_store_log_bytes_total"),
 		replayed:      r.Counter("mangrove_store_replayed_records_total"),

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"encoding/binary"
 	"hash/crc32"
 
 	"mangrove/internal/batch"
@@ -46,7 +45,6 @@ type applied struct {
 	bytes         int // of keys and values put
 	bodiesWritten int
 	bodiesFreed   int
-	strayReleases int // references given back that nobody had: a mistake of a caller
 }
 
 // make works out g on the state v. Ranges come first, then points, then the bodies whose references all of these changed.
@@ -142,7 +140,7 @@ func (p *plan) addPoint(g *group, v *view, pt *point) error {
 }
 
 func (p *plan) addBody(v *view, c *bodyChange) error {
-	if c.delta == 0 && c.explicit == 0 {
+	if c.delta == 0 {
 		return nil
 	}
 	now, size, err := v.kept(c.id)
@@ -150,14 +148,11 @@ func (p *plan) addBody(v *view, c *bodyChange) error {
 		return err
 	}
 	b := bodyPlan{bodyChange: c, before: now.refs, after: now.refs + c.delta, size: size}
-	if b.after < 0 || b.after > 0 && b.before == 0 && c.body == nil {
-		// Given back more often than taken, or taken without its bytes.
-		p.done.strayReleases++
-		b.after = max(0, b.after)
-		if c.body == nil && b.before == 0 {
-			return nil
-		}
+	// A log of before may give back more than it took, or take what it did not bring.
+	if b.before == 0 && c.body == nil {
+		return nil
 	}
+	b.after = max(0, b.after)
 	b.state = now
 	b.state.refs = b.after
 	switch {
@@ -190,25 +185,10 @@ func (p *plan) encode(dst []byte) []byte {
 		}
 	}
 	for i := range p.bodies {
-		dst = p.bodies[i].encode(dst)
-	}
-	return dst
-}
-
-func (b *bodyPlan) encode(dst []byte) []byte {
-	if b.write || b.explicit > 0 {
-		body := b.body
-		if !b.write {
-			body = nil // it is there already
+		if b := &p.bodies[i]; b.write {
+			dst = batch.AppendBody(dst, b.id, b.body)
+			b.at = len(dst) - len(b.body)
 		}
-		dst = binary.BigEndian.AppendUint64(append(dst, byte(batch.OpKeep)), b.id)
-		dst = binary.BigEndian.AppendUint32(dst, uint32(max(0, b.explicit)))
-		dst = binary.BigEndian.AppendUint32(dst, uint32(len(body)))
-		b.at = len(dst)
-		dst = append(dst, body...)
-	}
-	for range max(0, -b.explicit) {
-		dst = binary.BigEndian.AppendUint64(append(dst, byte(batch.OpRelease)), b.id)
 	}
 	return dst
 }

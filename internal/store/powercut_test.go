@@ -120,7 +120,7 @@ func operateAtRandom(r *rand.Rand, b *batch.Batch, m *model) {
 	key := fmt.Sprintf("key %02d", r.IntN(30))
 	id := uint64(1 + r.IntN(12))
 	encode := func(dst []byte) []byte { return append(dst, bodyText(id)...) }
-	switch r.IntN(6) {
+	switch r.IntN(5) {
 	case 0:
 		v := strings.Repeat("v", r.IntN(60))
 		b.Put(table, []byte(key), []byte(v))
@@ -135,9 +135,6 @@ func operateAtRandom(r *rand.Rand, b *batch.Batch, m *model) {
 		to := fmt.Sprintf("key %02d", r.IntN(30))
 		b.DeleteRange(table, []byte(key), []byte(to))
 		m.deleteRange(table, key, to)
-	case 5:
-		b.Keep(id, encode)
-		m.counts[id]++
 	}
 }
 

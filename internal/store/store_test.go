@@ -143,18 +143,18 @@ func TestBodiesGoWithTheLastReference(t *testing.T) {
 	s := openTest(t, Config{})
 	encoded := 0
 	must(t, commit(t, s, func(b *batch.Batch) {
-		for range 3 {
-			b.Keep(7, func(dst []byte) []byte { encoded++; return append(dst, "hello"...) })
+		for n := range byte(3) {
+			b.PutRef(batch.Queues, []byte{n}, 7, nil, func(dst []byte) []byte { encoded++; return append(dst, "hello"...) })
 		}
 	}))
 	if encoded != 1 {
 		t.Errorf("encode was called %d times, want 1", encoded)
 	}
-	for left := 3; left > 0; left-- {
+	for left := byte(3); left > 0; left-- {
 		if got, err := s.Body(7); err != nil || string(got) != "hello" {
 			t.Fatalf("with %d references: got %q, %v", left, got, err)
 		}
-		must(t, commit(t, s, func(b *batch.Batch) { b.Release(7) }))
+		must(t, commit(t, s, func(b *batch.Batch) { b.Delete(batch.Queues, []byte{left - 1}) }))
 	}
 	if got, err := s.Body(7); err != nil || got != nil {
 		t.Errorf("got %q, %v, want no body", got, err)

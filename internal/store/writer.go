@@ -282,7 +282,6 @@ func (s *Store) commitGroup() (how severity, err error) {
 	if err != nil {
 		return fatal, err
 	}
-	s.noteStray(w.todo.done.strayReleases)
 	limit := uint64(0)
 	if s.ids.wanted() {
 		limit = s.ids.limit.Load() + s.ids.block
@@ -366,11 +365,4 @@ func (s *Store) install(index, limit uint64, size int) {
 		d.logged += int64(size)
 		d.limit = max(d.limit, limit)
 	})
-}
-
-func (s *Store) noteStray(n int) {
-	if n > 0 {
-		s.cfg.Log.Warn("references to message bodies were given back that nobody had", "count", n)
-		s.count.strayReleases.Add(n)
-	}
 }
