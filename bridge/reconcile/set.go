@@ -5,70 +5,103 @@ import (
 	"slices"
 )
 
-// Set is what a node holds at one moment, of the topics that concern the other side. It does not change. Safe for concurrent use.
-type Set struct {
-	items []Item   // messages, rising by Key
-	sums  []uint64 // sums[i] = the sum of items[:i]
-	gone  []Item   // clearings, rising by Key
+// Index is all that a node holds at one moment, messages and clearings. It does not change. Safe for concurrent use.
+type Index struct{ items []Item } // rising by Key
+
+// NewIndex makes the Index of items, in any order, which become its own.
+func NewIndex(items []Item) *Index {
+	slices.SortFunc(items, func(a, b Item) int { return cmp.Compare(a.Key, b.Key) })
+	return &Index{items}
 }
 
-// NewSet makes the Set of items, in any order, which become its own.
-func NewSet(items []Item) *Set {
-	s := &Set{}
-	for _, it := range items {
-		if it.Gone {
-			s.gone = append(s.gone, it)
+// find returns what is held of a topic, message or clearing; nil = nothing.
+func (x *Index) find(key uint64) *Item {
+	if i, ok := x.place(key); ok {
+		return &x.items[i]
+	}
+	return nil
+}
+
+func (x *Index) place(key uint64) (i int, ok bool) {
+	return slices.BinarySearchFunc(x.items, key, func(it Item, key uint64) int { return cmp.Compare(it.Key, key) })
+}
+
+// Topic is the name of a topic that is held; "" when it is not.
+func (x *Index) Topic(key uint64) string {
+	if it := x.find(key); it != nil {
+		return it.Topic
+	}
+	return ""
+}
+
+// Set is the messages of an Index that concern the other side. It does not change. Safe for concurrent use.
+type Set struct {
+	index   *Index
+	members []uint32 // places in index.items, rising
+	sums    []uint64 // sums[i] = the sum of members[:i]
+}
+
+// All is the Set of all messages.
+func (x *Index) All() *Set {
+	s := &Set{index: x, members: make([]uint32, 0, len(x.items))}
+	for i := range x.items {
+		if !x.items[i].Gone {
+			s.members = append(s.members, uint32(i))
 		}
 	}
-	s.items = slices.DeleteFunc(items, func(it Item) bool { return it.Gone })
-	slices.SortFunc(s.items, byKey)
-	slices.SortFunc(s.gone, byKey)
-	s.sums = make([]uint64, len(s.items)+1)
-	for i := range s.items {
-		s.sums[i+1] = s.sums[i] + s.items[i].sum()
+	return s.summedUp()
+}
+
+// Some is the Set of the messages of these topics, as far as they are held; a topic may come twice.
+func (x *Index) Some(keys []uint64) *Set {
+	s := &Set{index: x}
+	for _, key := range keys {
+		if i, ok := x.place(key); ok && !x.items[i].Gone {
+			s.members = append(s.members, uint32(i))
+		}
+	}
+	slices.Sort(s.members)
+	s.members = slices.Compact(s.members)
+	return s.summedUp()
+}
+
+func (s *Set) summedUp() *Set {
+	s.sums = make([]uint64, len(s.members)+1)
+	for i := range s.members {
+		s.sums[i+1] = s.sums[i] + s.item(i).sum()
 	}
 	return s
 }
 
-func byKey(a, b Item) int { return cmp.Compare(a.Key, b.Key) }
+// item is the message of members[i].
+func (s *Set) item(i int) *Item { return &s.index.items[s.members[i]] }
 
-// within finds the messages in r: items[from:to].
-func (s *Set) within(r Range) (from, to int) {
-	from, _ = slices.BinarySearchFunc(s.items, r.Prefix, atKey)
-	if r.last() == ^uint64(0) {
-		return from, len(s.items)
+// list copies the messages of members[from:to].
+func (s *Set) list(from, to int) []Item {
+	items := make([]Item, 0, to-from)
+	for ; from < to; from++ {
+		items = append(items, *s.item(from))
 	}
-	to, _ = slices.BinarySearchFunc(s.items, r.last()+1, atKey)
-	return from, to
+	return items
 }
 
-func atKey(it Item, key uint64) int { return cmp.Compare(it.Key, key) }
+// within finds the messages in r: members[from:to].
+func (s *Set) within(r Range) (from, to int) {
+	from = s.search(r.Prefix)
+	if r.last() == ^uint64(0) {
+		return from, len(s.members)
+	}
+	return from, s.search(r.last() + 1)
+}
+
+// search finds the first member whose key is not below key.
+func (s *Set) search(key uint64) int {
+	i, _ := slices.BinarySearchFunc(s.members, key, func(place uint32, key uint64) int { return cmp.Compare(s.index.items[place].Key, key) })
+	return i
+}
 
 // summed is the Part that sums up r.
 func (s *Set) summed(r Range) Part {
 	from, to := s.within(r)
 	return Part{Kind: Sum, Range: r, Count: uint64(to - from), Sum: s.sums[to] - s.sums[from]}
-}
-
-// find returns what is held of a topic, message or clearing; nil = nothing.
-func (s *Set) find(key uint64) *Item {
-	if i, ok := slices.BinarySearchFunc(s.items, key, atKey); ok {
-		return &s.items[i]
-	}
-	return s.cleared(key)
-}
-
-func (s *Set) cleared(key uint64) *Item {
-	if i, ok := slices.BinarySearchFunc(s.gone, key, atKey); ok {
-		return &s.gone[i]
-	}
-	return nil
-}
-
-// Topic is the name of a topic that is held; "" when it is not.
-func (s *Set) Topic(key uint64) string {
-	if it := s.find(key); it != nil {
-		return it.Topic
-	}
-	return ""
 }

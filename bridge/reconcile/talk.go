@@ -7,10 +7,17 @@ package reconcile
 type Talk struct {
 	set   *Set
 	room  func() int // how many more messages this node may take; nil = any number
-	out   []Part     // still to be said
+	out   []saying   // still to be said
 	quiet bool       // the last that was said was nothing
 	alone bool       // the last that was taken was nothing
 	over  bool
+}
+
+// saying is a Part that is still to be said. Of Some it may hold members of the Set instead of Items: a node that lost everything lacks a
+// lot.
+type saying struct {
+	Part
+	from, to int
 }
 
 // leaf is the number of messages below which a range is listed instead of split.
@@ -54,12 +61,8 @@ func (t *Talk) Over() bool { return t.over }
 func (t *Talk) Say(room int) (parts []Part) {
 	for len(t.out) > 0 && room > 0 {
 		last := len(t.out) - 1 // the last first: what waits stays short
-		p := t.out[last]
-		if fits := max((room-headBytes)/ItemBytes, 1); p.Kind == Some && len(p.Items) > fits {
-			t.out[last].Items, p.Items = p.Items[fits:], p.Items[:fits]
-		} else if fits := max((room-headBytes)/KeyBytes, 1); len(p.Keys) > fits {
-			t.out[last].Keys, p.Keys = p.Keys[fits:], p.Keys[:fits]
-		} else {
+		p, more := t.cut(&t.out[last], room)
+		if !more {
 			t.out = t.out[:last]
 		}
 		parts = append(parts, p)
@@ -70,23 +73,51 @@ func (t *Talk) Say(room int) (parts []Part) {
 	return parts
 }
 
-func (t *Talk) say(p Part) {
+// cut takes a Part of about room bytes off s. more = something is left.
+func (t *Talk) cut(s *saying, room int) (p Part, more bool) {
+	p = s.Part
+	items, keys := max((room-headBytes)/ItemBytes, 1), max((room-headBytes)/KeyBytes, 1)
+	switch {
+	case s.from < s.to:
+		n := min(items, s.to-s.from)
+		p.Items = t.set.list(s.from, s.from+n)
+		s.from += n
+		return p, s.from < s.to
+	case p.Kind == Some && len(p.Items) > items:
+		s.Items, p.Items = p.Items[items:], p.Items[:items]
+		return p, true
+	case len(p.Keys) > keys:
+		s.Keys, p.Keys = p.Keys[keys:], p.Keys[:keys]
+		return p, true
+	}
+	return p, false
+}
+
+func (t *Talk) say(p Part) { t.put(saying{Part: p}) }
+
+// sayMembers says Some of the Set's members[from:to].
+func (t *Talk) sayMembers(from, to int) {
+	if from < to {
+		t.put(saying{Part: Part{Kind: Some}, from: from, to: to})
+	}
+}
+
+func (t *Talk) put(s saying) {
 	if len(t.out) < maxOut {
-		t.out = append(t.out, p)
+		t.out = append(t.out, s)
 	}
 }
 
 // compare answers a Sum: nothing when it is right, else a list of the range, or the sums of its parts.
 func (t *Talk) compare(p *Part) {
 	own := t.set.summed(p.Range)
+	from, to := t.set.within(p.Range)
 	switch {
 	case own.Count == p.Count && own.Sum == p.Sum:
 	case own.Count <= leaf || p.Range.Bits+splitBits > MaxBits:
-		from, to := t.set.within(p.Range)
-		t.say(Part{Kind: Whole, Range: p.Range, Items: t.set.items[from:to]})
+		t.say(Part{Kind: Whole, Range: p.Range, Items: t.set.list(from, to)})
 	case p.Count == 0:
-		from, to := t.set.within(p.Range)
-		t.say(Part{Kind: Some, Items: t.set.items[from:to]})
+		t.sayMembers(from, to)
 	default:
 		for _, r := range p.Range.split() {
 			t.say(t.set.summed(r))
@@ -96,24 +127,20 @@ func (t *Talk) compare(p *Part) {
 
 // align answers all that the other side has in a range with what is newer here or missing there, and with what is wanted.
 func (t *Talk) align(p *Part) {
-	from, to := t.set.within(p.Range)
-	own := t.set.items[from:to]
-	theirs, o := newAnswer(t), 0
+	at, to := t.set.within(p.Range)
+	theirs := newAnswer(t)
 	for i := range p.Items {
-		it := &p.Items[i]
-		missing := o
-		for o < len(own) && own[o].Key < it.Key {
-			o++
+		it, missing := &p.Items[i], at
+		for at < to && t.set.item(at).Key < it.Key {
+			at++
 		}
-		theirs.lacks(own[missing:o])
-		if o < len(own) && own[o].Key == it.Key {
-			theirs.both(it, &own[o])
-			o++
-		} else {
-			theirs.both(it, t.set.cleared(it.Key))
+		t.sayMembers(missing, at)
+		theirs.both(it, t.set.index.find(it.Key))
+		if at < to && t.set.item(at).Key == it.Key {
+			at++
 		}
 	}
-	theirs.lacks(own[o:])
+	t.sayMembers(at, to)
 	theirs.say()
 }
 
@@ -122,7 +149,7 @@ func (t *Talk) update(p *Part) {
 	theirs := newAnswer(t)
 	for i := range p.Items {
 		it := &p.Items[i]
-		own := t.set.find(it.Key)
+		own := t.set.index.find(it.Key)
 		if own != nil && own.Stamp == it.Stamp && !own.same(it) && !own.Gone {
 			theirs.wants(it) // the other side knows ours, and wants it already
 		} else {
@@ -146,15 +173,6 @@ func newAnswer(t *Talk) *answer {
 		a.room = t.room()
 	}
 	return a
-}
-
-// lacks are messages of ours that the other side has not.
-func (a *answer) lacks(own []Item) {
-	if len(a.newer) == 0 && len(own) > 0 {
-		a.newer = own[:len(own):len(own)] // not copied: a node that lost everything lacks a lot
-		return
-	}
-	a.newer = append(a.newer, own...)
 }
 
 // both settles a topic that the other side tells of; own = nil when there is nothing here.

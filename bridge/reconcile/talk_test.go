@@ -32,12 +32,12 @@ func (c change) newer(o change) bool {
 // holding is a node of a test: what it holds by topic.
 type holding map[string]change
 
-func (h holding) set() *Set {
+func (h holding) index() *Index {
 	var items []Item
 	for topic, c := range h {
 		items = append(items, Item{Key: KeyOf(topic), Stamp: c.stamp, Tie: TieOf(c.origin.store, c.origin.seq), Gone: c.gone, Mine: true, Topic: topic})
 	}
-	return NewSet(items)
+	return NewIndex(items)
 }
 
 func (h holding) put(topic string, c change) {
@@ -59,15 +59,20 @@ func (h holding) messages() holding {
 
 // converse lets a and b talk until both are over, and send each other what they want. It returns what they said.
 func converse(t interface{ Fatalf(string, ...any) }, a, b holding, room int) (turns, parts, sent int) {
+	return converseAbout(t, a, b, room, [2]func(*Index) *Set{(*Index).All, (*Index).All})
+}
+
+// converseAbout is converse about parts of what is held.
+func converseAbout(t interface{ Fatalf(string, ...any) }, a, b holding, room int, sets [2]func(*Index) *Set) (turns, parts, sent int) {
 	type side struct {
-		talk *Talk
-		own  holding
-		set  *Set
+		talk  *Talk
+		own   holding
+		index *Index
 	}
 	sides := [2]side{}
 	for i, h := range []holding{a, b} {
-		set := h.set()
-		sides[i] = side{NewTalk(set, nil), h, set}
+		x := h.index()
+		sides[i] = side{NewTalk(sets[i](x), nil), h, x}
 	}
 	sides[0].talk.Start()
 	for ; ; turns++ {
@@ -81,7 +86,7 @@ func converse(t interface{ Fatalf(string, ...any) }, a, b holding, room int) (tu
 			}
 		}
 		for _, key := range send {
-			topic := you.set.Topic(key)
+			topic := you.index.Topic(key)
 			if topic == "" {
 				t.Fatalf("a topic is wanted that is not held")
 			}
@@ -133,7 +138,7 @@ func TestAllIsMissing(t *testing.T) {
 
 // A node wants no more than it has room for.
 func TestRoom(t *testing.T) {
-	have, small := NewTalk(some(100, 5).set(), nil), NewTalk(NewSet(nil), func() int { return 7 })
+	have, small := NewTalk(some(100, 5).index().All(), nil), NewTalk(NewIndex(nil).All(), func() int { return 7 })
 	have.Start()
 	wanted := 0
 	for range 100 {
@@ -183,6 +188,26 @@ func TestModel(t *testing.T) {
 			rt.Fatalf("%d sent, then %d more", sent, again)
 		}
 	})
+}
+
+// Who does not know what concerns the other side, sends and fetches nothing that both have, and hears of what concerns it.
+func TestTopicsOfTheOtherSide(t *testing.T) {
+	a, b := some(500, 5), some(10_000, 5)
+	b["topic/7"], b["topic/8"] = change{stamp: 1 << 40}, change{stamp: 1 << 40, gone: true}
+	_, _, sent := converseAbout(t, a, b, 4096, [2]func(*Index) *Set{(*Index).All, func(x *Index) *Set { return x.Some(nil) }})
+	if sent != 2 || a["topic/7"].stamp != 1<<40 || !a["topic/8"].gone || len(a) != 500 {
+		t.Errorf("got %d sent, %v, %v, %d held, want 2, the newer ones, and no others", sent, a["topic/7"], a["topic/8"], len(a))
+	}
+	known := func(x *Index) *Set {
+		var keys []uint64
+		for topic := range a {
+			keys = append(keys, KeyOf(topic), KeyOf(topic))
+		}
+		return x.Some(append(keys, KeyOf("nowhere")))
+	}
+	if turns, _, _ := converseAbout(t, a, b, 4096, [2]func(*Index) *Set{(*Index).All, known}); turns != 3 {
+		t.Errorf("got %d turns of those who agree, want 3", turns)
+	}
 }
 
 func TestRanges(t *testing.T) {
