@@ -27,10 +27,11 @@ type Config struct {
 	CacheBytes int64
 
 	// ClearedKeep is how long it is known that a topic was cleared, or that its message expired, so that a node which was
-	// away for less cannot bring it back; MaxCleared of how many topics: above it those that would be forgotten first are.
-	// Zero = DefaultClearedKeep and DefaultMaxCleared. A negative MaxCleared = none.
+	// away for less cannot bring it back. Zero = DefaultClearedKeep.
 	ClearedKeep time.Duration
-	MaxCleared  int
+	// MaxCleared bounds the topics of which that is known: above it those that would be forgotten first are. Zero =
+	// DefaultMaxCleared, negative = none.
+	MaxCleared int
 
 	SweepEvery time.Duration    // how often expired messages are looked for; zero = 1 s
 	Now        func() time.Time // default time.Now

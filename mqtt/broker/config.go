@@ -14,6 +14,7 @@ import (
 	"mangrove/mqtt"
 	"mangrove/mqtt/router"
 	"mangrove/mqtt/topic"
+	"mangrove/mqtt/transport"
 )
 
 // Defaults of Config.
@@ -23,7 +24,7 @@ const (
 	DefaultReceiveMaximum = 256
 	DefaultTopicAliases   = 32
 	DefaultTopicLevels    = topic.MaxLevels
-	DefaultMaxConns       = 100_000
+	DefaultMaxConns       = transport.DefaultMaxConns
 	DefaultMaxOutput      = 1 << 20
 	DefaultConnectTimeout = 10 * time.Second
 	DefaultWriteTimeout   = 30 * time.Second

@@ -21,7 +21,7 @@ type Limits struct {
 	TopicLevels       int           // of a topic name or filter; above: 0x90, in SUBACK 0x8F
 	KeepAliveMax      time.Duration // 5.0 clients that ask for more are given this; negative = no bound
 	SessionExpiryMax  time.Duration // sessions that ask for more are given this; negative = no bound
-	MaxQoS            int           // of a PUBLISH, and granted to subscriptions: 1, or QoS0Only; above: 0x9B, before 5.0 closed
+	MaxQoS            int           // of a PUBLISH, and granted to subscriptions: 1, or QoS0Only, which is negative; above: 0x9B, before 5.0 closed
 
 	// What is not available. 5.0 clients that do it all the same are disconnected with the reason given here.
 	NoRetain          bool // 0x9A; before 5.0 RETAIN is ignored
