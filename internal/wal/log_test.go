@@ -147,6 +147,37 @@ func TestTruncateAfter(t *testing.T) {
 	wantRecords(t, open(t, disk), 1, 3)
 }
 
+// Records that were truncated stay away when their file becomes a segment again, though their numbers and places are the
+// same: the segment has another salt.
+func TestTruncatedRecordsStayAwayInReusedSegments(t *testing.T) {
+	disk := sim.NewDisk()
+	reopen := func() *Log {
+		t.Helper()
+		l, err := Open(Config{Files: simFiles{disk}, SegmentBytes: testSegment, Salt: rand.New(rand.NewPCG(1, uint64(disk.Steps()))).Uint64, Spares: 6})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+		return l
+	}
+	l := reopen()
+	for range 8 { // as often as it takes for each spare to have its turn
+		for l.Last() < 150 {
+			appendNext(t, l, 1)
+		}
+		if err := l.TruncateAfter(10); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for l.Last() < 150 {
+		appendNext(t, l, 1)
+		last := l.Last()
+		l.Close()
+		l = reopen()
+		wantRecords(t, l, 1, last)
+	}
+}
+
 func TestRecordLargerThanASegment(t *testing.T) {
 	disk := sim.NewDisk()
 	l := open(t, disk)

@@ -295,8 +295,12 @@ func TestCloseUnblocksAccept(t *testing.T) {
 		if s, shakes := l.(*shaker); shakes {
 			wantHalfOpen(t, s.half)
 		}
+		hangs := time.AfterFunc(patience, func() { closeOf(t, silent) }) // then the handshake ends, and Close with it
 		closeOf(t, l)
 		closeOf(t, l)
+		if !hangs.Stop() {
+			t.Errorf("%s: Close waits for a handshake, want it to end the handshake", addr)
+		}
 		if err := <-ended; !errors.Is(err, net.ErrClosed) {
 			t.Errorf("%s: got %v, want net.ErrClosed", addr, err)
 		}
