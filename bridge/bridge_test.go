@@ -56,10 +56,7 @@ func openStore(t testing.TB, dir string) *store.Store {
 
 func commit(t testing.TB, st *store.Store, b *batch.Batch) {
 	t.Helper()
-	done := make(waiter, 1)
-	b.Notify(done, 0)
-	st.Commit(b)
-	if err := <-done; err != nil {
+	if err := st.CommitWait(b); err != nil {
 		t.Fatal(err)
 	}
 }

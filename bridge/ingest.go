@@ -56,7 +56,8 @@ func (l *link) handleData(body []byte) error {
 	return nil
 }
 
-// maxInbound bounds the frames that a neighbour may have on the way: as many as its window has messages.
+// expectFrame puts in behind the frames that are being kept. It bounds those that a neighbour may have on the way: as many
+// as its window has messages.
 func (l *link) expectFrame(in *inbound, items int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -173,9 +174,7 @@ func (l *link) takeVolatile(f frame.Data) {
 			l.received()
 		}
 	}
-	if !writes.Empty() {
-		l.b.cfg.Store.Commit(writes)
-	}
+	l.b.cfg.Store.Commit(writes)
 }
 
 // inReceipt is the receipt of one message of a frame.

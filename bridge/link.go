@@ -11,6 +11,7 @@ import (
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
 	"mangrove/bridge/lane"
+	"mangrove/internal/bell"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -30,7 +31,7 @@ type link struct {
 	addr    string
 	log     *slog.Logger
 
-	wake chan struct{} // cap 1
+	wake bell.Bell
 	gone chan struct{} // closed by end: nothing happens any more
 
 	reading sync.Mutex // held while a frame is handled
@@ -80,7 +81,7 @@ func (b *Bridge) newLink(expect, addr string, dialled bool) *link {
 	return &link{
 		b: b, expect: expect, dialled: dialled, addr: addr,
 		log:  b.cfg.Log.With("addr", addr),
-		wake: make(chan struct{}, 1), gone: make(chan struct{}),
+		wake: bell.New(), gone: make(chan struct{}),
 	}
 }
 
@@ -93,12 +94,7 @@ func (l *link) start(c mqtt.Carrier) {
 }
 
 // kick makes run look for work. Does not block.
-func (l *link) kick() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
+func (l *link) kick() { l.wake.Ring() }
 
 func (l *link) run() {
 	defer l.b.running.Done()

@@ -27,23 +27,23 @@ func (l *link) step() bool {
 	if leaving || stage == stageFresh {
 		return false
 	}
-	sent, err := false, error(nil)
-	if stage == stageGreeted {
-		sent, err = true, l.rise()
-	} else if ackDue {
-		sent, err = true, l.sendAck(ack)
-	} else {
+	sent, err := true, error(nil)
+	switch {
+	case stage == stageGreeted:
+		err = l.bringUp()
+	case ackDue:
+		err = l.sendAck(ack)
+	default:
 		sent, err = l.sendNews()
 	}
 	if err != nil {
 		l.fail(err, nil)
-		return false
 	}
-	return sent
+	return sent && err == nil
 }
 
-// rise answers HELLO, where that is ours to do, and opens the queues.
-func (l *link) rise() error {
+// bringUp answers HELLO on the accepting side, and starts sending.
+func (l *link) bringUp() error {
 	if !l.dialled {
 		if err := l.sendHello(l.n.held()); err != nil {
 			return err
@@ -191,16 +191,11 @@ func (l *link) fetch(entries []lane.Entry) error {
 	if len(stored) == 0 {
 		return nil
 	}
-	err := l.b.cfg.Store.Bodies(l.ids, func(i int, body []byte) bool {
+	return l.b.bodies(l.ids, func(i int, body []byte) {
 		from := len(l.body)
 		l.body = append(l.body, body...)
 		l.spans[stored[i]] = span{from, len(l.body)}
-		return true
 	})
-	if err != nil {
-		return fmt.Errorf("read message bodies: %w", err)
-	}
-	return nil
 }
 
 // maxBytes is what the items of a frame may have, here and at the other end.

@@ -1,12 +1,13 @@
 package bridge
 
 import (
-	"fmt"
+	"bytes"
 	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/lane"
 	"mangrove/internal/batch"
+	"mangrove/internal/bell"
 	"mangrove/mqtt"
 )
 
@@ -37,7 +38,7 @@ func (n *Neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
 		r.moved, r.movedTo, r.store, r.attach, r.settled = n.b.cfg.Now(), core, c.Store, c.Attach, 0
 	})
 	n.storeID.Store(c.Store)
-	n.swapLocked(was)
+	n.moveFiltersLocked(was)
 	n.b.cfg.Log.Info("edge moved", "edge", n.name, "to", core)
 	n.startMoving()
 }
@@ -54,12 +55,12 @@ func (n *Neighbour) stopMoving() {
 	n.mu.Lock()
 	n.rec.moved, n.rec.movedTo = time.Time{}, "" // written with the rest by acquaint
 	n.mu.Unlock()
-	n.swapLocked(was)
+	n.moveFiltersLocked(was)
 }
 
-// swapLocked gives the filters of was to who stands in the Router now. For a moment both take messages: the
+// moveFiltersLocked registers every filter for the current taker, then takes them from the old one. For a moment both take messages: the
 // edge recognises repeats, but could not know of a gap. The caller holds wantsMu.
-func (n *Neighbour) swapLocked(was mqtt.Subscriber) {
+func (n *Neighbour) moveFiltersLocked(was mqtt.Subscriber) {
 	is := n.takerLocked()
 	if is == was {
 		return
@@ -75,31 +76,23 @@ func (n *Neighbour) swapLocked(was mqtt.Subscriber) {
 // mover hands the queue of an edge that moved over to the queue of the core it moved to.
 type mover struct {
 	n    *Neighbour
-	wake chan struct{} // cap 1
+	wake bell.Bell
 	quit chan struct{}
 	done chan struct{}
-	kept chan error // of the batch under way; cap 1
 }
 
 // startMoving begins or goes on; the caller holds wantsMu, or nobody else knows n yet.
 func (n *Neighbour) startMoving() {
 	if m := n.mover.Load(); m != nil {
-		m.kick()
+		m.wake.Ring()
 		return
 	}
 	if !n.b.begin() {
 		return
 	}
-	m := &mover{n: n, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), kept: make(chan error, 1)}
+	m := &mover{n: n, wake: bell.New(), quit: make(chan struct{}), done: make(chan struct{})}
 	n.mover.Store(m)
 	go m.run() // owned by the Neighbour; ended by stopMoving or Bridge.Close, which wait for it
-}
-
-func (m *mover) kick() {
-	select {
-	case m.wake <- struct{}{}:
-	default:
-	}
 }
 
 // stop is called once, by who took the mover out of its Neighbour.
@@ -164,39 +157,42 @@ func (m *mover) step() (more bool, err error) {
 		}
 		return q.Refill(m)
 	}
-	writes := new(batch.Batch)
-	for _, e := range entries {
-		if err := m.move(e, target.queue, writes); err != nil {
-			return false, err
-		}
+	bodies, err := m.read(entries) // before anything is written: what a queue has written must be committed
+	if err != nil {
+		return false, err
 	}
-	writes.Notify(m, 0)
-	b.cfg.Store.Commit(writes)
-	if err := <-m.kept; err != nil {
+	writes, moved := new(batch.Batch), 0
+	for i := range entries {
+		if bodies[i] == nil {
+			q.Discard(m, entries[i].Pos, lane.DropDamaged)
+			continue
+		}
+		m.move(&entries[i], bodies[i], target.queue, writes)
+		moved++
+	}
+	if err := b.cfg.Store.CommitWait(writes); err != nil {
 		return false, err
 	}
 	q.Ack(m, entries[len(entries)-1].Pos)
-	b.metrics.handedOver.Add(len(entries))
+	b.metrics.handedOver.Add(moved)
 	return true, nil
 }
 
-// Committed implements batch.Waiter.
-func (m *mover) Committed(_ uint64, err error) { m.kept <- err }
+// read fetches the bodies of entries; nil = cannot be read.
+func (m *mover) read(entries []lane.Entry) (bodies [][]byte, err error) {
+	ids := make([]uint64, len(entries))
+	for i := range entries {
+		ids[i] = entries[i].ID
+	}
+	bodies = make([][]byte, len(entries))
+	return bodies, m.n.b.bodies(ids, func(i int, body []byte) { bodies[i] = bytes.Clone(body) })
+}
 
 // move writes one entry into the other queue and out of this one.
-func (m *mover) move(e lane.Entry, to *lane.Queue, writes *batch.Batch) error {
-	body, err := m.n.b.cfg.Store.Body(e.ID)
-	if err != nil {
-		return fmt.Errorf("read message body: %w", err)
-	}
-	if body == nil {
-		m.n.queue.Discard(m, e.Pos, lane.DropDamaged)
-		return nil
-	}
+func (m *mover) move(e *lane.Entry, body []byte, to *lane.Queue, writes *batch.Batch) {
 	moved := lane.Entry{ID: e.ID, Size: e.Size, Expires: e.Expires, QoS: e.QoS, Kind: e.Kind, Edge: m.n.name}
 	to.Append(moved, writes, func(dst []byte) []byte { return append(dst, body...) })
-	m.n.queue.Delete(&e, writes)
-	return nil
+	m.n.queue.Delete(e, writes)
 }
 
 // takeFor queues a message that another core kept for an edge. It was published there already: it goes to

@@ -1,11 +1,17 @@
 package bridge
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"mangrove/bridge/frame"
 	"mangrove/bridge/lane"
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 )
 
@@ -255,5 +261,122 @@ func TestNodeLinkedToItself(t *testing.T) {
 	eventually(t, "it is noticed", func() bool { return x.status("z").LastError != "" })
 	if got := x.status("z").State; got == "up" {
 		t.Errorf("got %s, want not up", got)
+	}
+}
+
+// damage changes one byte of a payload where it lies in the log of a node: a worn SD card.
+func damage(t *testing.T, n *node, payload string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(n.dir, "log", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := bytes.Index(b, []byte(payload))
+		if at < 0 {
+			continue
+		}
+		f, err := os.OpenFile(name, os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteAt([]byte{payload[0] ^ 1}, int64(at))
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		found = true
+	}
+	if !found {
+		t.Fatalf("%s is in none of %v", payload, files)
+	}
+}
+
+// One body that cannot be read is dropped and counted; the others are handed over, and the lane to the other core goes on.
+func TestMoveWithADamagedBody(t *testing.T) {
+	f := startMoved(t)
+	f.x.setDeaf(true)
+	f.x.wantState("b", "down")
+	f.x.mustPublish("t", 1, "first", "second that is damaged", "third")
+	damage(t, f.x, "second that is damaged")
+	f.b.dial(f.y)
+	f.b.wantState("y", "up")
+	f.x.setDeaf(false)
+	join(f.x, f.y)
+	f.x.wantState("b", "moved")
+	f.wantEach(t, []string{"first", "third"})
+	if got := f.x.reg.Drops()[lane.DropDamaged]; got != 1 {
+		t.Errorf("got %d messages counted as damaged, want 1", got)
+	}
+	f.x.drained("b")
+	f.x.drained("y")
+	other := f.y.subscribe("other", "u", 1)
+	f.x.wantInterest("y", "u", true)
+	f.x.mustPublish("u", 1, "goes on")
+	other.want(t, "goes on")
+}
+
+// The same where the message is for whom it was queued: the link stays up.
+func TestLinkWithADamagedBody(t *testing.T) {
+	x := newCore(t, "x")
+	sub := x.subscribe("s", "t", 1)
+	a := newEdge(t, "a")
+	a.mustPublish("t", 1, "first", "second that is damaged", "third")
+	damage(t, a, "second that is damaged")
+	a.dial(x)
+	sub.want(t, "first", "third")
+	a.drained("x")
+	if got := a.reg.Drops()[lane.DropDamaged]; got != 1 {
+		t.Errorf("got %d messages counted as damaged, want 1", got)
+	}
+}
+
+// A neighbour above its bound of filters is refused, and nothing of it stays half done: what was queued for it leaves
+// when it comes again, and the filters on disk are those that the Router has.
+func TestTooManyFilters(t *testing.T) {
+	x := newNode(t, RoleCore, "x", func(c *Config) { c.MaxInterest = 4 })
+	for i := range 6 {
+		if err := x.publish(fmt.Sprint("r/", i), "retained", 1, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := openRaw(t, x, "e")
+	hello := frame.Hello{Name: "e", Store: 99, Role: frame.RoleEdge, Attach: 1, Window: 10, WindowBytes: 1 << 20, MaxBytes: 1 << 20}
+	r.send(frame.KindHello, hello.Append(nil))
+	x.wantState("e", "up")
+	change := frame.Interest{}
+	for i := range 6 {
+		change.Entries = append(change.Entries, frame.Want{Filter: fmt.Sprint("r/", i), QoS: 1})
+	}
+	r.send(frame.KindInterest, change.Append(nil))
+	eventually(t, "goodbye and the end", func() bool { return r.frames(frame.KindGoaway) == 1 && r.isGone() })
+
+	n := x.b.lookup("e")
+	eventually(t, "nothing is on its way to the disk", func() bool {
+		found, _ := n.queue.Next(nil, nil, lane.Credit{Messages: 100, Bytes: 1 << 20}, 1<<20, time.Now())
+		queued, _ := n.queue.Backlog()
+		return queued == len(found)
+	})
+	rows := map[string]bool{}
+	if err := x.st.Scan(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""), func(k, _ []byte) bool {
+		rows[string(k[8:])] = true
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	x.router.mu.Lock()
+	defer x.router.mu.Unlock()
+	for i := range 6 {
+		filter := fmt.Sprint("r/", i)
+		if _, has := x.router.subs[filter][n]; has != rows[filter] {
+			t.Errorf("%s: on disk %t, in the Router %t", filter, rows[filter], has)
+		}
+	}
+	if len(rows) != 5 {
+		t.Errorf("got %d filters on disk, want 5: up to the one that was too many", len(rows))
 	}
 }

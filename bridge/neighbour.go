@@ -76,7 +76,7 @@ func (b *Bridge) queueConfig(n *Neighbour, num uint64) lane.Config {
 // Deliver implements mqtt.Subscriber.
 func (n *Neighbour) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	if n.scope == mqtt.ScopePeer && m.Retain {
-		return // Bridge.Deliver gives it to all peers
+		return // retainedTap.Deliver gives it to all peers
 	}
 	if n.loops(m) {
 		return
@@ -144,7 +144,7 @@ func (n *Neighbour) wake() {
 		l.kick()
 	}
 	if m := n.mover.Load(); m != nil {
-		m.kick()
+		m.wake.Ring()
 	}
 }
 

@@ -85,6 +85,7 @@ var errTooManyFilters = errors.New("interest has too many filters")
 // new; the filter is kept in the last batch of those.
 func (n *Neighbour) changeLocked(changes []frame.Want) error {
 	writes := new(batch.Batch)
+	defer func() { n.b.cfg.Store.Commit(writes) }() // always: replay has queued what is in it, see lane.Queue.Append
 	taker := n.takerLocked()
 	for _, w := range changes {
 		if !mayWant(w.Filter) {
@@ -105,7 +106,6 @@ func (n *Neighbour) changeLocked(changes []frame.Want) error {
 			return errTooManyFilters
 		}
 	}
-	n.b.cfg.Store.Commit(writes)
 	return nil
 }
 

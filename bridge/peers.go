@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"mangrove/bridge/frame"
+	"mangrove/internal/bell"
 	"mangrove/mqtt"
 	"strings"
 )
@@ -83,7 +84,7 @@ type peerDialer struct {
 	b       *Bridge
 	name    string
 	cancel  context.CancelFunc
-	changed chan struct{} // addr is another; cap 1
+	changed bell.Bell // addr is another
 
 	mu   sync.Mutex
 	addr string
@@ -91,7 +92,7 @@ type peerDialer struct {
 
 func (b *Bridge) startDialerLocked(p Peer) {
 	ctx, cancel := context.WithCancel(b.ctx)
-	d := &peerDialer{b: b, name: p.Name, addr: p.Addr, cancel: cancel, changed: make(chan struct{}, 1)}
+	d := &peerDialer{b: b, name: p.Name, addr: p.Addr, cancel: cancel, changed: bell.New()}
 	b.dialers[p.Name] = d
 	b.running.Add(1)
 	go d.run(ctx) // owned by the Bridge, ends with SetPeers or Close, which waits by running
@@ -104,10 +105,7 @@ func (d *peerDialer) setAddr(addr string) {
 		return
 	}
 	d.addr = addr
-	select {
-	case d.changed <- struct{}{}:
-	default:
-	}
+	d.changed.Ring()
 }
 
 func (d *peerDialer) address() string {

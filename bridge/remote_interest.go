@@ -144,7 +144,7 @@ func (l *remoteLink) subscribe(ctx context.Context, filters []remote.Filter) err
 		writes.Put(batch.Interest, heldKey(l.n, l.addr, f.Filter), s.append(nil))
 		l.held[f.Filter], l.granted[f.Filter] = s, s
 	}
-	if err := l.b.keep(writes); err != nil {
+	if err := l.b.cfg.Store.CommitWait(writes); err != nil {
 		return fmt.Errorf("keep subscriptions: %w", err)
 	}
 	l.copies.Use(identifiers(l.held))
@@ -172,12 +172,4 @@ func (l *remoteLink) unsubscribe(ctx context.Context, filters []string) error {
 	}
 	l.b.cfg.Store.Commit(writes)
 	return nil
-}
-
-// keep commits batch and waits until it is stable.
-func (b *Bridge) keep(writes *batch.Batch) error {
-	kept := make(waiter, 1)
-	writes.Notify(kept, 0)
-	b.cfg.Store.Commit(writes)
-	return <-kept
 }

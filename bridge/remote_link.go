@@ -12,6 +12,7 @@ import (
 	"mangrove/bridge/interest"
 	"mangrove/bridge/lane"
 	"mangrove/bridge/remote"
+	"mangrove/internal/bell"
 	"mangrove/mqtt"
 )
 
@@ -38,7 +39,7 @@ type remoteLink struct {
 	addr string
 	log  *slog.Logger
 	conn *remote.Conn
-	wake chan struct{} // cap 1
+	wake bell.Bell
 
 	copies   *interest.Copies
 	follower *interest.Follower      // run only
@@ -74,7 +75,7 @@ func remoteClientID(node string) string { return "mangrove-" + node }
 // attemptRemote dials a broker once and, if that works, stays until the connection is over. As Bridge.attempt.
 func (b *Bridge) attemptRemote(ctx context.Context, n *Neighbour, addr string) (up bool, retry time.Duration, err error) {
 	b.metrics.dials.Inc()
-	l := &remoteLink{b: b, n: n, addr: addr, log: b.cfg.Log.With("addr", addr), wake: make(chan struct{}, 1),
+	l := &remoteLink{b: b, n: n, addr: addr, log: b.cfg.Log.With("addr", addr), wake: bell.New(),
 		wanted: map[string]byte{}, granted: map[string]subscription{}, copies: interest.NewCopies()}
 	if l.held, err = b.loadHeld(n, addr); err != nil {
 		return false, 0, err
@@ -109,12 +110,7 @@ func (l *remoteLink) dial(ctx context.Context) (*remote.Conn, error) {
 }
 
 // kick makes run look for work. Does not block.
-func (l *remoteLink) kick() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
+func (l *remoteLink) kick() { l.wake.Ring() }
 
 func (l *remoteLink) run(ctx context.Context) error {
 	trim := time.NewTimer(time.Hour)

@@ -53,19 +53,14 @@ func (l *remoteLink) fetch(entries []lane.Entry) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	err := l.b.cfg.Store.Bodies(ids, func(i int, body []byte) bool {
+	return l.b.bodies(ids, func(i int, body []byte) {
 		if m, err := decodeMessage(bytes.Clone(body), l.b.cfg.Now()); err == nil { // nil is counted by publish
 			if e := &entries[stored[i]]; e.Expires != 0 {
 				m.Expires = l.n.queue.Deadline(e)
 			}
 			l.messages[stored[i]] = m
 		}
-		return true
 	})
-	if err != nil {
-		return fmt.Errorf("read message bodies: %w", err)
-	}
-	return nil
 }
 
 // publish sends one message of the durable lane, or drops it, counted, when it cannot be sent.

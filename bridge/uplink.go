@@ -10,6 +10,7 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/internal/batch"
+	"mangrove/internal/bell"
 	"mangrove/mqtt"
 )
 
@@ -20,7 +21,7 @@ import (
 type uplink struct {
 	b       *Bridge
 	n       *Neighbour
-	changed chan struct{} // there is something to dial, or something else; cap 1
+	changed bell.Bell // there is something to dial, or something else
 
 	mu      sync.Mutex
 	balance balance
@@ -44,7 +45,7 @@ func newUplink(b *Bridge) *uplink {
 	if err != nil {
 		panic(fmt.Sprintf("BUG: Config was checked: %v", err))
 	}
-	return &uplink{b: b, n: n, changed: make(chan struct{}, 1), known: n.snapshot().cores, balance: pick, plain: map[string]bool{}}
+	return &uplink{b: b, n: n, changed: bell.New(), known: n.snapshot().cores, balance: pick, plain: map[string]bool{}}
 }
 
 // SetCores tells an edge where to find cores: the addresses of its configuration, and with learn also those that
@@ -59,16 +60,9 @@ func (b *Bridge) SetCores(seeds []string, learn bool) {
 	start := !u.started
 	u.started = true
 	u.mu.Unlock()
-	u.poke()
+	u.changed.Ring()
 	if start && b.begin() {
 		go u.run() // owned by the Bridge, ends with ctx, Close waits by running
-	}
-}
-
-func (u *uplink) poke() {
-	select {
-	case u.changed <- struct{}{}:
-	default:
 	}
 }
 
@@ -159,14 +153,8 @@ func (u *uplink) attempt(ctx context.Context, c frame.Core) (up bool, retry time
 func (u *uplink) attach() error {
 	writes := new(batch.Batch)
 	u.n.update(writes, func(r *record) { r.attach++ })
-	if err := u.b.keep(writes); err != nil {
+	if err := u.b.cfg.Store.CommitWait(writes); err != nil {
 		return fmt.Errorf("keep attach number: %w", err)
 	}
 	return nil
 }
-
-// waiter hands the outcome of one batch to who waits for it; cap 1.
-type waiter chan error
-
-// Committed implements batch.Waiter.
-func (w waiter) Committed(_ uint64, err error) { w <- err }
