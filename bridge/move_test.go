@@ -190,7 +190,7 @@ func TestMovedEdgeIsForgotten(t *testing.T) {
 }
 
 func TestNeighbourExpires(t *testing.T) {
-	x := newNode(t, RoleCore, "x", func(c *Config) { c.NeighbourExpiry = 30 * time.Millisecond })
+	x := newNode(t, RoleCore, "x", func(c *Config) { c.NeighbourExpiry = 500 * time.Millisecond })
 	b := newEdge(t, "b", x)
 	b.subscribe("s", "t", 1)
 	x.wantInterest("b", "t", true)
