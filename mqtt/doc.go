@@ -9,4 +9,6 @@
 //	   each taker that must keep it writes to Receipt.Batch; the publisher's connection commits
 //	   the batch once for all takers; when it is stable the Receipt is done and the
 //	   acknowledgement may leave.
+//
+// No package of this module is a library for others: signatures need packages under internal/, and change without notice.
 package mqtt

@@ -30,7 +30,7 @@ disk and carry messages up to cores, which find each other by gossip and route a
 		newBenchCommand(),
 		newPasswdCommand(),
 		cli.NewData("mangrove"),
-		cli.NewConfig("mangrove", cli.Checks{config.Edge: cli.CheckEdge, config.Core: checkCore}),
+		cli.NewConfig("mangrove", cli.Checks{config.Edge: cli.Edge().Check, config.Core: coreRole().Check}),
 		cli.NewVersion("mangrove"),
 	)
 	return root

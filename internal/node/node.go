@@ -133,8 +133,8 @@ func (n *Node) OnClose(name string, fn func(context.Context) error) { n.parts.ad
 // owner then calls Close.
 func (n *Node) Failed() <-chan error { return n.failed }
 
-// part is the log of one part.
-func (n *Node) part(name string) *slog.Logger { return n.log.With("part", name) }
+// logOf is the log of one part.
+func (n *Node) logOf(name string) *slog.Logger { return n.log.With("part", name) }
 
 // fail implements store.Config.OnFatal.
 func (n *Node) fail(err error) {

@@ -42,7 +42,7 @@ func (n *Node) JoinPool(m Membership) error {
 			Role: string(n.role.Name), Store: n.store.ID(), Link: m.Link, Client: client, HTTP: n.httpAddress(),
 			Weight: 1, Protocol: [2]uint8{linkProtocol, linkProtocol},
 		},
-		OnChange: m.OnChange, Log: n.part("gossip"), Metrics: n.metrics,
+		OnChange: m.OnChange, Log: n.logOf("gossip"), Metrics: n.metrics,
 	})
 	if err == nil {
 		n.OnClose("gossip", n.leavePool)

@@ -17,7 +17,7 @@ import (
 )
 
 func (n *Node) openStore() (err error) {
-	cfg := store.Config{Dir: n.cfg.Data, OnFatal: n.fail, Log: n.part("store"), Metrics: n.metrics}
+	cfg := store.Config{Dir: n.cfg.Data, OnFatal: n.fail, Log: n.logOf("store"), Metrics: n.metrics}
 	n.cfg.disk(&cfg)
 	n.store, err = store.Open(cfg)
 	if err == nil {
@@ -29,7 +29,7 @@ func (n *Node) openStore() (err error) {
 // openControl makes the operator's way to this node. A node without one still does its work: a full disk, or one whose file system
 // knows no sockets, does not keep it from starting.
 func (n *Node) openControl() error {
-	c, err := control.Serve(control.Config{Dir: n.cfg.Data, Backup: n.store.Backup, Compact: n.store.CompactNow, Log: n.part("control")})
+	c, err := control.Serve(control.Config{Dir: n.cfg.Data, Backup: n.store.Backup, Compact: n.store.CompactNow, Log: n.logOf("control")})
 	if err != nil {
 		n.log.Warn("no control socket: the data folder can be backed up only while the node is stopped", "err", err)
 		return nil
@@ -40,7 +40,7 @@ func (n *Node) openControl() error {
 
 // loadState makes what lives in the store and needs no neighbour: retained messages and routes.
 func (n *Node) loadState() (err error) {
-	n.retained, err = retain.New(retain.Config{Store: n.store, Log: n.part("retain"), Metrics: n.metrics})
+	n.retained, err = retain.New(retain.Config{Store: n.store, Log: n.logOf("retain"), Metrics: n.metrics})
 	if err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (n *Node) loadState() (err error) {
 	}
 	n.router = router.New(router.Config{
 		StoreID: n.store.ID(), NextID: n.store.NextID, Retained: n.retained, Durability: n.cfg.Durability, Balance: balance,
-		Log: n.part("router"), Metrics: n.metrics,
+		Log: n.logOf("router"), Metrics: n.metrics,
 	})
 	return nil
 }
@@ -71,7 +71,7 @@ func (n *Node) openLinks() error {
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			return transport.Dial(ctx, addr, transport.DialConfig{TLS: secure})
 		},
-		Log: n.part("bridge"), Metrics: n.metrics,
+		Log: n.logOf("bridge"), Metrics: n.metrics,
 	}
 	if n.role.Bridge != nil {
 		n.role.Bridge(&cfg)
@@ -85,7 +85,7 @@ func (n *Node) openLinks() error {
 
 func (n *Node) openSessions() (err error) {
 	n.sessions, err = session.New(session.Config{
-		Store: n.store, Router: n.router, Log: n.part("session"), Metrics: n.metrics,
+		Store: n.store, Router: n.router, Log: n.logOf("session"), Metrics: n.metrics,
 		MaxQueuedMessages: n.cfg.Limits.QueueMessages, MaxQueuedBytes: int64(n.cfg.Limits.QueueBytes),
 		WhenFull: n.cfg.Limits.WhenFull,
 	})
@@ -110,7 +110,7 @@ func (n *Node) serve() error {
 		l.TLS = secure
 		listeners = append(listeners, l)
 	}
-	authority, err := auth.New(auth.Config{AllowAnonymous: n.cfg.anonymous(), PasswordFile: n.cfg.PasswordFile, Log: n.part("auth"), Metrics: n.metrics})
+	authority, err := auth.New(auth.Config{AllowAnonymous: n.cfg.anonymous(), PasswordFile: n.cfg.PasswordFile, Log: n.logOf("auth"), Metrics: n.metrics})
 	if err != nil {
 		return fmt.Errorf("load passwords: %w", err)
 	}
@@ -119,7 +119,7 @@ func (n *Node) serve() error {
 		Listeners: listeners, MaxPacket: uint32(n.cfg.Limits.PacketSize), MaxConns: n.cfg.Limits.Connections,
 		TopicLevels: n.cfg.Limits.TopicLevels, ReceiveMaximum: uint16(n.cfg.Limits.ReceiveMaximum), KeepAliveMax: n.cfg.Limits.KeepAlive,
 		SessionExpiryMax: n.cfg.Limits.SessionExpiry, ShutdownReference: n.cfg.ShutdownReference,
-		Version: n.cfg.Version, Log: n.part("broker"), Metrics: n.metrics,
+		Version: n.cfg.Version, Log: n.logOf("broker"), Metrics: n.metrics,
 	})
 	if err != nil {
 		return err

@@ -59,7 +59,7 @@ func (n *Node) serveHTTP() (err error) {
 		return nil
 	}
 	n.http, err = dashboard.Start(dashboard.Config{
-		Address: n.cfg.HTTP, Profile: n.cfg.HTTPProfile, Status: n.Status, Ready: n.Ready, Metrics: n.metrics, Log: n.part("dashboard"),
+		Address: n.cfg.HTTP, Profile: n.cfg.HTTPProfile, Status: n.Status, Ready: n.Ready, Metrics: n.metrics, Log: n.logOf("dashboard"),
 	})
 	if err == nil {
 		n.OnClose("dashboard", n.http.Close)

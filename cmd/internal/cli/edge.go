@@ -9,9 +9,17 @@ import (
 	"mangrove/internal/node"
 )
 
+// Edge is the role of an edge.
+func Edge() Role[edge.Config] {
+	return Role[edge.Config]{
+		Name: config.Edge, Config: edgeConfig,
+		New: func(cfg edge.Config) (Node, error) { return edge.New(cfg) },
+	}
+}
+
 // NewEdge is the command `edge`, or the whole command line of mangrove-edge when use is its name.
 func NewEdge(use, name string) *cobra.Command {
-	cmd := &cobra.Command{
+	return Edge().Command(&cobra.Command{
 		Use:   use,
 		Short: "Run an edge: the broker beside the devices, linked to the cores",
 		Long: `Run an edge: the MQTT broker that sits beside the devices.
@@ -25,34 +33,7 @@ uplink, and carries messages up to a core and back; what a core must get waits o
   ` + name + ` --listen 0.0.0.0:1883 --password-file /etc/mangrove/passwords --core core-1.example:1883
   ` + name + ` --discovery gossip --gossip 127.0.0.1:7947 --join 127.0.0.1:7946
   ` + name + ` -c /etc/mangrove/edge.toml --log-format json`,
-		Args: cobra.NoArgs,
-	}
-	flags := config.Bind(cmd.Flags(), config.Edge)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		c, err := flags.Config()
-		if err != nil {
-			return WithCode(ExitUsage, err)
-		}
-		shared, err := Shared(cmd, c)
-		if err != nil {
-			return err
-		}
-		n, err := edge.New(edgeConfig(c, shared))
-		if err != nil {
-			return WithCode(ExitUsage, c.Place(err))
-		}
-		return Run(n, c, shared.Log)
-	}
-	return cmd
-}
-
-// CheckEdge tells what is wrong with an edge's configuration as a whole.
-func CheckEdge(c *config.Config) error {
-	shared, err := c.Settings()
-	if err != nil {
-		return err
-	}
-	return c.Place(edgeConfig(c, shared).Check())
+	})
 }
 
 func edgeConfig(c *config.Config, shared node.Config) edge.Config {

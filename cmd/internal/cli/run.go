@@ -10,8 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"mangrove/cmd/internal/config"
 	"mangrove/cmd/internal/systemd"
 	"mangrove/internal/node"
@@ -30,14 +28,6 @@ type Node interface {
 	Close(ctx context.Context) error
 }
 
-// Shared completes what both roles are told by the version and the log.
-func Shared(cmd *cobra.Command, c *config.Config) (node.Config, error) {
-	shared, err := c.Complete()
-	shared.Version = Version()
-	shared.Log = NewLogger(cmd.ErrOrStderr(), c.Log.Level, c.Log.Format)
-	return shared, WithCode(ExitUsage, err)
-}
-
 // Run starts n, says so, waits for SIGTERM, SIGINT or a failure, and closes n. It returns when
 // everything is closed; a second signal ends the process at once.
 func Run(n Node, c *config.Config, log *slog.Logger) error {
@@ -53,7 +43,7 @@ func Run(n Node, c *config.Config, log *slog.Logger) error {
 	}
 	giveBack()
 	defer giveBackWhenCalm()()
-	announce(n, string(c.Role), log)
+	sayReady(n, string(c.Role), log)
 	err = wait(n, signals, log)
 	defer force(signals, log)()
 	return errors.Join(err, closeNode(n, log))
@@ -99,8 +89,8 @@ func failure(err error) error {
 	return WithCode(ExitFailed, err)
 }
 
-// announce writes the one line that scripts wait for.
-func announce(n Node, role string, log *slog.Logger) {
+// sayReady writes the one line that scripts wait for.
+func sayReady(n Node, role string, log *slog.Logger) {
 	a := n.Addrs()
 	log.Info("ready", "node", a.Node, "role", role, "listen", a.Listen, "gossip", a.Gossip, "http", a.HTTP,
 		"data", a.Data, "version", Version())
