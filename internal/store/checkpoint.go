@@ -109,13 +109,6 @@ func (s *Store) turn() {
 	s.wake.Ring()
 }
 
-// doom has the writer stop the store. Nothing is written any more.
-func (s *Store) doom(err error) {
-	s.health.Store(&err)
-	s.doomed.CompareAndSwap(nil, &err)
-	s.turn()
-}
-
 // written counts what a checkpoint wrote.
 type written struct{ records, bodies, bytes int }
 

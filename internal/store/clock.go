@@ -60,17 +60,15 @@ func (s *Store) startClock() {
 	c.begin = c.begin.Add(-time.Duration(c.begin.Nanosecond()) % time.Millisecond)
 	wall := c.shown(c.begin)
 	c.base = wall
-	switch m, err := readMark(c.path); {
-	case err == nil:
-		c.saved, c.base = m, m.resume(wall)
-	case !errors.Is(err, fs.ErrNotExist):
+	m, err := readMark(c.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		s.cfg.Log.Warn("what the clock showed last cannot be read: deadlines may be off", "file", c.path, "error", err)
-		fallthrough
-	default:
-		if info, err := os.Stat(filepath.Join(s.cfg.Dir, dataFile)); err == nil {
-			at := info.ModTime().UnixMilli()
-			c.base = mark{at, at}.resume(wall)
-		}
+	}
+	if err == nil {
+		c.saved, c.base = m, m.resume(wall)
+	} else if info, err := os.Stat(filepath.Join(s.cfg.Dir, dataFile)); err == nil {
+		at := info.ModTime().UnixMilli()
+		c.base = mark{at, at}.resume(wall)
 	}
 	if behind := time.Duration(c.base-wall) * time.Millisecond; behind > clockSlack {
 		s.cfg.Log.Warn("the wall clock is behind what is stored: deadlines go on from there", "clock", time.UnixMilli(wall), "behind", behind)

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"hash/crc32"
 
 	"mangrove/internal/batch"
 )
@@ -35,6 +36,11 @@ type place struct {
 	at, size uint32
 	sum      uint32 // CRC32C
 }
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sumOf is what a place remembers of the bytes of a body.
+func sumOf(body []byte) uint32 { return crc32.Checksum(body, castagnoli) }
 
 // delta is a layer with what the writer knows of it.
 type delta struct {

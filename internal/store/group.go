@@ -124,7 +124,7 @@ func (g *group) sumBodies() {
 		if n := len(sums); n > 0 && sums[n-1].id == c.id {
 			last := &sums[n-1]
 			last.delta += c.delta
-			if len(last.body) == 0 && c.body != nil { // a body encoded as empty is a placeholder
+			if len(last.body) == 0 && c.body != nil { // in a log of before an empty one stands for a body that was there already
 				last.body, last.at = c.body, c.at
 			}
 			continue

@@ -1,8 +1,11 @@
 package store
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
+
+	bolt "go.etcd.io/bbolt"
 )
 
 // idBlock is how many numbers are set aside at a time. It is large so that a node that cannot write for
@@ -29,6 +32,17 @@ func (n *ids) start(limit, block uint64) {
 	n.raised = sync.NewCond(&n.mu)
 	n.last.Store(limit)
 	n.limit.Store(limit)
+}
+
+// reserve sets aside the first block of numbers after limit.
+func (s *Store) reserve(limit, block uint64) error {
+	s.ids.start(limit, block)
+	err := s.data.db.Update(func(tx *bolt.Tx) error { return putNumber(tx.Bucket(metaBucket), metaNext, limit+block) })
+	if err != nil {
+		return fmt.Errorf("reserve numbers: %w", err)
+	}
+	s.ids.reserved(limit + block)
+	return nil
 }
 
 // NextID gives numbers that rise and are never given twice, restarts included; gaps are normal. Never 0.

@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"hash/crc32"
 
 	"mangrove/internal/batch"
 )
@@ -209,14 +208,12 @@ func (p *plan) install(d *delta, index uint64) {
 			continue
 		}
 		if b.write {
-			b.state.place = place{index, uint32(b.at), uint32(len(b.body)), crc32.Checksum(b.body, castagnoli)}
+			b.state.place = place{index, uint32(b.at), uint32(len(b.body)), sumOf(b.body)}
 		}
 		d.setBody(b.state, b.size, b.before)
 	}
 	d.last = index
 }
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // reset forgets everything but the memory, unless that has become too much.
 func (p *plan) reset() {

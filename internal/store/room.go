@@ -99,22 +99,22 @@ func (s *Store) admit() {
 		}
 		if err := s.room(b.Adds(), more); err != nil {
 			b.Refuse(err)
-			s.crowd(err)
+			s.noteFull(err)
 			continue
 		}
 		more += b.Adds()
 	}
 }
 
-// crowd notes that something was refused for want of room. The store is not healthy until there is roomAgain.
-func (s *Store) crowd(err error) {
+// noteFull notes that something was refused for want of room. The store is not healthy until there is roomAgain.
+func (s *Store) noteFull(err error) {
 	w := &s.writer
-	if w.crowded == 0 {
+	if w.fullRetry == 0 {
 		s.cfg.Log.Error("store is full", "folder", s.cfg.Dir, "error", err)
 		s.count.errors[full].Inc()
-		w.crowded = minPause
+		w.fullRetry = minPause
 	}
-	w.lookAgain = time.Now().Add(w.crowded)
+	w.lookAgain = time.Now().Add(w.fullRetry)
 	s.health.Store(&err)
 }
 
@@ -122,20 +122,20 @@ func (s *Store) crowd(err error) {
 // would go to and fro with each one that is removed. Small batches are accepted before.
 const roomAgain = 1 << 20
 
-// uncrowd looks whether there is room again. What was removed may make some only with a checkpoint.
-func (s *Store) uncrowd(now time.Time) {
+// lookForRoom looks whether there is room again. What was removed may make some only with a checkpoint.
+func (s *Store) lookForRoom(now time.Time) {
 	w := &s.writer
-	if w.crowded == 0 || w.dead != nil || now.Before(w.lookAgain) {
+	if w.fullRetry == 0 || w.dead != nil || now.Before(w.lookAgain) {
 		return
 	}
 	if err := s.ample(); err != nil {
 		s.health.Store(&err)
 		s.ckpt.asked.Store(true)
-		w.crowded = min(2*w.crowded, maxPause)
-		w.lookAgain = now.Add(w.crowded)
+		w.fullRetry = min(2*w.fullRetry, maxPause)
+		w.lookAgain = now.Add(w.fullRetry)
 		return
 	}
-	w.crowded = 0
+	w.fullRetry = 0
 	if w.pause == 0 {
 		s.health.Store(nil)
 		s.cfg.Log.Info("store has room again", "folder", s.cfg.Dir)
@@ -183,7 +183,7 @@ func (s *Store) commitRemovals(cause error) (how severity, err error) {
 	how, err = s.commitGroup()
 	w.last = false
 	if err == nil {
-		s.crowd(cause)
+		s.noteFull(cause)
 		w.pause = max(minPause, w.pause) // the probe tells when there is room again
 		s.finish(nil)
 	}

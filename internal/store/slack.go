@@ -64,7 +64,8 @@ func (w *writer) syncWithin(slack batch.Slack) {
 	}
 }
 
-// settleEarlier is for a group that changes nothing: what makes it so is to be as stable as the group.
+// settleEarlier handles a group that changes nothing because earlier groups, perhaps unsynced, already did: those become as stable as this
+// one asks.
 func (s *Store) settleEarlier(slack batch.Slack) error {
 	switch {
 	case s.unsynced.now().batches == 0:
@@ -78,7 +79,9 @@ func (s *Store) settleEarlier(slack batch.Slack) error {
 
 // sync makes stable what was written without.
 func (s *Store) sync() error {
-	err := s.log.Sync()
+	if err := s.log.Sync(); err != nil {
+		return err
+	}
 	s.noteSlack(batch.Synced)
-	return err
+	return nil
 }

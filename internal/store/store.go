@@ -111,17 +111,6 @@ func (s *Store) load(block uint64) error {
 	return s.reserve(max(h.next, s.deltas.active.limit), block)
 }
 
-// reserve sets aside the first block of numbers after limit.
-func (s *Store) reserve(limit, block uint64) error {
-	s.ids.start(limit, block)
-	err := s.data.db.Update(func(tx *bolt.Tx) error { return putNumber(tx.Bucket(metaBucket), metaNext, limit+block) })
-	if err != nil {
-		return fmt.Errorf("reserve numbers: %w", err)
-	}
-	s.ids.reserved(limit + block)
-	return nil
-}
-
 // ID is random and was made with the database. Never 0.
 func (s *Store) ID() uint64 { return s.id }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"hash/crc32"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -212,7 +211,7 @@ func (s *Store) readPlace(id uint64, p place, buf []byte) ([]byte, error) {
 	if err := s.log.ReadPart(p.record, int(p.at), buf); err != nil {
 		return nil, fmt.Errorf("read body %d: %w", id, err)
 	}
-	if crc32.Checksum(buf, castagnoli) != p.sum {
+	if sumOf(buf) != p.sum {
 		return nil, fmt.Errorf("read body %d: %w: its bytes in log record %d have changed", id, ErrDamaged, p.record)
 	}
 	return buf, nil

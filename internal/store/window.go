@@ -46,7 +46,7 @@ type window struct {
 
 	rate    float64   // operations a second when nothing waits
 	share   float64   // operations in a batch
-	chance  float64   // by what part of it the rate may be wrong
+	chance  float64   // relative error of rate: two standard deviations
 	slice   time.Time // while waiting: the promise is counted from here
 	sliced  tally     // what had come then
 	struck  time.Time // when the slice began whose promise was the first not to be kept
@@ -79,7 +79,7 @@ const (
 	maxRest      = 30 * time.Second
 
 	keptRate     = 0.95 // of the free rate that a phase of waiting has to keep, but for what may be chance
-	sliceBatches = 32   // promised until half of them have to be there
+	sliceBatches = 32   // progress is checked each time the free rate would have brought so many; half of them have to be there
 	maxStrikes   = 2
 )
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"slices"
@@ -29,7 +28,7 @@ type writer struct {
 	syncAt time.Time // when what is unsynced in the log has to be; zero = at no certain time
 
 	last      bool          // the log's last room may be used
-	crowded   time.Duration // how long to wait before looking for room again; 0 = there is room
+	fullRetry time.Duration // how long to wait before looking for room again; 0 = there is room
 	lookAgain time.Time
 }
 
@@ -45,16 +44,16 @@ func (s *Store) write() {
 	for {
 		closing := s.rest()
 		s.tend()
-		more := s.take()
+		taken := s.take()
 		switch {
 		case s.writer.dead != nil:
 			s.finish(s.writer.dead)
-		case more || s.ids.wanted() || s.writer.pause > 0:
+		case taken || s.ids.wanted() || s.writer.pause > 0:
 			s.writeGroup()
 			s.awaitCheckpoint()
 		}
 		s.freezeIfDue()
-		if closing && !more {
+		if closing && !taken {
 			return
 		}
 	}
@@ -74,7 +73,7 @@ func (s *Store) tend() {
 			s.failed(fatal, err)
 		}
 	}
-	s.uncrowd(now)
+	s.lookForRoom(now)
 }
 
 // rest waits until there is something to do and the pause after an error is over. closing tells
@@ -128,7 +127,7 @@ func (s *Store) mayWait(now time.Time) time.Duration {
 func (s *Store) doze() {
 	w := &s.writer
 	at := w.syncAt
-	if w.crowded > 0 && (at.IsZero() || w.lookAgain.Before(at)) {
+	if w.fullRetry > 0 && (at.IsZero() || w.lookAgain.Before(at)) {
 		at = w.lookAgain
 	}
 	if at.IsZero() || w.dead != nil {
@@ -163,8 +162,8 @@ func (s *Store) isClosing() bool {
 	return s.closing
 }
 
-// take moves as many batches as one transaction may have from the queue into the group.
-func (s *Store) take() (some bool) {
+// take moves as many batches as one transaction may have from the queue into the group; taken tells whether there were any.
+func (s *Store) take() (taken bool) {
 	g := &s.writer.group
 	g.reset()
 	s.mu.Lock()
@@ -203,7 +202,7 @@ func (s *Store) writeGroup() {
 	}
 	if s.writer.pause > 0 {
 		s.writer.pause = 0
-		if s.writer.crowded == 0 {
+		if s.writer.fullRetry == 0 {
 			s.health.Store(nil)
 			s.cfg.Log.Info("store takes writes again", "folder", s.cfg.Dir)
 		}
@@ -216,38 +215,6 @@ func (s *Store) writeGroup() {
 		s.count.told(s.writer.since, now)
 	}
 	s.finish(nil)
-}
-
-// failed tells the group's waiters, and decides whether the store goes on.
-func (s *Store) failed(how severity, err error) {
-	if !errors.Is(err, how.sentinel()) {
-		err = fmt.Errorf("%w: %w", how.sentinel(), err)
-	}
-	switch {
-	case how == full:
-		s.crowd(err)
-	case s.writer.pause == 0 || how == fatal:
-		s.cfg.Log.Error("store cannot write", "folder", s.cfg.Dir, "error", err)
-		fallthrough
-	default:
-		s.count.errors[how].Inc()
-	}
-	s.health.Store(&err)
-	if how == fatal {
-		s.die(err)
-	} else {
-		s.writer.pause = min(max(minPause, 2*s.writer.pause), maxPause)
-	}
-	s.finish(err)
-}
-
-// die makes the writer refuse everything from here on.
-func (s *Store) die(err error) {
-	s.writer.dead, s.writer.pause = err, 0
-	s.ids.stop()
-	if s.cfg.OnFatal != nil {
-		go s.cfg.OnFatal(err) // ends by itself; not waited for, since it may call Close
-	}
 }
 
 // finish tells the group's waiters and gives the batches back.
