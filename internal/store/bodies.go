@@ -32,7 +32,7 @@ func (v *view) references(key []byte) (refs, size int, err error) {
 
 // writeBodies puts the bodies of d into the database. What came and went since the last checkpoint is not among them.
 func (s *Store) writeBodies(tx *bolt.Tx, d *delta, done *written) error {
-	if d.bodies.size == 0 {
+	if d.bodies.Len() == 0 {
 		return nil
 	}
 	bodies, counts := tx.Bucket(bodiesBucket), tx.Bucket(countsBucket)
@@ -41,8 +41,8 @@ func (s *Store) writeBodies(tx *bolt.Tx, d *delta, done *written) error {
 	}
 	bodies.FillPercent = 0.9 // ids rise: pages fill from the left and are not split again
 	var text arena
-	for c := d.bodies.seek(nil); c.item() != nil; c.next() {
-		if err := s.writeBody(bodies, counts, c.item(), &text, done); err != nil {
+	for c := d.bodies.Seek(nil); c.Item() != nil; c.Next() {
+		if err := s.writeBody(bodies, counts, c.Item(), &text, done); err != nil {
 			return err
 		}
 	}

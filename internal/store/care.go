@@ -114,8 +114,8 @@ func (v *view) eachBody(visit func(id uint64) error) error {
 		if l == nil {
 			continue
 		}
-		for c := l.bodies.seek(nil); c.item() != nil; c.next() {
-			if id := c.item().id; !seen[id] {
+		for c := l.bodies.Seek(nil); c.Item() != nil; c.Next() {
+			if id := c.Item().id; !seen[id] {
 				seen[id] = true
 				if err := visit(id); err != nil {
 					return err

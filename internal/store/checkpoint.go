@@ -12,6 +12,7 @@ import (
 	"mangrove/internal/batch"
 	"mangrove/internal/bell"
 	"mangrove/internal/oplog"
+	"mangrove/internal/store/tree"
 )
 
 // checkpointer writes frozen deltas into the database, in a goroutine of its own, trims the log, and compacts the database.
@@ -167,8 +168,8 @@ func (s *Store) fill(tx *bolt.Tx, d *delta) (done written, err error) {
 	return done, err
 }
 
-func writeTable(tx *bolt.Tx, t batch.Table, changes *tree[record], done *written) error {
-	if changes.size == 0 {
+func writeTable(tx *bolt.Tx, t batch.Table, changes *tree.Tree[record], done *written) error {
+	if changes.Len() == 0 {
 		return nil
 	}
 	b, err := tableBucket(tx, t)
@@ -176,8 +177,8 @@ func writeTable(tx *bolt.Tx, t batch.Table, changes *tree[record], done *written
 		return err
 	}
 	b.FillPercent = tableFill
-	for c := changes.seek(nil); c.item() != nil; c.next() {
-		r := c.item()
+	for c := changes.Seek(nil); c.Item() != nil; c.Next() {
+		r := c.Item()
 		done.records++
 		if r.value == nil {
 			err = b.Delete(r.key)

@@ -68,7 +68,7 @@ func (s *Store) enqueue(b *batch.Batch) bool {
 	s.queue = append(s.queue, b)
 	s.waiting++
 	s.pending += b.Size()
-	s.come.batches++
-	s.come.ops += uint64(b.Count())
+	s.come.Batches++
+	s.come.Ops += uint64(b.Count())
 	return true
 }

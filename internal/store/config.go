@@ -59,7 +59,7 @@ type Config struct {
 	SegmentBytes int
 
 	// GroupWindow is how long after the one before it a group is written at the latest: batches that come meanwhile may be written together, which
-	// spares a slow or wearing disk. The store waits only while that makes groups larger, and slows nobody (window.go): a batch that comes to an
+	// spares a slow or wearing disk. The store waits only while that makes groups larger, and slows nobody (package window): a batch that comes to an
 	// idle store does not wait. Zero = 10 ms; negative = nothing waits.
 	GroupWindow time.Duration
 

@@ -6,13 +6,14 @@ import (
 	"hash/crc32"
 
 	"mangrove/internal/batch"
+	"mangrove/internal/store/tree"
 )
 
 // layer is what changed in the tables since some moment, on top of what lies below it: the layer that is being checkpointed, and bbolt.
 // Keys and values are in their stored forms.
 type layer struct {
-	tables [batch.LastTable + 1]tree[record]
-	bodies tree[kept]
+	tables [batch.LastTable + 1]tree.Tree[record]
+	bodies tree.Tree[kept]
 }
 
 // record is the newest state of one key.
@@ -45,7 +46,7 @@ func sumOf(body []byte) uint32 { return crc32.Checksum(body, castagnoli) }
 // delta is a layer with what the writer knows of it.
 type delta struct {
 	layer
-	era    *era
+	era    *tree.Era
 	last   uint64 // log record up to which it holds
 	limit  uint64 // numbers reserved by the log, see ids; 0 = none
 	text   arena  // keys and values, also of records that were replaced since: no more than was logged
@@ -70,31 +71,31 @@ const (
 )
 
 func newDelta(last uint64) *delta {
-	d := &delta{era: new(era), last: last, pin: new(pin)}
+	d := &delta{era: new(tree.Era), last: last, pin: new(pin)}
 	for t := range d.tables {
-		d.tables[t].compare = func(a, b *record) int { return bytes.Compare(a.key, b.key) }
+		d.tables[t] = tree.New(func(a, b *record) int { return bytes.Compare(a.key, b.key) })
 	}
-	d.bodies.compare = func(a, b *kept) int { return cmp.Compare(a.id, b.id) }
+	d.bodies = tree.New(func(a, b *kept) int { return cmp.Compare(a.id, b.id) })
 	return d
 }
 
 // share returns the layer as it is now, which later changes leave alone.
 func (d *delta) share() *layer {
-	d.era = new(era)
+	d.era = new(tree.Era)
 	l := d.layer
 	return &l
 }
 
 // setRecord copies key and value. old is the stored value the key has had, nil = none.
 func (d *delta) setRecord(t batch.Table, key, value []byte, below bool, old int) {
-	tree, r := &d.tables[t], &d.record
+	table, r := &d.tables[t], &d.record
 	*r = record{key: key, below: below}
-	if before := tree.get(r); before != nil {
+	if before := table.Get(r); before != nil {
 		d.memory -= recordOverhead
 	}
 	d.growth += cost(key, len(value), value != nil) - cost(key, old, old > 0)
 	if value == nil && !below {
-		tree.remove(d.era, r)
+		table.Remove(d.era, r)
 		return
 	}
 	before := d.text.size
@@ -104,7 +105,7 @@ func (d *delta) setRecord(t batch.Table, key, value []byte, below bool, old int)
 	if value != nil {
 		r.value = both[len(key):]
 	}
-	tree.set(d.era, r)
+	table.Set(d.era, r)
 	d.memory += d.text.size - before + recordOverhead
 }
 
@@ -119,7 +120,7 @@ func cost(key []byte, value int, there bool) int {
 func (d *delta) setBody(state kept, size, before int) {
 	k := &d.kept
 	*k = state
-	if d.bodies.get(k) != nil {
+	if d.bodies.Get(k) != nil {
 		d.memory -= bodyOverhead
 	}
 	switch {
@@ -129,9 +130,9 @@ func (d *delta) setBody(state kept, size, before int) {
 		d.growth -= size + 8 + elementSize
 	}
 	if k.refs == 0 && !k.below {
-		d.bodies.remove(d.era, k)
+		d.bodies.Remove(d.era, k)
 		return
 	}
-	d.bodies.set(d.era, k)
+	d.bodies.Set(d.era, k)
 	d.memory += bodyOverhead
 }

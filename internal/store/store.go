@@ -16,6 +16,7 @@ import (
 	"mangrove/internal/batch"
 	"mangrove/internal/bell"
 	"mangrove/internal/oplog"
+	"mangrove/internal/store/window"
 )
 
 // Store is safe for concurrent use.
@@ -43,7 +44,7 @@ type Store struct {
 	queue   []*batch.Batch
 	pending int // bytes in queue and in the group being written
 	waiting int // batches in queue and in the group being written
-	come    tally
+	come    window.Tally
 	since   time.Time // when the oldest batch in queue came, or an older one that was in the same queue
 	closing bool      // Commit refuses
 
@@ -71,7 +72,7 @@ func open(cfg Config, block uint64) (*Store, error) {
 	}
 	s := &Store{cfg: cfg, lock: lock, wake: bell.New(), done: make(chan struct{}), ckpt: newCheckpointer()}
 	s.ckpt.commit = cfg.Faults.commit()
-	s.writer.window.max = cfg.GroupWindow
+	s.writer.window.Max = cfg.GroupWindow
 	s.count = newCounters(cfg.Metrics)
 	s.startClock()
 	if err := s.load(block); err != nil {

@@ -8,6 +8,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"mangrove/internal/batch"
+	"mangrove/internal/store/tree"
 )
 
 // view is the state as of one moment:
@@ -72,11 +73,11 @@ func (s *Store) view(fn func(v *view) error) error {
 // lookup finds a stored value; nil = none. below tells whether there is one below the newest layer.
 func (v *view) lookup(t batch.Table, key []byte) (value []byte, below bool, err error) {
 	v.record.key = key
-	if r := v.layers[0].tables[t].get(&v.record); r != nil {
+	if r := v.layers[0].tables[t].Get(&v.record); r != nil {
 		return r.value, r.below, nil
 	}
 	if v.layers[1] != nil {
-		if r := v.layers[1].tables[t].get(&v.record); r != nil {
+		if r := v.layers[1].tables[t].Get(&v.record); r != nil {
 			return r.value, r.value != nil, nil
 		}
 	}
@@ -106,7 +107,7 @@ func (v *view) scan(t batch.Table, from, to []byte, visit func(key, value []byte
 // merge walks the layers and the database side by side.
 type merge struct {
 	from   []byte
-	layers [2]cursor[record]
+	layers [2]tree.Cursor[record]
 	c      *bolt.Cursor
 	key    []byte // where c stands
 	value  []byte
@@ -115,7 +116,7 @@ type merge struct {
 func (m *merge) start(v *view, t batch.Table) {
 	for i, l := range v.layers {
 		if l != nil {
-			m.layers[i] = l.tables[t].seek(&record{key: m.from})
+			m.layers[i] = l.tables[t].Seek(&record{key: m.from})
 		}
 	}
 	m.key, m.value = m.c.Seek(m.from)
@@ -125,7 +126,7 @@ func (m *merge) start(v *view, t batch.Table) {
 func (m *merge) next() (key, value []byte, below bool) {
 	key = m.key
 	for i := range m.layers {
-		if r := m.layers[i].item(); r != nil && (key == nil || bytes.Compare(r.key, key) < 0) {
+		if r := m.layers[i].Item(); r != nil && (key == nil || bytes.Compare(r.key, key) < 0) {
 			key = r.key
 		}
 	}
@@ -137,12 +138,12 @@ func (m *merge) next() (key, value []byte, below bool) {
 		m.key, m.value = m.c.Next()
 	}
 	for i := 1; i >= 0; i-- {
-		if r := m.layers[i].item(); r != nil && bytes.Equal(r.key, key) {
+		if r := m.layers[i].Item(); r != nil && bytes.Equal(r.key, key) {
 			value = r.value
 			if i == 1 {
 				below = value != nil
 			}
-			m.layers[i].next()
+			m.layers[i].Next()
 		}
 	}
 	return key, value, below
@@ -156,7 +157,7 @@ func (v *view) kept(id uint64) (k kept, size int, err error) {
 		if l == nil {
 			continue
 		}
-		found := l.bodies.get(&v.wanted)
+		found := l.bodies.Get(&v.wanted)
 		if found == nil {
 			continue
 		}
@@ -184,7 +185,7 @@ func (v *view) body(id uint64) ([]byte, error) {
 		if l == nil {
 			continue
 		}
-		k := l.bodies.get(&v.wanted)
+		k := l.bodies.Get(&v.wanted)
 		switch {
 		case k == nil:
 		case k.refs == 0:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mangrove/internal/batch"
+	"mangrove/internal/store/window"
 )
 
 // writer is what belongs to the writer's goroutine alone.
@@ -23,7 +24,7 @@ type writer struct {
 	buf    []byte        // of the log record
 	pause  time.Duration // before the next try; 0 = the log takes writes
 	dead   error         // fatal
-	window window
+	window window.Window
 	since  time.Time // when the first batch of the group came
 	syncAt time.Time // when what is unsynced in the log has to be; zero = at no certain time
 
@@ -116,7 +117,7 @@ func (s *Store) mayWait(now time.Time) time.Duration {
 		!slices.ContainsFunc(s.queue, func(b *batch.Batch) bool { return b.Slack() == batch.Synced }) {
 		return 0
 	}
-	wait := w.window.wait(now, s.come, s.pending)
+	wait := w.window.Wait(now, s.come, s.pending)
 	if wait > 0 && !w.syncAt.IsZero() {
 		wait = min(wait, w.syncAt.Sub(now))
 	}
@@ -188,7 +189,7 @@ func (s *Store) take() (taken bool) {
 // writeGroup commits the group and tells its waiters.
 func (s *Store) writeGroup() {
 	start := time.Now()
-	s.writer.window.wrote(start)
+	s.writer.window.Wrote(start)
 	s.admit()
 	how, err := s.commitGroup()
 	if err != nil && how == full {

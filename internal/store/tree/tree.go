@@ -1,8 +1,10 @@
-package store
+// Package tree is the memory of what changed in the tables since a checkpoint: an ordered set whose copies cost nothing, so that readers need no
+// lock while the writer goes on. It knows neither tables nor stores.
+package tree
 
 import "slices"
 
-// tree is an ordered set of items: a B+tree whose nodes are shared with its copies.
+// Tree is an ordered set of items: a B+tree whose nodes are shared with its copies. New makes one.
 //
 //	inner node: items[i] is a lower bound of what is in below[i]; items[0] is never looked at
 //	leaf:       the items, in order
@@ -11,17 +13,23 @@ import "slices"
 // before it is changed. So a copy may be read without locks while the tree goes on changing.
 //
 // What an item is compared with is given as a pointer, which escapes to compare: callers that look often keep a place for it.
-type tree[T any] struct {
+type Tree[T any] struct {
 	compare func(a, b *T) int
 	root    *node[T]
 	size    int
 }
 
-// era tells who may change a node in place.
-type era struct{ _ byte }
+// New returns an empty tree whose items are in the order of compare.
+func New[T any](compare func(a, b *T) int) Tree[T] { return Tree[T]{compare: compare} }
+
+// Len is the number of items.
+func (t *Tree[T]) Len() int { return t.size }
+
+// Era tells who may change a node in place.
+type Era struct{ _ byte }
 
 type node[T any] struct {
-	era   *era
+	era   *Era
 	items []T
 	below []*node[T] // nil in leaves
 }
@@ -31,12 +39,12 @@ const (
 	thinNode = 8  // with fewer a node is joined with its neighbour, if both fit into one
 )
 
-func newNode[T any](e *era) *node[T] {
+func newNode[T any](e *Era) *node[T] {
 	return &node[T]{era: e, items: make([]T, 0, fullNode+1)}
 }
 
 // own returns n, or a copy of it that belongs to e.
-func (n *node[T]) own(e *era) *node[T] {
+func (n *node[T]) own(e *Era) *node[T] {
 	if n.era == e {
 		return n
 	}
@@ -49,7 +57,7 @@ func (n *node[T]) own(e *era) *node[T] {
 }
 
 // position finds item in a leaf.
-func (t *tree[T]) position(n *node[T], item *T) (i int, found bool) {
+func (t *Tree[T]) position(n *node[T], item *T) (i int, found bool) {
 	low, high := 0, len(n.items)
 	for low < high {
 		mid := (low + high) / 2
@@ -66,7 +74,7 @@ func (t *tree[T]) position(n *node[T], item *T) (i int, found bool) {
 }
 
 // branch finds the child of an inner node that item belongs to.
-func (t *tree[T]) branch(n *node[T], item *T) int {
+func (t *Tree[T]) branch(n *node[T], item *T) int {
 	low, high := 1, len(n.items)
 	for low < high {
 		if mid := (low + high) / 2; t.compare(&n.items[mid], item) <= 0 {
@@ -78,8 +86,8 @@ func (t *tree[T]) branch(n *node[T], item *T) int {
 	return low - 1
 }
 
-// get finds the item that compares equal, nil when there is none. It is not to be changed.
-func (t *tree[T]) get(item *T) *T {
+// Get finds the item that compares equal, nil when there is none. It is not to be changed.
+func (t *Tree[T]) Get(item *T) *T {
 	n := t.root
 	if n == nil {
 		return nil
@@ -93,8 +101,8 @@ func (t *tree[T]) get(item *T) *T {
 	return nil
 }
 
-// set puts a copy of item in the place of the one that compares equal, or adds it.
-func (t *tree[T]) set(e *era, item *T) {
+// Set puts a copy of item in the place of the one that compares equal, or adds it.
+func (t *Tree[T]) Set(e *Era, item *T) {
 	if t.root == nil {
 		t.root = newNode[T](e)
 	}
@@ -108,7 +116,7 @@ func (t *tree[T]) set(e *era, item *T) {
 }
 
 // insert returns the right half of n when it had to be split.
-func (t *tree[T]) insert(n *node[T], e *era, item *T) (right *node[T]) {
+func (t *Tree[T]) insert(n *node[T], e *Era, item *T) (right *node[T]) {
 	if n.below == nil {
 		i, found := t.position(n, item)
 		if found {
@@ -132,7 +140,7 @@ func (t *tree[T]) insert(n *node[T], e *era, item *T) (right *node[T]) {
 
 // split moves the right part of a node with too many items to a new one. What is added at the end is likely to be followed by more there:
 // then the left part stays full.
-func (n *node[T]) split(e *era, added int) *node[T] {
+func (n *node[T]) split(e *Era, added int) *node[T] {
 	if len(n.items) <= fullNode {
 		return nil
 	}
@@ -150,9 +158,9 @@ func (n *node[T]) split(e *era, added int) *node[T] {
 	return right
 }
 
-// remove takes out the item that compares equal, if it is there.
-func (t *tree[T]) remove(e *era, item *T) {
-	if t.get(item) == nil {
+// Remove takes out the item that compares equal, if it is there.
+func (t *Tree[T]) Remove(e *Era, item *T) {
+	if t.Get(item) == nil {
 		return
 	}
 	t.root = t.root.own(e)
@@ -166,7 +174,7 @@ func (t *tree[T]) remove(e *era, item *T) {
 	}
 }
 
-func (t *tree[T]) cut(n *node[T], e *era, item *T) {
+func (t *Tree[T]) cut(n *node[T], e *Era, item *T) {
 	if n.below == nil {
 		i, _ := t.position(n, item)
 		n.items = slices.Delete(n.items, i, i+1)
@@ -179,7 +187,7 @@ func (t *tree[T]) cut(n *node[T], e *era, item *T) {
 }
 
 // mend joins child i with a neighbour when it has become thin, and takes it out when it is empty.
-func (n *node[T]) mend(e *era, i int) {
+func (n *node[T]) mend(e *Era, i int) {
 	switch child := n.below[i]; {
 	case len(child.items) == 0:
 		n.drop(i)
@@ -197,7 +205,7 @@ func (n *node[T]) drop(i int) {
 }
 
 // join puts what is in child i+1 into child i.
-func (n *node[T]) join(e *era, i int) {
+func (n *node[T]) join(e *Era, i int) {
 	left, right := n.below[i].own(e), n.below[i+1]
 	at := len(left.items)
 	left.items = append(left.items, right.items...)
@@ -209,17 +217,17 @@ func (n *node[T]) join(e *era, i int) {
 	n.drop(i + 1)
 }
 
-// cursor walks a tree that does not change meanwhile.
-type cursor[T any] struct{ path []step[T] }
+// Cursor walks a tree that does not change meanwhile.
+type Cursor[T any] struct{ path []step[T] }
 
 type step[T any] struct {
 	n *node[T]
 	i int
 }
 
-// seek returns a cursor at the first item that is not below from; nil = the first one.
-func (t *tree[T]) seek(from *T) cursor[T] {
-	var c cursor[T]
+// Seek returns a cursor at the first item that is not below from; nil = the first one.
+func (t *Tree[T]) Seek(from *T) Cursor[T] {
+	var c Cursor[T]
 	n := t.root
 	if n == nil {
 		return c
@@ -242,8 +250,8 @@ func (t *tree[T]) seek(from *T) cursor[T] {
 	return c
 }
 
-// item is where the cursor stands, nil at the end.
-func (c *cursor[T]) item() *T {
+// Item is where the cursor stands, nil at the end.
+func (c *Cursor[T]) Item() *T {
 	if len(c.path) == 0 {
 		return nil
 	}
@@ -251,13 +259,14 @@ func (c *cursor[T]) item() *T {
 	return &top.n.items[top.i]
 }
 
-func (c *cursor[T]) next() {
+// Next goes on to the next item. The cursor is not at the end.
+func (c *Cursor[T]) Next() {
 	c.path[len(c.path)-1].i++
 	c.settle()
 }
 
 // settle goes up from the end of a node, and down again to the first leaf of the next one.
-func (c *cursor[T]) settle() {
+func (c *Cursor[T]) settle() {
 	for len(c.path) > 0 {
 		top := &c.path[len(c.path)-1]
 		if top.n.below == nil && top.i < len(top.n.items) {
@@ -272,7 +281,7 @@ func (c *cursor[T]) settle() {
 	}
 }
 
-func (c *cursor[T]) descend(n *node[T]) {
+func (c *Cursor[T]) descend(n *node[T]) {
 	for ; n.below != nil; n = n.below[0] {
 		c.path = append(c.path, step[T]{n, 0})
 	}

@@ -1,11 +1,12 @@
-package store
+// Package window says how long a store's writer lets batches gather: pure arithmetic on what came when, with no clock and no goroutine.
+package window
 
 import (
 	"math"
 	"time"
 )
 
-// window decides how long a group waits for more batches before it is written. Each write costs the device whole pages, however small the
+// Window decides how long a group waits for more batches before it is written. Each write costs the device whole pages, however small the
 // group, so a busy store should write larger groups; but nobody must be slowed by that.
 //
 // Two kinds of load look alike from here, many small groups one after the other:
@@ -31,12 +32,12 @@ import (
 // window, which is what an idle store sees.
 //
 // It is the writer's. It has no clock: now is an argument.
-type window struct {
-	max time.Duration // between the beginnings of two writes; 0 or less = nothing waits
+type Window struct {
+	Max time.Duration // between the beginnings of two writes; 0 or less = nothing waits
 
 	waiting bool
 	since   time.Time     // when the phase began
-	first   tally         // what had come then
+	first   Tally         // what had come then
 	groups  int           // written in it
 	bytes   int           // of them
 	rest    time.Time     // no waiting before
@@ -48,7 +49,7 @@ type window struct {
 	share   float64   // operations in a batch
 	chance  float64   // relative error of rate: two standard deviations
 	slice   time.Time // while waiting: the promise is counted from here
-	sliced  tally     // what had come then
+	sliced  Tally     // what had come then
 	struck  time.Time // when the slice began whose promise was the first not to be kept
 	strikes int       // such slices in a row
 
@@ -57,10 +58,13 @@ type window struct {
 	asked   int // the size of the group then
 }
 
-// tally counts what was committed. Rates are measured in operations: a batch may have one of them or many.
-type tally struct{ batches, ops uint64 }
+// Tally counts what was committed. Rates are measured in operations: a batch may have one of them or many.
+type Tally struct{ Batches, Ops uint64 }
 
 const (
+	// pageSize is what a write costs at least, in bytes.
+	pageSize = 4096
+
 	// worthPages is the size of a group that is written without waiting: of the pages that are written, the one that the next group writes again
 	// is a fifth.
 	worthPages = 4 * pageSize
@@ -83,17 +87,17 @@ const (
 	maxStrikes   = 2
 )
 
-// wrote tells that the group is being written.
-func (w *window) wrote(now time.Time) {
+// Wrote tells that the group is being written.
+func (w *Window) Wrote(now time.Time) {
 	w.wroteAt = now
 	w.groups++
 	w.bytes += w.asked
 }
 
-// wait is how long the group of that size, which is not empty, may still wait, when come has been committed so far; 0 = it is to be written. Ask
+// Wait is how long the group of that size, which is not empty, may still wait, when come has been committed so far; 0 = it is to be written. Ask
 // again when that time is over, and when more has come.
-func (w *window) wait(now time.Time, come tally, bytes int) time.Duration {
-	if w.max <= 0 {
+func (w *Window) Wait(now time.Time, come Tally, bytes int) time.Duration {
+	if w.Max <= 0 {
 		return 0
 	}
 	switch idle := now.Sub(w.askedAt) > maxSample; {
@@ -105,7 +109,7 @@ func (w *window) wait(now time.Time, come tally, bytes int) time.Duration {
 		w.judge(now, come)
 	}
 	w.askedAt, w.asked = now, bytes
-	left := w.max - now.Sub(w.wroteAt)
+	left := w.Max - now.Sub(w.wroteAt)
 	if !w.waiting || left <= 0 || bytes >= worthPages {
 		return 0
 	}
@@ -113,15 +117,15 @@ func (w *window) wait(now time.Time, come tally, bytes int) time.Duration {
 }
 
 // enter begins the next phase.
-func (w *window) enter(waiting bool, now time.Time, come tally) {
+func (w *Window) enter(waiting bool, now time.Time, come Tally) {
 	w.waiting, w.since, w.first = waiting, now, come
 	w.groups, w.bytes = 0, 0
 	w.slice, w.sliced, w.strikes = now, come, 0
 }
 
 // sample measures the free rate, and begins to wait when that promises something.
-func (w *window) sample(now time.Time, come tally) {
-	took, batches := now.Sub(w.since), come.batches-w.first.batches
+func (w *Window) sample(now time.Time, come Tally) {
+	took, batches := now.Sub(w.since), come.Batches-w.first.Batches
 	enough := uint64(sampleBatches)
 	if w.passed {
 		enough = sampleAgain
@@ -129,21 +133,21 @@ func (w *window) sample(now time.Time, come tally) {
 	if took < minSample || batches < enough && took < maxSample {
 		return
 	}
-	w.rate = perSecond(come.ops-w.first.ops, took)
-	w.share = float64(come.ops-w.first.ops) / float64(max(1, batches))
+	w.rate = perSecond(come.Ops-w.first.Ops, took)
+	w.share = float64(come.Ops-w.first.Ops) / float64(max(1, batches))
 	w.chance = 2 / math.Sqrt(float64(max(1, batches))) // two standard deviations of what comes independently
 	if !w.passed {
 		w.trial = min(max(minSample, trialBatches*took/time.Duration(max(1, batches))), firstTrial)
 	}
 	small := w.bytes < w.groups*worthPages/2
-	w.enter(small && perSecond(batches, took)*w.max.Seconds() >= minGain && !now.Before(w.rest), now, come)
+	w.enter(small && perSecond(batches, took)*w.Max.Seconds() >= minGain && !now.Before(w.rest), now, come)
 }
 
 func perSecond(n uint64, took time.Duration) float64 { return float64(n) / took.Seconds() }
 
 // judge ends a phase of waiting.
-func (w *window) judge(now time.Time, come tally) {
-	if perSecond(come.ops-w.first.ops, now.Sub(w.since)) < (keptRate-w.chance)*w.rate {
+func (w *Window) judge(now time.Time, come Tally) {
+	if perSecond(come.Ops-w.first.Ops, now.Sub(w.since)) < (keptRate-w.chance)*w.rate {
 		w.fail(min(w.trial, firstTrial), now, come)
 		return
 	}
@@ -152,17 +156,17 @@ func (w *window) judge(now time.Time, come tally) {
 }
 
 // fail ends a phase of waiting that has cost something for so long.
-func (w *window) fail(cost time.Duration, now time.Time, come tally) {
+func (w *Window) fail(cost time.Duration, now time.Time, come Tally) {
 	w.rest = now.Add(min(cost*4<<w.fails, maxRest))
 	w.passed, w.fails = false, min(w.fails+1, 4)
 	w.enter(false, now, come)
 }
 
 // promised is how long to wait until half of what the free rate promises has to be there; 0 = it has to be and is not.
-func (w *window) promised(now time.Time, come tally) time.Duration {
+func (w *Window) promised(now time.Time, come Tally) time.Duration {
 	whole := sliceBatches * w.share
 	promise := w.rate * now.Sub(w.slice).Seconds()
-	due := max(whole, 2*float64(come.ops-w.sliced.ops)+w.share)
+	due := max(whole, 2*float64(come.Ops-w.sliced.Ops)+w.share)
 	if promise >= due {
 		if w.strikes == 0 {
 			w.struck = w.slice

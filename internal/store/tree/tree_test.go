@@ -1,4 +1,4 @@
-package store
+package tree
 
 import (
 	"cmp"
@@ -11,16 +11,16 @@ import (
 
 type pair struct{ key, value int }
 
-func newPairs() tree[pair] {
-	return tree[pair]{compare: func(a, b *pair) int { return cmp.Compare(a.key, b.key) }}
+func newPairs() Tree[pair] {
+	return New(func(a, b *pair) int { return cmp.Compare(a.key, b.key) })
 }
 
 // wantPairs wants the items of m, by get, by size and by cursors from everywhere.
-func wantPairs(t *testing.T, tr *tree[pair], m map[int]int) {
+func wantPairs(t *testing.T, tr *Tree[pair], m map[int]int) {
 	t.Helper()
 	keys := slices.Sorted(maps.Keys(m))
-	if tr.size != len(m) {
-		t.Fatalf("got size %d, want %d", tr.size, len(m))
+	if tr.Len() != len(m) {
+		t.Fatalf("got size %d, want %d", tr.Len(), len(m))
 	}
 	starts := []int{-1}
 	for i := 0; i < len(keys); i += 1 + len(keys)/20 {
@@ -28,9 +28,9 @@ func wantPairs(t *testing.T, tr *tree[pair], m map[int]int) {
 	}
 	for _, from := range starts {
 		i, _ := slices.BinarySearch(keys, from)
-		for c := tr.seek(&pair{key: from}); c.item() != nil; c.next() {
-			if i >= len(keys) || *c.item() != (pair{keys[i], m[keys[i]]}) {
-				t.Fatalf("from %d: got %v at %d of %d", from, *c.item(), i, len(keys))
+		for c := tr.Seek(&pair{key: from}); c.Item() != nil; c.Next() {
+			if i >= len(keys) || *c.Item() != (pair{keys[i], m[keys[i]]}) {
+				t.Fatalf("from %d: got %v at %d of %d", from, *c.Item(), i, len(keys))
 			}
 			i++
 		}
@@ -39,11 +39,11 @@ func wantPairs(t *testing.T, tr *tree[pair], m map[int]int) {
 		}
 	}
 	for k, v := range m {
-		if got := tr.get(&pair{key: k}); got == nil || got.value != v {
+		if got := tr.Get(&pair{key: k}); got == nil || got.value != v {
 			t.Fatalf("key %d: got %v, want %d", k, got, v)
 		}
 	}
-	if tr.get(&pair{key: -7}) != nil {
+	if tr.Get(&pair{key: -7}) != nil {
 		t.Fatal("got an item that was never added")
 	}
 }
@@ -53,9 +53,9 @@ func TestTreeAgainstMap(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1))
-			tr, m, e := newPairs(), map[int]int{}, new(era)
+			tr, m, e := newPairs(), map[int]int{}, new(Era)
 			type kept struct {
-				tr tree[pair]
+				tr Tree[pair]
 				m  map[int]int
 			}
 			var copies []kept
@@ -66,15 +66,15 @@ func TestTreeAgainstMap(t *testing.T) {
 				}
 				if r.IntN(3) == 0 || n > 4500 {
 					k = r.IntN(6000)
-					tr.remove(e, &pair{key: k})
+					tr.Remove(e, &pair{key: k})
 					delete(m, k)
 				} else {
-					tr.set(e, &pair{k, n})
+					tr.Set(e, &pair{k, n})
 					m[k] = n
 				}
 				if r.IntN(1000) == 0 {
 					copies = append(copies, kept{tr, maps.Clone(m)})
-					e = new(era)
+					e = new(Era)
 				}
 			}
 			wantPairs(t, &tr, m)
@@ -82,10 +82,10 @@ func TestTreeAgainstMap(t *testing.T) {
 				wantPairs(t, &c.tr, c.m)
 			}
 			for k := range m {
-				tr.remove(e, &pair{key: k})
+				tr.Remove(e, &pair{key: k})
 			}
-			if tr.size != 0 || tr.root != nil {
-				t.Errorf("emptied: got size %d, root %v", tr.size, tr.root)
+			if tr.Len() != 0 || tr.root != nil {
+				t.Errorf("emptied: got size %d, root %v", tr.Len(), tr.root)
 			}
 			wantPairs(t, &tr, nil)
 		})
@@ -93,13 +93,13 @@ func TestTreeAgainstMap(t *testing.T) {
 }
 
 func BenchmarkTree(b *testing.B) {
-	tr, e := newPairs(), new(era)
+	tr, e := newPairs(), new(Era)
 	n := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		tr.set(e, &pair{n, n})
+		tr.Set(e, &pair{n, n})
 		if n++; n > 100_000 {
-			tr.remove(e, &pair{key: n - 100_000})
+			tr.Remove(e, &pair{key: n - 100_000})
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package store
+package window
 
 import (
 	"cmp"
@@ -48,11 +48,11 @@ func (l clients) next(_, told time.Duration) time.Duration { return told + l.thi
 
 // disk plays a writer with a window on a disk whose sync takes so long, under a clock of its own.
 type disk struct {
-	window window
+	window Window
 	sync   time.Duration
 	comes  []arrival // by time
 	now    time.Duration
-	come   tally
+	come   Tally
 	queue  []arrival
 }
 
@@ -91,8 +91,8 @@ func (d *disk) arrive(until time.Duration) {
 	for len(d.comes) > 0 && d.comes[0].at <= until {
 		a := d.comes[0]
 		d.comes = d.comes[1:]
-		d.come.batches++
-		d.come.ops += 3
+		d.come.Batches++
+		d.come.Ops += 3
 		d.queue = append(d.queue, a)
 		if _, open := a.of.(sensors); open {
 			d.add(arrival{a.of.next(a.at, 0), a.of})
@@ -109,7 +109,7 @@ func (d *disk) run(long time.Duration) (o outcome) {
 			d.now = d.comes[0].at
 			continue
 		}
-		if left := d.window.wait(epoch.Add(d.now), d.come, len(d.queue)*playedBatch); left > 0 {
+		if left := d.window.Wait(epoch.Add(d.now), d.come, len(d.queue)*playedBatch); left > 0 {
 			until := d.now + left
 			if len(d.comes) > 0 {
 				until = min(until, max(d.now, d.comes[0].at))
@@ -117,7 +117,7 @@ func (d *disk) run(long time.Duration) (o outcome) {
 			d.arrive(until)
 			continue
 		}
-		d.window.wrote(epoch.Add(d.now))
+		d.window.Wrote(epoch.Add(d.now))
 		group := d.queue
 		d.queue = nil
 		d.arrive(d.now + d.sync)
@@ -152,7 +152,7 @@ func TestWindowGathersWhatComesByItself(t *testing.T) {
 		{poisson(400), 10 * time.Millisecond, 150 * time.Microsecond, 2200},
 		{poisson(200), 50 * time.Millisecond, 5 * time.Millisecond, 1100},
 	} {
-		d := disk{window: window{max: c.window}, sync: c.sync}
+		d := disk{window: Window{Max: c.window}, sync: c.sync}
 		d.start(c.load)
 		d.run(time.Second)
 		o := d.run(20 * time.Second)
@@ -166,7 +166,7 @@ func TestWindowGathersWhatComesByItself(t *testing.T) {
 // TestWindowCostsNothingWhenLittleComes wants each batch to be written when it comes.
 func TestWindowCostsNothingWhenLittleComes(t *testing.T) {
 	for _, rate := range []float64{1, 10, 100, 200} {
-		d := disk{window: window{max: 10 * time.Millisecond}, sync: 150 * time.Microsecond}
+		d := disk{window: Window{Max: 10 * time.Millisecond}, sync: 150 * time.Microsecond}
 		d.start(sensors{rate: rate})
 		if o := d.run(20 * time.Second); o.longest > 150*time.Microsecond {
 			t.Errorf("%v a second: %v", rate, o)
@@ -194,7 +194,7 @@ func TestWindowDoesNotThrottle(t *testing.T) {
 	} {
 		var got [2]outcome
 		for i, w := range []time.Duration{0, c.window} {
-			d := disk{window: window{max: w}, sync: c.sync}
+			d := disk{window: Window{Max: w}, sync: c.sync}
 			for _, l := range c.loads {
 				d.start(l)
 			}
@@ -210,7 +210,7 @@ func TestWindowDoesNotThrottle(t *testing.T) {
 // TestWindowFollowsTheLoad changes from sensors to clients and back, with and without idle time between them.
 func TestWindowFollowsTheLoad(t *testing.T) {
 	for _, pause := range []time.Duration{0, time.Minute} {
-		d := disk{window: window{max: 10 * time.Millisecond}, sync: 150 * time.Microsecond}
+		d := disk{window: Window{Max: 10 * time.Millisecond}, sync: 150 * time.Microsecond}
 		for range 3 {
 			d.comes, d.queue = nil, nil
 			d.start(poisson(1000))
