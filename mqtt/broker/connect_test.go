@@ -153,6 +153,27 @@ func TestKeepAlive(t *testing.T) { // [MQTT-3.1.2-22]
 	})
 }
 
+// A large packet may take its time on a slow line. A byte now and then is no sign of life. [MQTT-3.1.2-22]
+func TestKeepAliveOfAPacketInPieces(t *testing.T) {
+	script(t, nil, func(b *bench) {
+		p := b.client(packet.V311, "p", func(c *packet.Connect) { c.KeepAlive = 60 })
+		large := pub("a", string(make([]byte, 100_000))).Append(nil, packet.V311)
+		for range 10 { // ten minutes
+			p.WriteBytes(large[:signOfLife])
+			large = large[signOfLife:]
+			time.Sleep(time.Minute)
+			p.WantIdle("a slow line")
+		}
+		for range 3 {
+			p.WriteBytes(large[:1])
+			large = large[1:]
+			time.Sleep(time.Minute)
+		}
+		p.WantClosed("a byte a minute")
+		b.wantEnd("keep-alive-timeout")
+	})
+}
+
 func TestKeepAliveOffAndLong(t *testing.T) {
 	script(t, nil, func(b *bench) {
 		off := b.client(packet.V311, "off")

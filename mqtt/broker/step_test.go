@@ -1,9 +1,12 @@
 package broker
 
 import (
+	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
@@ -83,5 +86,86 @@ func TestRefusedCommit(t *testing.T) {
 		if err := b.srv.Close(t.Context()); err != nil {
 			t.Error(err)
 		}
+	})
+}
+
+// onStore runs fn against a server with a real store, in a bubble.
+func onStore(t *testing.T, change func(*Config), fn func(b *bench, db *store.Store)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		db, err := store.Open(store.Config{Dir: t.TempDir()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := newBench(t, func(c *Config) {
+			c.Store = db
+			if change != nil {
+				change(c)
+			}
+		})
+		defer func() {
+			if err := b.srv.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		fn(b, db)
+	})
+}
+
+// Before the reader of a 3.x client waits for room it commits what the step has gathered: nobody else would, and the
+// acknowledgements that make room wait for that batch.
+func TestFullReaderCommitsItsStep(t *testing.T) {
+	onStore(t, func(c *Config) { c.ReceiveMaximum = 2 }, func(b *bench, _ *store.Store) {
+		b.router.Subscribe(&durable{}, mqtt.Subscription{Filter: "k", QoS: 2})
+		p := b.client(packet.V311, "p")
+		var many []packet.Packet
+		for id := range uint16(7) { // in one read
+			many = append(many, pubQ(1, id+1, "k", "x"))
+		}
+		p.Write(many...)
+		for id := range uint16(7) {
+			p.Want("stable", ack(packet.PUBACK, id+1, 0))
+		}
+	})
+}
+
+// held is a batch.Waiter that keeps the store's writer, and so everything that is committed after it, waiting.
+type held chan struct{}
+
+func (h held) Committed(uint64, error) { <-h }
+
+// While more than slowBacklog waits for the disk, a publisher's reader waits until its own batch is stable.
+func TestBacklogSlowsReaders(t *testing.T) {
+	onStore(t, nil, func(b *bench, db *store.Store) {
+		b.router.Subscribe(&durable{}, mqtt.Subscription{Filter: "k", QoS: 2})
+		p := b.client(packet.V311, "p")
+		gate := make(held)
+		open := sync.OnceFunc(func() { close(gate) })
+		defer open()
+		first := db.NewBatch()
+		first.Put(batch.Queues, []byte("first"), nil)
+		first.Notify(gate, 0)
+		db.Commit(first)
+		time.Sleep(time.Second) // the writer has it
+		p.Write(pubQ(1, 1, "k", "x"), &packet.Pingreq{})
+		p.Want("little waits", &packet.Pingresp{})
+		p.Write(&packet.Pingreq{})
+		p.Want("the reader goes on", &packet.Pingresp{})
+
+		for i := range byte(64) {
+			much := db.NewBatch()
+			much.Put(batch.Queues, []byte{i}, make([]byte, slowBacklog/64))
+			db.Commit(much)
+		}
+		p.Write(pubQ(1, 2, "k", "x"))
+		go p.Write(&packet.Pingreq{}) // waits until the reader reads, as a pipe does
+		p.WantIdle("the reader waits for the disk")
+		open()
+		p.Want("stable", ack(packet.PUBACK, 1, 0))
+		p.Want("stable", ack(packet.PUBACK, 2, 0))
+		p.Want("the reader goes on", &packet.Pingresp{})
 	})
 }
