@@ -9,9 +9,27 @@ import (
 	"mangrove/mqtt"
 )
 
+// age forgets neighbours that have been away for too long, until ctx ends.
+func (b *Bridge) age() {
+	defer b.running.Done()
+	period := min(b.cfg.NeighbourExpiry, b.cfg.MovedLinger) / 8
+	ticker := time.NewTicker(min(max(period, 10*time.Millisecond), time.Minute))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-b.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		for _, n := range b.all() {
+			n.age(b.cfg.Now())
+		}
+	}
+}
+
 // age looks after the neighbour's lifetime: an edge that moved is forgotten after MovedLinger when nothing is left to
 // hand over, any other after NeighbourExpiry without a link, with what it was owed.
-func (n *Neighbour) age(now time.Time) {
+func (n *neighbour) age(now time.Time) {
 	rec, cfg := n.snapshot(), &n.b.cfg
 	switch {
 	case n.scope == mqtt.ScopeUplink:
@@ -29,7 +47,7 @@ func (n *Neighbour) age(now time.Time) {
 
 // remove forgets the neighbour. The first call takes it out of the Router; when nothing that was delivered
 // before is on its way to the disk, its rows go.
-func (n *Neighbour) remove() {
+func (n *neighbour) remove() {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	taker := n.takerLocked()
@@ -59,7 +77,7 @@ func (n *Neighbour) remove() {
 }
 
 // closeQueue closes the queue unless there is a link. settled is as of Queue.Close.
-func (n *Neighbour) closeQueue() (settled bool) {
+func (n *neighbour) closeQueue() (settled bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.link.Load() == nil && n.queue.Close()

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
@@ -37,7 +36,7 @@ type Bridge struct {
 
 	mu         sync.Mutex
 	closed     bool
-	neighbours map[string]*Neighbour
+	neighbours map[string]*neighbour
 	links      map[*link]struct{}
 	dialers    map[string]*peerDialer
 }
@@ -59,7 +58,7 @@ func New(cfg Config) (*Bridge, error) {
 	b := &Bridge{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics), compressor: c,
 		announcer:  interest.NewAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
-		neighbours: map[string]*Neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
+		neighbours: map[string]*neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
 	}
 	b.seen = seen.New(cfg.Window, b.metrics.beyondWindow.Inc)
 	b.ctx, b.cancel = context.WithCancel(context.Background())
@@ -213,7 +212,7 @@ func (b *Bridge) dismiss(l *link) {
 }
 
 // meet finds the neighbour of a name or makes one; nil when the name belongs to a node of another kind.
-func (b *Bridge) meet(name string, scope mqtt.Scope) (*Neighbour, error) {
+func (b *Bridge) meet(name string, scope mqtt.Scope) (*neighbour, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -234,7 +233,7 @@ func (b *Bridge) meet(name string, scope mqtt.Scope) (*Neighbour, error) {
 	return n, nil
 }
 
-func (b *Bridge) lookup(name string) *Neighbour {
+func (b *Bridge) lookup(name string) *neighbour {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.neighbours[name]
@@ -249,29 +248,24 @@ func (b *Bridge) heldOf(name string) frame.Digest {
 }
 
 // all lists the neighbours by name.
-func (b *Bridge) all() []*Neighbour {
+func (b *Bridge) all() []*neighbour {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := make([]*Neighbour, 0, len(b.neighbours))
+	all := make([]*neighbour, 0, len(b.neighbours))
 	for _, n := range b.neighbours {
 		all = append(all, n)
 	}
-	slices.SortFunc(all, func(x, y *Neighbour) int { return strings.Compare(x.name, y.name) })
+	slices.SortFunc(all, func(x, y *neighbour) int { return strings.Compare(x.name, y.name) })
 	return all
 }
 
-func (b *Bridge) withScope(scope mqtt.Scope) (found []*Neighbour) {
+func (b *Bridge) withScope(scope mqtt.Scope) (found []*neighbour) {
 	for _, n := range b.all() {
 		if n.scope == scope {
 			found = append(found, n)
 		}
 	}
 	return found
-}
-
-// farewell is how links end when the node stops. Neighbours come back soon: it may be a restart.
-func (b *Bridge) farewell() *frame.Goaway {
-	return &frame.Goaway{Code: frame.GoawayShutdown, Retry: b.cfg.Backoff.Min, Text: errClosing.Error()}
 }
 
 // Close says goodbye on all links, ends all goroutines and waits for them. When ctx ends first, connections are closed
@@ -323,47 +317,5 @@ func (b *Bridge) cut() {
 			l.carrier.Close(packet.ServerShuttingDown)
 		}
 		l.mu.Unlock()
-	}
-}
-
-// retainedTap gives retained messages to all peers, whatever their interest: each core holds them all.
-type retainedTap struct{ b *Bridge }
-
-// Deliver implements mqtt.Subscriber.
-func (t *retainedTap) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt) {
-	if !m.Retain {
-		return
-	}
-	for _, n := range t.b.withScope(mqtt.ScopePeer) {
-		if !n.loops(m) {
-			n.take(m, m.QoS, frame.ItemMessage, r)
-		}
-	}
-}
-
-// ClientID implements mqtt.Subscriber.
-func (t *retainedTap) ClientID() string { return "" }
-
-// Scope implements mqtt.Subscriber.
-func (t *retainedTap) Scope() mqtt.Scope { return mqtt.ScopePeer }
-
-// Online implements mqtt.Subscriber.
-func (t *retainedTap) Online() bool { return true }
-
-// age forgets neighbours that have been away for too long, until ctx ends.
-func (b *Bridge) age() {
-	defer b.running.Done()
-	period := min(b.cfg.NeighbourExpiry, b.cfg.MovedLinger) / 8
-	ticker := time.NewTicker(min(max(period, 10*time.Millisecond), time.Minute))
-	defer ticker.Stop()
-	for {
-		select {
-		case <-b.ctx.Done():
-			return
-		case <-ticker.C:
-		}
-		for _, n := range b.all() {
-			n.age(b.cfg.Now())
-		}
 	}
 }

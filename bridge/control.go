@@ -9,7 +9,7 @@ import (
 )
 
 // control takes a control record that came from a neighbour. What it changes is written into batch.
-func (b *Bridge) control(from *Neighbour, body []byte, writes *batch.Batch) {
+func (b *Bridge) control(from *neighbour, body []byte, writes *batch.Batch) {
 	c, err := frame.DecodeEdgeAt(body)
 	if errors.Is(err, frame.ErrUnknownControl) {
 		return // of a later version
@@ -25,7 +25,7 @@ func (b *Bridge) control(from *Neighbour, body []byte, writes *batch.Batch) {
 
 // announceEdge tells all peers that an edge is attached here, unless they know: it was here before, and nowhere else
 // since. The Router knows its interest by now, so each peer learns that first: run sends interest before messages.
-func (b *Bridge) announceEdge(n *Neighbour, h frame.Hello) {
+func (b *Bridge) announceEdge(n *neighbour, h frame.Hello) {
 	rec, writes := n.snapshot(), new(batch.Batch)
 	if h.Last != (frame.Attachment{Store: b.cfg.Store.ID(), Attach: rec.settled}) || rec.settled == 0 {
 		for _, peer := range b.withScope(mqtt.ScopePeer) {
@@ -37,7 +37,7 @@ func (b *Bridge) announceEdge(n *Neighbour, h frame.Hello) {
 }
 
 // tellEdges tells a peer that is new here of all edges that are attached.
-func (b *Bridge) tellEdges(peer *Neighbour, writes *batch.Batch) {
+func (b *Bridge) tellEdges(peer *neighbour, writes *batch.Batch) {
 	for _, n := range b.withScope(mqtt.ScopeEdge) {
 		if rec := n.snapshot(); rec.moved.IsZero() && rec.attach > 0 {
 			b.tellEdge(peer, n, writes)
@@ -45,7 +45,7 @@ func (b *Bridge) tellEdges(peer *Neighbour, writes *batch.Batch) {
 	}
 }
 
-func (b *Bridge) tellEdge(peer, n *Neighbour, writes *batch.Batch) {
+func (b *Bridge) tellEdge(peer, n *neighbour, writes *batch.Batch) {
 	rec := n.snapshot()
 	c := frame.EdgeAt{Edge: n.name, Store: rec.store, Attach: rec.attach}
 	peer.queue.AppendControl(c.Append(nil), writes)

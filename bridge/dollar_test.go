@@ -18,7 +18,7 @@ func TestDollarTopicsStay(t *testing.T) {
 		"$link": false, "$link/data": false, "$links/data": false, "$share": false, "$share/g/x": false,
 		"$share/g/$SYS/x": false, "$queue/x": false, "$fleet/x": false, "$delayed/5/x": false, "$history/x": false,
 	} {
-		n := &Neighbour{name: "n", scope: mqtt.ScopeEdge}
+		n := &neighbour{name: "n", scope: mqtt.ScopeEdge}
 		m := &mqtt.Message{Topic: name, Origin: mqtt.Origin{Store: 1, Seq: 1}, Publisher: "c"}
 		if got := !n.loops(m); got != want {
 			t.Errorf("message to %s: goes %v, want %v", name, got, want)

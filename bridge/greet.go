@@ -40,7 +40,7 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 
 // claim takes the neighbour for l, in place of an older connection of the same node. It fails when another
 // node of that name is connected.
-func (n *Neighbour) claim(l *link, h frame.Hello) bool {
+func (n *neighbour) claim(l *link, h frame.Hello) bool {
 	n.mu.Lock()
 	old := n.link.Load()
 	if n.queue.IsClosed() || old != nil && n.scope != mqtt.ScopeUplink && n.rec.store != h.Store {
@@ -59,7 +59,7 @@ var errReplaced = errors.New("replaced by a newer connection")
 
 // acquaint brings the neighbour's record up to date, and tells a node that is new here what the others know
 // already.
-func (l *link) acquaint(n *Neighbour, h frame.Hello) {
+func (l *link) acquaint(n *neighbour, h frame.Hello) {
 	b, writes := l.b, new(batch.Batch)
 	isNew := n.snapshot().store != h.Store
 	if isNew && n.scope != mqtt.ScopeUplink {
@@ -86,7 +86,7 @@ func (l *link) acquaint(n *Neighbour, h frame.Hello) {
 }
 
 // opened is called when the link is up.
-func (n *Neighbour) opened(l *link) {
+func (n *neighbour) opened(l *link) {
 	n.mu.Lock()
 	if n.link.Load() != l {
 		n.mu.Unlock()
@@ -102,7 +102,7 @@ func (n *Neighbour) opened(l *link) {
 }
 
 // release ends the link's hold on the neighbour, if it still has it.
-func (n *Neighbour) release(l *link) {
+func (n *neighbour) release(l *link) {
 	n.queue.Detach(l)
 	defer n.wake() // a mover may wait for the queue
 	n.mu.Lock()

@@ -40,7 +40,7 @@ type link struct {
 	carrier mqtt.Carrier
 	stage   stage
 	rose    bool       // it was up
-	n       *Neighbour // from greeted on
+	n       *neighbour // from greeted on
 	theirs  frame.Hello
 	credit  lane.Credit
 	bye     *frame.Goaway // to be sent as the last frame; nil = just close
@@ -233,19 +233,4 @@ func (l *link) farEnd() (name string, s stage) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.theirs.Name, l.stage
-}
-
-// reasonOf is what a goodbye is called in DISCONNECT.
-func reasonOf(code frame.GoawayCode) packet.ReasonCode {
-	switch code {
-	case frame.GoawayShutdown:
-		return packet.ServerShuttingDown
-	case frame.GoawayRefused:
-		return packet.QuotaExceeded
-	case frame.GoawayNameInUse:
-		return packet.ClientIdentifierNotValid
-	case frame.GoawayReplaced:
-		return packet.SessionTakenOver
-	}
-	return packet.ProtocolError
 }

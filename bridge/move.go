@@ -19,7 +19,7 @@ import (
 //	moved ─ Config.MovedLinger, queue empty ─→ forgotten
 
 // movedTo takes the news that the edge is attached to another core, unless it is old.
-func (n *Neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
+func (n *neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
 	rec, live := n.snapshot(), n.link.Load()
 	switch {
 	case rec.store == c.Store && c.Attach <= rec.attach:
@@ -44,7 +44,7 @@ func (n *Neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
 }
 
 // stopMoving is called when the edge attaches here again.
-func (n *Neighbour) stopMoving() {
+func (n *neighbour) stopMoving() {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	if m := n.mover.Swap(nil); m != nil {
@@ -60,7 +60,7 @@ func (n *Neighbour) stopMoving() {
 
 // moveFiltersLocked registers every filter for the current taker, then takes them from the old one. For a moment both take messages: the
 // edge recognises repeats, but could not know of a gap. The caller holds wantsMu.
-func (n *Neighbour) moveFiltersLocked(was mqtt.Subscriber) {
+func (n *neighbour) moveFiltersLocked(was mqtt.Subscriber) {
 	is := n.takerLocked()
 	if is == was {
 		return
@@ -75,14 +75,14 @@ func (n *Neighbour) moveFiltersLocked(was mqtt.Subscriber) {
 
 // mover hands the queue of an edge that moved over to the queue of the core it moved to.
 type mover struct {
-	n    *Neighbour
+	n    *neighbour
 	wake bell.Bell
 	quit chan struct{}
 	done chan struct{}
 }
 
 // startMoving begins or goes on; the caller holds wantsMu, or nobody else knows n yet.
-func (n *Neighbour) startMoving() {
+func (n *neighbour) startMoving() {
 	if m := n.mover.Load(); m != nil {
 		m.wake.Ring()
 		return
@@ -92,10 +92,10 @@ func (n *Neighbour) startMoving() {
 	}
 	m := &mover{n: n, wake: bell.New(), quit: make(chan struct{}), done: make(chan struct{})}
 	n.mover.Store(m)
-	go m.run() // owned by the Neighbour; ended by stopMoving or Bridge.Close, which wait for it
+	go m.run() // owned by the neighbour; ended by stopMoving or Bridge.Close, which wait for it
 }
 
-// stop is called once, by who took the mover out of its Neighbour.
+// stop is called once, by who took the mover out of its neighbour.
 func (m *mover) stop() { close(m.quit) }
 
 // moverRetry is the pause after an error.
@@ -217,4 +217,4 @@ func (b *Bridge) takeFor(edge string, it frame.Item, writes *batch.Batch) {
 }
 
 // trim removes from the disk what left the queue.
-func (n *Neighbour) trim() { n.queue.Trim() }
+func (n *neighbour) trim() { n.queue.Trim() }

@@ -13,14 +13,14 @@ import (
 	"mangrove/mqtt/topic"
 )
 
-// Neighbour is what this node knows of another one, whether connected or not: who it is, what it wants, and
+// neighbour is what this node knows of another one, whether connected or not: who it is, what it wants, and
 // what it is still owed. For the Router it is one more subscriber.
 //
 //	Router ─Deliver→ ┬ queue (durable lane)  ┐
 //	                 └ ring  (volatile lane) ┴─→ link, while there is one
 //
 // Safe for concurrent use.
-type Neighbour struct {
+type neighbour struct {
 	b     *Bridge
 	name  string
 	scope mqtt.Scope
@@ -49,10 +49,10 @@ type Neighbour struct {
 
 // ghost stands in the Router for an edge that has moved to another core: it takes what other cores still
 // send here for that edge, and does not count as interest.
-type ghost struct{ n *Neighbour }
+type ghost struct{ n *neighbour }
 
-func (b *Bridge) newNeighbour(name string, rec record) *Neighbour {
-	n := &Neighbour{b: b, name: name, scope: rec.scope, rec: rec, since: b.cfg.Now()}
+func (b *Bridge) newNeighbour(name string, rec record) *neighbour {
+	n := &neighbour{b: b, name: name, scope: rec.scope, rec: rec, since: b.cfg.Now()}
 	n.ghost.n = n
 	n.storeID.Store(rec.store)
 	n.queue = lane.NewQueue(b.queueConfig(n, rec.num))
@@ -61,7 +61,7 @@ func (b *Bridge) newNeighbour(name string, rec record) *Neighbour {
 }
 
 // queueConfig is what the durable lane to n is made with; only an edge's uplink sends before it has written.
-func (b *Bridge) queueConfig(n *Neighbour, num uint64) lane.Config {
+func (b *Bridge) queueConfig(n *neighbour, num uint64) lane.Config {
 	cfg := lane.Config{
 		Store: b.cfg.Store, Num: num, Now: b.cfg.Now,
 		MaxMessages: b.cfg.MaxQueueMessages, MaxBytes: b.cfg.MaxQueueBytes, WhenFull: b.cfg.WhenFull,
@@ -74,7 +74,7 @@ func (b *Bridge) queueConfig(n *Neighbour, num uint64) lane.Config {
 }
 
 // Deliver implements mqtt.Subscriber.
-func (n *Neighbour) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
+func (n *neighbour) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	if n.scope == mqtt.ScopePeer && m.Retain {
 		return // retainedTap.Deliver gives it to all peers
 	}
@@ -86,7 +86,7 @@ func (n *Neighbour) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 }
 
 // loops tells that m must not go there: it came from there, or is not for other nodes.
-func (n *Neighbour) loops(m *mqtt.Message) bool {
+func (n *neighbour) loops(m *mqtt.Message) bool {
 	switch {
 	case m.From.Scope == n.scope && (n.scope == mqtt.ScopePeer || m.From.Name == n.name):
 		return true // between cores one hop is enough: each tells all others itself
@@ -97,7 +97,7 @@ func (n *Neighbour) loops(m *mqtt.Message) bool {
 }
 
 // take queues m. Retained messages are kept at any QoS: the state of all nodes is to be the same in the end.
-func (n *Neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
+func (n *neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
 	if qos > 0 || m.Retain {
 		if n.queue.Add(m, min(qos, m.QoS), kind, r) {
 			n.wake()
@@ -110,13 +110,13 @@ func (n *Neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
 }
 
 // ClientID implements mqtt.Subscriber.
-func (n *Neighbour) ClientID() string { return n.name }
+func (n *neighbour) ClientID() string { return n.name }
 
 // Scope implements mqtt.Subscriber.
-func (n *Neighbour) Scope() mqtt.Scope { return n.scope }
+func (n *neighbour) Scope() mqtt.Scope { return n.scope }
 
 // Online implements mqtt.Subscriber.
-func (n *Neighbour) Online() bool { return n.link.Load() != nil || n.remote.Load() != nil }
+func (n *neighbour) Online() bool { return n.link.Load() != nil || n.remote.Load() != nil }
 
 // Deliver implements mqtt.Subscriber.
 func (g *ghost) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
@@ -136,7 +136,7 @@ func (g *ghost) Scope() mqtt.Scope { return mqtt.ScopeTap }
 func (g *ghost) Online() bool { return false }
 
 // wake tells whoever empties the queues that there is something. Does not block.
-func (n *Neighbour) wake() {
+func (n *neighbour) wake() {
 	if l := n.link.Load(); l != nil {
 		l.kick()
 	}
@@ -149,7 +149,7 @@ func (n *Neighbour) wake() {
 }
 
 // update changes the record and writes it into b.
-func (n *Neighbour) update(b *batch.Batch, change func(*record)) {
+func (n *neighbour) update(b *batch.Batch, change func(*record)) {
 	n.mu.Lock()
 	change(&n.rec)
 	b.Put(batch.Neighbours, []byte(n.name), n.rec.append(nil))
@@ -157,7 +157,7 @@ func (n *Neighbour) update(b *batch.Batch, change func(*record)) {
 }
 
 // snapshot returns the record as it is now.
-func (n *Neighbour) snapshot() record {
+func (n *neighbour) snapshot() record {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.rec

@@ -20,7 +20,7 @@ func interestKey(num uint64, filter string) []byte {
 
 // loadWants reads the interest that was announced before the restart and registers it. What goes up is for
 // configuration to say; the uplink's rows are remote_interest.go's.
-func (n *Neighbour) loadWants() error {
+func (n *neighbour) loadWants() error {
 	if n.scope == mqtt.ScopeUplink {
 		return nil
 	}
@@ -43,19 +43,19 @@ func (n *Neighbour) loadWants() error {
 }
 
 // takerLocked is who stands in the Router for the neighbour; the caller holds wantsMu.
-func (n *Neighbour) takerLocked() mqtt.Subscriber {
+func (n *neighbour) takerLocked() mqtt.Subscriber {
 	if n.snapshot().moved.IsZero() {
 		return n
 	}
 	return &n.ghost
 }
 
-func (n *Neighbour) subscribe(s mqtt.Subscriber, filter string, qos byte) {
+func (n *neighbour) subscribe(s mqtt.Subscriber, filter string, qos byte) {
 	n.b.cfg.Router.Subscribe(s, mqtt.Subscription{Filter: filter, QoS: qos, RetainAsPublished: true})
 }
 
 // hear takes an INTEREST frame. complete tells that no snapshot is under way.
-func (n *Neighbour) hear(f frame.Interest) (complete bool, err error) {
+func (n *neighbour) hear(f frame.Interest) (complete bool, err error) {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	if f.First {
@@ -83,7 +83,7 @@ var errTooManyFilters = errors.New("interest has too many filters")
 
 // changeLocked registers changes of interest, then keeps them. An edge is sent the retained messages of filters that are
 // new; the filter is kept in the last batch of those.
-func (n *Neighbour) changeLocked(changes []frame.Want) error {
+func (n *neighbour) changeLocked(changes []frame.Want) error {
 	writes := new(batch.Batch)
 	defer func() { n.b.cfg.Store.Commit(writes) }() // always: replay has queued what is in it, see lane.Queue.Append
 	taker := n.takerLocked()
@@ -109,7 +109,7 @@ func (n *Neighbour) changeLocked(changes []frame.Want) error {
 	return nil
 }
 
-func (n *Neighbour) wantLocked(taker mqtt.Subscriber, w frame.Want, writes *batch.Batch) *batch.Batch {
+func (n *neighbour) wantLocked(taker mqtt.Subscriber, w frame.Want, writes *batch.Batch) *batch.Batch {
 	n.subscribe(taker, w.Filter, w.QoS)
 	if _, existed := n.wants.Put(w.Filter, w.QoS); !existed && n.scope == mqtt.ScopeEdge {
 		writes = n.replay(w.Filter, w.QoS, writes)
@@ -124,7 +124,7 @@ func mayWant(filter string) bool {
 }
 
 // forgetWants drops all interest: a fresh node has taken the name.
-func (n *Neighbour) forgetWants(writes *batch.Batch) {
+func (n *neighbour) forgetWants(writes *batch.Batch) {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	taker := n.takerLocked()
@@ -136,7 +136,7 @@ func (n *Neighbour) forgetWants(writes *batch.Batch) {
 }
 
 // held sums up the interest that this node holds of the neighbour.
-func (n *Neighbour) held() frame.Digest {
+func (n *neighbour) held() frame.Digest {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	return n.wants.Digest()
@@ -147,7 +147,7 @@ const replayBatch = 256 << 10
 
 // replay queues the retained messages that match filter. It returns the batch to go on with: earlier ones
 // are committed.
-func (n *Neighbour) replay(filter string, qos byte, writes *batch.Batch) *batch.Batch {
+func (n *neighbour) replay(filter string, qos byte, writes *batch.Batch) *batch.Batch {
 	if n.b.cfg.Retained == nil {
 		return writes
 	}

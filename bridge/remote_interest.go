@@ -19,7 +19,7 @@ import (
 // What a broker may hold for us is in table Interest, under the uplink's number: address, 0, filter. A row is there before
 // SUBSCRIBE leaves, and goes after UNSUBACK: so what is not wanted any more is withdrawn, also after a restart.
 
-func heldKey(n *Neighbour, addr, filter string) []byte {
+func heldKey(n *neighbour, addr, filter string) []byte {
 	return interestKey(n.rec.num, addr+"\x00"+filter)
 }
 
@@ -45,7 +45,7 @@ func identifiers(held map[string]subscription) map[uint32]bool {
 }
 
 // loadHeld reads what the broker at addr may hold.
-func (b *Bridge) loadHeld(n *Neighbour, addr string) (held map[string]subscription, err error) {
+func (b *Bridge) loadHeld(n *neighbour, addr string) (held map[string]subscription, err error) {
 	held = map[string]subscription{}
 	prefix := heldKey(n, addr, "")
 	err = b.cfg.Store.Scan(batch.Interest, prefix, interestKey(n.rec.num, addr+"\x01"), func(k, v []byte) bool {

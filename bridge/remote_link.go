@@ -35,7 +35,7 @@ const (
 // The uplink's goroutine runs it; paho's goroutines and the store's writer mark what is due and kick.
 type remoteLink struct {
 	b    *Bridge
-	n    *Neighbour
+	n    *neighbour
 	addr string
 	log  *slog.Logger
 	conn *remote.Conn
@@ -73,7 +73,7 @@ var errNotLink = errors.New("not a Mangrove node")
 func remoteClientID(node string) string { return "mangrove-" + node }
 
 // attemptRemote dials a broker once and, if that works, stays until the connection is over. As Bridge.attempt.
-func (b *Bridge) attemptRemote(ctx context.Context, n *Neighbour, addr string) (up bool, retry time.Duration, err error) {
+func (b *Bridge) attemptRemote(ctx context.Context, n *neighbour, addr string) (up bool, retry time.Duration, err error) {
 	b.metrics.dials.Inc()
 	l := &remoteLink{b: b, n: n, addr: addr, log: b.cfg.Log.With("addr", addr), wake: bell.New(),
 		wanted: map[string]byte{}, granted: map[string]subscription{}, copies: interest.NewCopies()}
@@ -191,7 +191,7 @@ func (l *remoteLink) end(err error) {
 }
 
 // openRemote gives the queues to l.
-func (n *Neighbour) openRemote(l *remoteLink) {
+func (n *neighbour) openRemote(l *remoteLink) {
 	n.mu.Lock()
 	n.remote.Store(l)
 	n.queue.Attach(l)
@@ -201,7 +201,7 @@ func (n *Neighbour) openRemote(l *remoteLink) {
 	l.log.Info("link up", "protocol", ProtocolMQTT, "window", l.conn.Window(), "session", l.conn.SessionPresent())
 }
 
-func (n *Neighbour) closeRemote(l *remoteLink, err error) {
+func (n *neighbour) closeRemote(l *remoteLink, err error) {
 	n.queue.Detach(l)
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -32,7 +32,7 @@ func (b *Bridge) Status() []LinkStatus {
 	return found
 }
 
-func (n *Neighbour) status() LinkStatus {
+func (n *neighbour) status() LinkStatus {
 	s := LinkStatus{Name: n.name, Scope: n.scope, Sent: n.sent.Load(), Received: n.received.Load(), Repeats: n.repeats.Load()}
 	s.BacklogMessages, s.BacklogBytes = n.queue.Backlog()
 	n.mu.Lock()
@@ -68,7 +68,7 @@ func (n *Neighbour) status() LinkStatus {
 }
 
 // setDialling notes that an address is being dialled.
-func (n *Neighbour) setDialling(addr string) {
+func (n *neighbour) setDialling(addr string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if !n.dialling {
@@ -78,7 +78,7 @@ func (n *Neighbour) setDialling(addr string) {
 }
 
 // noteFailure notes why an attempt, or the link that came of it, ended.
-func (n *Neighbour) noteFailure(err error) {
+func (n *neighbour) noteFailure(err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 //	CORES frames, disk    ┴→ candidates ─ balance → order ─ attempt, attempt, … pause ─ again
 type uplink struct {
 	b       *Bridge
-	n       *Neighbour
+	n       *neighbour
 	changed bell.Bell // there is something to dial, or something else
 
 	mu      sync.Mutex
