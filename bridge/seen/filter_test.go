@@ -170,6 +170,29 @@ func (t *touchedChunk) replay(disk map[string][]byte) {
 }
 
 // Numbers below the window are taken for new, and counted. A jump does not push out what came shortly before.
+// Marks of a batch that was refused are not written by a later one: after a crash the message is new.
+func TestRefusedMarksAreNotWritten(t *testing.T) {
+	st := openStore(t, t.TempDir())
+	s := newFilter(64, 4, func() {})
+	refused, kept := mqtt.Origin{Store: 1, Seq: 7}, mqtt.Origin{Store: 1, Seq: 8}
+	var one, other Touched
+	lost, writes := new(batch.Batch), new(batch.Batch)
+	s.Mark(refused, &one, lost)
+	s.Write(one, lost)
+	s.Settle(one, store.ErrFull)
+	s.Mark(kept, &other, writes)
+	s.Write(other, writes)
+	commit(t, st, writes)
+	s.Settle(other, nil)
+	again := newFilter(64, 4, func() {})
+	if err := again.Load(st); err != nil {
+		t.Fatal(err)
+	}
+	if !again.Mark(refused, new(Touched), new(batch.Batch)) || again.Mark(kept, new(Touched), new(batch.Batch)) {
+		t.Error("got other marks on disk than those of the batch that was kept")
+	}
+}
+
 func TestWindow(t *testing.T) {
 	beyond := 0
 	s, writes := newFilter(4, 4, func() { beyond++ }), new(batch.Batch)

@@ -73,11 +73,14 @@ func (r *Runner) report(res Result) {
 	fmt.Fprintf(r.Out, "%-5s %-50s %5.1fs  %s: %s\n", m.ID, what, res.Took.Seconds(), m.File, m.Rule)
 }
 
+// soundTimes is how much longer than those of one mutant the tests of a package may take: they are those of all its mutants.
+const soundTimes = 5
+
 // sound runs the tests of each package without any change, and returns the packages that fail.
 func (r *Runner) sound(ctx context.Context, list []Mutant) map[string]string {
 	unsound := make(map[string]string)
 	for pkg, tests := range testsOf(list) {
-		if out, ok := r.test(ctx, pkg, tests, ""); !ok && ctx.Err() == nil {
+		if out, ok := r.test(ctx, pkg, tests, "", soundTimes*r.Timeout); !ok && ctx.Err() == nil {
 			unsound[pkg] = judge(out, ok).Why
 		}
 	}
@@ -116,7 +119,7 @@ func (r *Runner) try(ctx context.Context, m Mutant, unsound string) (res Result)
 		return res
 	}
 	defer os.RemoveAll(filepath.Dir(overlay))
-	res.Outcome = judge(r.test(ctx, m.Package, m.Tests, overlay))
+	res.Outcome = judge(r.test(ctx, m.Package, m.Tests, overlay, r.Timeout))
 	return res
 }
 
@@ -150,8 +153,8 @@ func (r *Runner) overlay(m *Mutant) (name string, err error) {
 }
 
 // test runs tests, all when it is "", of a package and returns what go test printed.
-func (r *Runner) test(ctx context.Context, pkg, tests, overlay string) (output string, ok bool) {
-	args := []string{"test", "-count=1", "-vet=off", "-failfast", "-timeout", r.Timeout.String()}
+func (r *Runner) test(ctx context.Context, pkg, tests, overlay string, timeout time.Duration) (output string, ok bool) {
+	args := []string{"test", "-count=1", "-vet=off", "-failfast", "-timeout", timeout.String()}
 	if overlay != "" {
 		args = append(args, "-overlay", overlay)
 	}
