@@ -13,18 +13,18 @@ const MaxKey = 128 << 10
 // ErrKey is what a batch with an empty key or one above MaxKey is refused with.
 var ErrKey = errors.New("key is empty or too long")
 
-// Waiter is told that a batch it is part of is stable (err nil) or was refused whole (err).
-// Committed runs on the goroutine that ends the batch: the store's writer, or who calls Commit of an empty batch or of a closed store, or
+// Waiter is told that a batch it is part of is stable (err nil) or was refused whole (err). Committed runs on the
+// goroutine that ends the batch: the store's writer, or who calls Commit of an empty batch or of a closed store, or
 // Abandon. It must not block, nor take a lock whose holder waits for the writer. It may call Commit.
 type Waiter interface{ Committed(arg uint64, err error) }
 
 // Batch gathers writes that become stable together. Not safe for concurrent use. Key and value
 // slices are copied. The zero value works; Pool.Get reuses memory.
 //
-// A batch into which a taker has written is committed or abandoned, never forgotten. A taker (a session, the queue of a link, the retained
-// messages) notes what it wrote as on its way, and goes on with it only when its Waiter is told; of a batch that nobody ends it would wait
-// for ever, and so would all that came after it. Who makes a batch and hands it to takers therefore ends it on every path, with Commit of
-// a store or with Abandon.
+// A batch into which a taker has written is committed or abandoned, never forgotten. A taker (a session, the queue of
+// a link, the retained messages) notes what it wrote as on its way, and goes on with it only when its Waiter is told;
+// of a batch that nobody ends it would wait for ever, and so would all that came after it. Who makes a batch and
+// hands it to takers therefore ends it on every path, with Commit of a store or with Abandon.
 //
 // Writes take effect in the order of the calls: the last write of a key is what stays.
 type Batch struct {
@@ -38,8 +38,8 @@ type Batch struct {
 	home    *Pool // where it came from, nil = none
 }
 
-// SetSlack sets how stable the batch is to be. Batches of one commit share the least slack among them, and what was committed before them
-// becomes as stable.
+// SetSlack sets how stable the batch is to be. Batches of one commit share the least slack among them, and what was
+// committed before them becomes as stable.
 func (b *Batch) SetSlack(s Slack) { b.slack = s }
 
 type waiting struct {
@@ -57,11 +57,11 @@ func (b *Batch) Put(t Table, key, value []byte) {
 	}
 }
 
-// PutRef stores a record that holds one reference to the message body id, as long as the record is
-// there: whatever replaces or removes it (Put, PutRef, Delete, DeleteRange) releases the body, so that
-// references cannot go astray when a batch is refused. The value read back is id in 8 bytes big-endian, then
-// rest (see RefID). encode appends the body's bytes; it is called at most once per body and batch, and what it appends is not written when
-// the store has the body already.
+// PutRef stores a record that holds one reference to the message body id, as long as the record is there: whatever
+// replaces or removes it (Put, PutRef, Delete, DeleteRange) releases the body, so that references cannot go astray
+// when a batch is refused. The value read back is id in 8 bytes big-endian, then rest (see RefID). encode appends the
+// body's bytes; it is called at most once per body and batch, and what it appends is not written when the store has
+// the body already.
 func (b *Batch) PutRef(t Table, key []byte, id uint64, rest []byte, encode func(dst []byte) []byte) {
 	b.body(id, encode)
 	if b.keyed(OpPut, t, key) {
@@ -113,7 +113,8 @@ func (b *Batch) keyed(kind Kind, t Table, key []byte) bool {
 	return true
 }
 
-// Notify adds a waiter, told once: when the batch is stable, refused or abandoned. Who calls it relies on that, see Batch.
+// Notify adds a waiter, told once: when the batch is stable, refused or abandoned. Who calls it relies on that, see
+// Batch.
 func (b *Batch) Notify(w Waiter, arg uint64) { b.waiters = append(b.waiters, waiting{w, arg}) }
 
 // Empty reports whether there is nothing to write (waiters do not count).
@@ -134,8 +135,8 @@ func (b *Batch) Adds() int { return b.adds }
 // Slack is what SetSlack set.
 func (b *Batch) Slack() Slack { return b.slack }
 
-// Refuse notes why the batch is not to be written; the first reason stays. Its operations and their memory are let go, its waiters are
-// told by Settle.
+// Refuse notes why the batch is not to be written; the first reason stays. Its operations and their memory are let
+// go, its waiters are told by Settle.
 func (b *Batch) Refuse(err error) {
 	if b.err == nil {
 		b.err = err
@@ -146,8 +147,8 @@ func (b *Batch) Refuse(err error) {
 // Err is why the batch is not to be written: what Refuse was given, or ErrKey. nil = write it.
 func (b *Batch) Err() error { return b.err }
 
-// Settle ends the batch, for who commits it: its waiters are told, in the order of their Notify calls, that it is stable (nil), or why not
-// (Err before err). After it the batch is its pool's.
+// Settle ends the batch, for who commits it: its waiters are told, in the order of their Notify calls, that it is
+// stable (nil), or why not (Err before err). After it the batch is its pool's.
 func (b *Batch) Settle(err error) {
 	if b.err != nil {
 		err = b.err
@@ -160,10 +161,11 @@ func (b *Batch) Settle(err error) {
 	}
 }
 
-// Abandon ends a batch that cannot be committed: its waiters are told err, which is not nil, in the order of their Notify calls, as if a
-// store had refused the batch. What it would have written is not written. They are told from the caller's goroutine, before Abandon
-// returns; Committed of a taker takes that taker's lock, so the caller holds none of them. Receipts that share the batch are closed before
-// or after. The batch is its pool's then, as after Commit: it is neither used nor ended again.
+// Abandon ends a batch that cannot be committed: its waiters are told err, which is not nil, in the order of their
+// Notify calls, as if a store had refused the batch. What it would have written is not written. They are told from
+// the caller's goroutine, before Abandon returns; Committed of a taker takes that taker's lock, so the caller holds
+// none of them. Receipts that share the batch are closed before or after. The batch is its pool's then, as after
+// Commit: it is neither used nor ended again.
 func (b *Batch) Abandon(err error) {
 	if err == nil {
 		panic("BUG: a batch is abandoned without a reason")

@@ -17,8 +17,9 @@ type Kind byte
 //	body       5  id (8)  references (4)  length (4)  body
 //	release    6  id (8)
 //
-// key, value, from and to are a uvarint length and that many bytes; fixed numbers are big-endian. Only logs of before have a release, or
-// references of a body that are not 0: now references belong to records (PutRef). Both are read as they were meant.
+// key, value, from and to are a uvarint length and that many bytes; fixed numbers are big-endian. Only logs of before
+// have a release, or references of a body that are not 0: now references belong to records (PutRef). Both are read as
+// they were meant.
 const (
 	OpPut      Kind = 1
 	OpDelete   Kind = 2
@@ -42,7 +43,8 @@ type Op struct {
 // errOps is what bytes are refused with that are no operations of this version.
 var errOps = errors.New("decode batch: bytes end early or are unknown")
 
-// Next decodes the first operation of ops. It takes nothing on trust: bytes of any origin are decoded or refused, without memory of their own.
+// Next decodes the first operation of ops. It takes nothing on trust: bytes of any origin are decoded or refused,
+// without memory of their own.
 func Next(ops []byte) (o Op, rest []byte, err error) {
 	if len(ops) == 0 {
 		return o, nil, errOps

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Slack is how long after its waiters were told a batch may still be lost in a power cut. Whatever it is, the batch is written
-// before: it is there after the process was killed.
+// Slack is how long after its waiters were told a batch may still be lost in a power cut. Whatever it is, the batch
+// is written before: it is there after the process was killed.
 //
 //	Synced    on stable storage when its waiters are told (the default)
 //	a time    written then, on stable storage within that time

@@ -2,8 +2,9 @@ package batch
 
 import "fmt"
 
-// Table names a set of keys. Tables are known at compile time; each belongs to one package. A table more raises store.Format, so that an
-// older version refuses the folder as a newer one's instead of stopping at the first log record that names the table.
+// Table names a set of keys. Tables are known at compile time; each belongs to one package. A table more raises
+// store.Format, so that an older version refuses the folder as a newer one's instead of stopping at the first log
+// record that names the table.
 type Table byte
 
 const (

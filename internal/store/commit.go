@@ -26,8 +26,8 @@ func (s *Store) Commit(b *batch.Batch) {
 	s.wake.Ring()
 }
 
-// CommitWait commits b and waits until it is stable (nil) or was refused (why not). The caller holds no lock that a Waiter takes, and is not
-// inside a Committed.
+// CommitWait commits b and waits until it is stable (nil) or was refused (why not). The caller holds no lock that a
+// Waiter takes, and is not inside a Committed.
 func (s *Store) CommitWait(b *batch.Batch) error {
 	w, ok := s.waits.Get().(answer)
 	if !ok {

@@ -9,7 +9,8 @@ import (
 	"mangrove/internal/sim"
 )
 
-// What a killed process wrote softly is read back by the next one, which builds on it: from then on a power cut does not take it.
+// What a killed process wrote softly is read back by the next one, which builds on it: from then on a power cut does
+// not take it.
 func TestOpenMakesStableWhatItFinds(t *testing.T) {
 	for seed := range uint64(20) {
 		disk := sim.NewDisk()
@@ -28,8 +29,8 @@ func TestOpenMakesStableWhatItFinds(t *testing.T) {
 	}
 }
 
-// Behind a torn record the write's later records may be whole. They are wiped: otherwise one of them would follow the record that is
-// written next, should that be as long as the torn one.
+// Behind a torn record the write's later records may be whole. They are wiped: otherwise one of them would follow the
+// record that is written next, should that be as long as the torn one.
 func TestTornTailIsWiped(t *testing.T) {
 	disk := sim.NewDisk()
 	l := open(t, disk)
@@ -80,8 +81,8 @@ func (f tearFile) WriteAt(b []byte, off int64) (int, error) {
 	return n, err
 }
 
-// A write that failed may have left whole records behind the last one. They are undone before the next write: otherwise one of them
-// would follow a record that is as long as the first of those that failed.
+// A write that failed may have left whole records behind the last one. They are undone before the next write:
+// otherwise one of them would follow a record that is as long as the first of those that failed.
 func TestRecordsOfAFailedWriteNeverComeBack(t *testing.T) {
 	var tear error
 	files := tearFiles{simFiles{sim.NewDisk()}, &tear}

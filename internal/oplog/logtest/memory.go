@@ -10,9 +10,9 @@ import (
 	"mangrove/internal/oplog"
 )
 
-// Medium is what a log in memory is kept on: it stays when the log is closed, or crashes. It makes use of whatever freedom the contract of
-// oplog.Log leaves: indices have gaps, records become stable late, in lumps and sometimes before anybody asks, and a crash takes as many of
-// the others as the dice say. Safe for concurrent use.
+// Medium is what a log in memory is kept on: it stays when the log is closed, or crashes. It makes use of whatever
+// freedom the contract of oplog.Log leaves: indices have gaps, records become stable late, in lumps and sometimes
+// before anybody asks, and a crash takes as many of the others as the dice say. Safe for concurrent use.
 type Medium struct {
 	mu      sync.Mutex
 	rng     *rand.Rand
@@ -41,7 +41,8 @@ func (m *Medium) SetDelay(fn func()) {
 	m.delay = fn
 }
 
-// FailNext has the next Append be refused with err, or the next Sync that has something to do fail: whichever comes first.
+// FailNext has the next Append be refused with err, or the next Sync that has something to do fail: whichever comes
+// first.
 func (m *Medium) FailNext(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -57,7 +58,8 @@ func (m *Medium) Crash() {
 	m.records = m.records[:left]
 }
 
-// Open returns the log on m. One that was open before is of no use from here on; what it left unstable is lost as in a crash.
+// Open returns the log on m. One that was open before is of no use from here on; what it left unstable is lost as in
+// a crash.
 func (m *Medium) Open() (oplog.Log, error) {
 	m.Crash()
 	m.mu.Lock()

@@ -1,5 +1,5 @@
-// Package logtest holds the contract of oplog.Log as tests (Run), and a log in memory that makes use of all the freedom that the contract
-// leaves (Medium), for what is built on a log.
+// Package logtest holds the contract of oplog.Log as tests (Run), and a log in memory that makes use of all the
+// freedom that the contract leaves (Medium), for what is built on a log.
 package logtest
 
 import (

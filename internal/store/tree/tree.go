@@ -1,5 +1,5 @@
-// Package tree is the memory of what changed in the tables since a checkpoint: an ordered set whose copies cost nothing, so that readers need no
-// lock while the writer goes on. It knows neither tables nor stores.
+// Package tree is the memory of what changed in the tables since a checkpoint: an ordered set whose copies cost
+// nothing, so that readers need no lock while the writer goes on. It knows neither tables nor stores.
 package tree
 
 import "slices"
@@ -9,10 +9,11 @@ import "slices"
 //	inner node: items[i] is a lower bound of what is in below[i]; items[0] is never looked at
 //	leaf:       the items, in order
 //
-// A tree is copied by assignment, at no cost, when who changes it takes a new era from then on: a node of another era is copied
-// before it is changed. So a copy may be read without locks while the tree goes on changing.
+// A tree is copied by assignment, at no cost, when who changes it takes a new era from then on: a node of another era
+// is copied before it is changed. So a copy may be read without locks while the tree goes on changing.
 //
-// What an item is compared with is given as a pointer, which escapes to compare: callers that look often keep a place for it.
+// What an item is compared with is given as a pointer, which escapes to compare: callers that look often keep a place
+// for it.
 type Tree[T any] struct {
 	compare func(a, b *T) int
 	root    *node[T]
@@ -138,8 +139,8 @@ func (t *Tree[T]) insert(n *node[T], e *Era, item *T) (right *node[T]) {
 	return n.split(e, i+1)
 }
 
-// split moves the right part of a node with too many items to a new one. What is added at the end is likely to be followed by more there:
-// then the left part stays full.
+// split moves the right part of a node with too many items to a new one. What is added at the end is likely to be
+// followed by more there: then the left part stays full.
 func (n *node[T]) split(e *Era, added int) *node[T] {
 	if len(n.items) <= fullNode {
 		return nil

@@ -1,4 +1,5 @@
-// Package window says how long a store's writer lets batches gather: pure arithmetic on what came when, with no clock and no goroutine.
+// Package window says how long a store's writer lets batches gather: pure arithmetic on what came when, with no clock
+// and no goroutine.
 package window
 
 import (
@@ -6,8 +7,8 @@ import (
 	"time"
 )
 
-// Window decides how long a group waits for more batches before it is written. Each write costs the device whole pages, however small the
-// group, so a busy store should write larger groups; but nobody must be slowed by that.
+// Window decides how long a group waits for more batches before it is written. Each write costs the device whole
+// pages, however small the group, so a busy store should write larger groups; but nobody must be slowed by that.
 //
 // Two kinds of load look alike from here, many small groups one after the other:
 //
@@ -19,17 +20,19 @@ import (
 //	            └────────┤ └────────┤ └────────┤          └─────────────┤└─────────────┤└────
 //	         as many batches in fewer groups              the waiting keeps the next one from coming
 //
-// What tells them apart is the rate with and without waiting, so the window goes to and fro between the two, and compares:
+// What tells them apart is the rate with and without waiting, so the window goes to and fro between the two, and
+// compares:
 //
 //	         enough come, and the rest is over       rate kept: the next one is longer (×4, up to maxTrial)
 //	       ┌──────────────────────────────────▶ waiting ──────────────────────────────────┐
 //	free ──┤                                       │                                      ├──▶ free, measured anew
 //	       └─◀ too few                             └─ rate lost: rest (×2, up to maxRest) ┘
 //
-// A loss is noticed before it hurts: when half of what the free rate promises stays away, the group is written at once, and when that happens
-// twice in a row the waiting ends. So a try costs a committer that waits for each answer about 2 × sliceBatches answers, and the rest after it
-// is up to 64 times as long. A group that is worth its pages never waits, nor does one that comes when the last write began longer ago than the
-// window, which is what an idle store sees.
+// A loss is noticed before it hurts: when half of what the free rate promises stays away, the group is written at
+// once, and when that happens twice in a row the waiting ends. So a try costs a committer that waits for each answer
+// about 2 × sliceBatches answers, and the rest after it is up to 64 times as long. A group that is worth its pages
+// never waits, nor does one that comes when the last write began longer ago than the window, which is what an idle
+// store sees.
 //
 // It is the writer's. It has no clock: now is an argument.
 type Window struct {
@@ -65,8 +68,8 @@ const (
 	// pageSize is what a write costs at least, in bytes.
 	pageSize = 4096
 
-	// worthPages is the size of a group that is written without waiting: of the pages that are written, the one that the next group writes again
-	// is a fifth.
+	// worthPages is the size of a group that is written without waiting: of the pages that are written, the one that
+	// the next group writes again is a fifth.
 	worthPages = 4 * pageSize
 
 	// minGain is how many batches have to be expected in a window.
@@ -94,8 +97,8 @@ func (w *Window) Wrote(now time.Time) {
 	w.bytes += w.asked
 }
 
-// Wait is how long the group of that size, which is not empty, may still wait, when come has been committed so far; 0 = it is to be written. Ask
-// again when that time is over, and when more has come.
+// Wait is how long the group of that size, which is not empty, may still wait, when come has been committed so far; 0
+// = it is to be written. Ask again when that time is over, and when more has come.
 func (w *Window) Wait(now time.Time, come Tally, bytes int) time.Duration {
 	if w.Max <= 0 {
 		return 0
