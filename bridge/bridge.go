@@ -26,6 +26,8 @@ type Bridge struct {
 	announcer  *interest.Announcer
 	compressor *frame.Compressor
 	tap        *retainedTap
+	holders    holders
+	snapshots  snapshots
 	unwatch    func() // ends the announcer's interest in the Router
 
 	ctx     context.Context // ends with Close
@@ -125,6 +127,10 @@ func (b *Bridge) register() {
 	}()
 	b.begin()
 	go b.age() // owned by the Bridge, ends with ctx, Close waits by running
+	if b.cfg.Retained != nil {
+		b.begin()
+		go b.heal() // owned by the Bridge, ends with ctx, Close waits by running
+	}
 	b.gauges()
 }
 

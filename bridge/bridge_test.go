@@ -18,6 +18,7 @@ import (
 	"mangrove/mqtt/mqtttest"
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/topic"
+	"mangrove/retain"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -79,7 +80,7 @@ type testWatcher struct {
 }
 
 func newTestRouter(st *store.Store) *testRouter {
-	return &testRouter{st: st, retained: &testRetained{m: map[string]*mqtt.Message{}},
+	return &testRouter{st: st, retained: new(testRetained),
 		subs: map[string]map[mqtt.Subscriber]byte{}, watchers: map[*testWatcher]bool{}}
 }
 
@@ -93,7 +94,9 @@ func (r *testRouter) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
 		m.Origin = mqtt.Origin{Store: r.st.ID(), Seq: m.ID}
 	}
 	if m.Retain {
-		r.retained.Set(m, rc)
+		if r.retained.Set(m, rc); !m.Retain && (m.Replay || m.Healed) {
+			return
+		}
 	}
 	qos := map[mqtt.Subscriber]byte{}
 	r.tree.Match(m.Topic, func(s mqtt.Subscriber, sub mqtt.Subscription) { qos[s] = max(qos[s], sub.QoS) })
@@ -172,43 +175,15 @@ func (r *testRouter) Interest(scopes mqtt.Scope, fn func(string, byte, bool)) fu
 	}
 }
 
-// testRetained holds retained messages in memory.
-type testRetained struct {
-	mu sync.Mutex
-	m  map[string]*mqtt.Message
-}
+// testRetained is the node's retained messages.
+type testRetained struct{ *retain.Store }
 
-func (r *testRetained) Set(m *mqtt.Message, _ *mqtt.Receipt) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.m[m.Topic] = m.Kept(); len(m.Payload) == 0 {
-		delete(r.m, m.Topic)
-	}
-}
-
-func (r *testRetained) Match(filter string, now time.Time, visit func(*mqtt.Message) bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for name, m := range r.m {
-		if topic.Match(filter, name) && !m.Expired(now) && !visit(m) {
-			return
-		}
-	}
-}
-
-func (r *testRetained) Holds(name string, o mqtt.Origin) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.m[name] != nil && r.m[name].Origin == o
-}
-
-func (r *testRetained) get(name string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.m[name] == nil {
-		return ""
-	}
-	return string(r.m[name].Payload)
+func (r *testRetained) get(name string) (payload string) {
+	r.Match(name, time.Now(), func(m *mqtt.Message) bool {
+		payload = string(m.Payload)
+		return false
+	})
+	return payload
 }
 
 // testClient takes messages as a client's session does, and can refuse.
@@ -287,6 +262,7 @@ type node struct {
 	dir     string
 	tweak   func(*Config)
 	storage func(*store.Config)
+	clock   func() time.Time // of retained messages; nil = time.Now
 	role    Role
 	listen  net.Listener
 	addr    string
@@ -301,7 +277,7 @@ type node struct {
 	conns    map[*serverConn]bool
 	serving  sync.WaitGroup
 	stopped  bool
-	retained *testRetained // survives a restart, as the store of retained messages does
+	retained *testRetained
 }
 
 func newNode(t testing.TB, role Role, name string, tweak func(*Config)) *node {
@@ -335,14 +311,14 @@ func (n *node) start() {
 		n.t.Fatal(err)
 	}
 	n.router = newTestRouter(n.st)
-	if n.retained != nil {
-		n.router.retained = n.retained
+	if n.router.retained.Store, err = retain.New(retain.Config{Store: n.st, Now: n.clock}); err != nil {
+		n.t.Fatal(err)
 	}
 	n.retained = n.router.retained
 	cfg := Config{
 		Node: n.name, Role: n.role, Store: n.st, Router: n.router, Retained: n.router.retained, Metrics: n.reg,
 		InterestLinger: time.Millisecond, Backoff: Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond},
-		RefuseRetry: 10 * time.Millisecond, TrimDelay: time.Millisecond,
+		RefuseRetry: 10 * time.Millisecond, TrimDelay: time.Millisecond, HealQuiet: 5 * time.Millisecond,
 	}
 	if n.tweak != nil {
 		n.tweak(&cfg)
@@ -372,6 +348,7 @@ func (n *node) stop() {
 	if err := n.b.Close(ctx); err != nil {
 		n.t.Errorf("close bridge of %s: %v", n.name, err)
 	}
+	n.retained.Close()
 	if err := n.st.Close(); err != nil {
 		n.t.Errorf("close store of %s: %v", n.name, err)
 	}

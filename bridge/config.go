@@ -55,6 +55,7 @@ const (
 	DefaultRefuseRetry         = 5 * time.Second
 	DefaultHandshake           = 10 * time.Second
 	DefaultTrimDelay           = time.Second
+	DefaultHealQuiet           = time.Second
 	DefaultKeepAlive           = 15 * time.Second
 	DefaultMinBackoff          = 200 * time.Millisecond
 	DefaultMaxBackoff          = 30 * time.Second
@@ -67,7 +68,7 @@ type Config struct {
 	Role     Role
 	Store    *store.Store // stays open until Close returned
 	Router   mqtt.Router
-	Retained mqtt.Retained // where to find retained messages for a new neighbour or subscription; nil = there are none
+	Retained Retained // where to find retained messages for a new neighbour or subscription; nil = there are none
 
 	UplinkFilters []string // what an edge sends up; nil = "#", which is everything but $ topics
 
@@ -97,6 +98,7 @@ type Config struct {
 	Handshake       time.Duration // bound on dialling, and on the wait for HELLO
 	EarlyPatience   time.Duration // how long an edge waits for the core to acknowledge a message before it writes it; 0 = it is written first
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company
+	HealQuiet       time.Duration // how long a link is in doubt before both ends compare what they retain
 
 	// Dialling.
 	KeepAlive time.Duration // a dead line is noticed after 1.5 times that
@@ -192,6 +194,7 @@ func (c *Config) numbers() error {
 		setting.Default("Config.Handshake", &c.Handshake, DefaultHandshake),
 		setting.Default("Config.EarlyPatience", &c.EarlyPatience, 0),
 		setting.Default("Config.TrimDelay", &c.TrimDelay, DefaultTrimDelay),
+		setting.Default("Config.HealQuiet", &c.HealQuiet, DefaultHealQuiet),
 		setting.Default("Config.KeepAlive", &c.KeepAlive, DefaultKeepAlive),
 		setting.Default("Config.Backoff.Min", &c.Backoff.Min, DefaultMinBackoff),
 		setting.Default("Config.Backoff.Max", &c.Backoff.Max, DefaultMaxBackoff),

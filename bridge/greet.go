@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"errors"
+	"math"
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/lane"
@@ -31,6 +32,7 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 	l.credit = lane.Credit{Messages: h.Window, Bytes: h.WindowBytes}
 	leaving := l.leaving
 	l.mu.Unlock()
+	l.hearClock(int64(min(h.Clock, math.MaxInt64)))
 	if leaving {
 		return errors.New("link is over")
 	}
@@ -67,7 +69,9 @@ func (l *link) acquaint(n *neighbour, h frame.Hello) {
 	}
 	n.storeID.Store(h.Store)
 	if isNew && n.scope == mqtt.ScopePeer {
-		writes = n.replay("#", 2, writes)
+		if !h.Features.Has(frame.FeatureReconcile) { // else they compare
+			writes = n.replay("#", 2, writes)
+		}
 		b.tellEdges(n, writes)
 	}
 	n.update(writes, func(r *record) {

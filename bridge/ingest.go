@@ -7,8 +7,10 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/reconcile"
 	"mangrove/bridge/seen"
 	"mangrove/internal/batch"
+	"mangrove/internal/hlc"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -75,7 +77,7 @@ func (l *link) takeDurable(f frame.Data, in *inbound, writes *batch.Batch) (refu
 		case it.Kind == frame.ItemControl:
 			in.slack = batch.Synced
 			l.b.control(l.n, it.Body, writes)
-		case it.Kind > frame.ItemControl:
+		case it.Kind > frame.ItemHealed:
 		case f.Edge != "":
 			in.slack = batch.Synced
 			l.b.takeFor(f.Edge, it, writes)
@@ -98,11 +100,29 @@ func (l *link) takeOne(it frame.Item, in *inbound, writes *batch.Batch) (refused
 	if m == nil {
 		return nil
 	}
-	if !l.b.seen.Mark(m.Origin, &in.touched, writes) || l.b.holds(m) {
-		l.n.repeats.Add(1)
-		l.b.metrics.repeats.Inc()
+	if it.Kind == frame.ItemHealed {
+		return l.takeHealed(m, in, writes)
+	}
+	if m.Retain && l.n.scope == mqtt.ScopeEdge && len(m.Payload) > 0 && l.mayHeal() {
+		l.b.holders.add(reconcile.KeyOf(m.Topic), l.n)
+	}
+	fresh := l.b.seen.Mark(m.Origin, &in.touched, writes)
+	if m.Replay {
+		fresh = l.b.wants(m) // also what was held before, and let go
+	}
+	if !fresh || l.b.holds(m) {
+		l.repeated()
 		return nil
 	}
+	retain := m.Retain
+	if refused = l.publish(m, in, writes); retain && !m.Retain {
+		l.n.doubt() // it holds an older one
+	}
+	return refused
+}
+
+// publish publishes a message that is new here.
+func (l *link) publish(m *mqtt.Message, in *inbound, writes *batch.Batch) (refused error) {
 	r := in.receipt(writes)
 	l.b.cfg.Router.Publish(m, r.Receipt)
 	if refused = r.Err(); refused != nil {
@@ -115,6 +135,11 @@ func (l *link) takeOne(it frame.Item, in *inbound, writes *batch.Batch) (refused
 	in.slack = min(in.slack, r.Slack())
 	r.Close()
 	return refused
+}
+
+func (l *link) repeated() {
+	l.n.repeats.Add(1)
+	l.b.metrics.repeats.Inc()
 }
 
 func (l *link) received() {
@@ -130,10 +155,12 @@ func (l *link) decode(it frame.Item) *mqtt.Message {
 		l.b.metrics.dropped(dropInvalid, 1)
 		return nil
 	}
-	if m.Origin.Store == l.b.cfg.Store.ID() {
-		l.n.repeats.Add(1)
-		l.b.metrics.repeats.Inc()
+	if m.Origin.Store == l.b.cfg.Store.ID() && it.Kind == frame.ItemMessage {
+		l.repeated() // what is retained comes back to a node that was restored
 		return nil
+	}
+	if m.Retain && m.Version == 0 && l.form() == mqtt.LinkForm2 {
+		m.Version = hlc.First // of the time before versions
 	}
 	m.From = mqtt.Source{Scope: l.n.scope, Name: l.n.name}
 	m.Replay = it.Kind == frame.ItemReplay
@@ -160,6 +187,11 @@ func decodeMessage(b []byte, now time.Time) (*mqtt.Message, error) {
 // window of seen.
 func (b *Bridge) holds(m *mqtt.Message) bool {
 	return m.Retain && b.cfg.Retained != nil && b.cfg.Retained.Holds(m.Topic, m.Origin)
+}
+
+// wants tells that m would be retained here in place of what is known.
+func (b *Bridge) wants(m *mqtt.Message) bool {
+	return b.cfg.Retained == nil || m.Version == 0 || b.cfg.Retained.Wants(m.Topic, mqtt.VersionOf(m))
 }
 
 // takeVolatile publishes QoS 0 messages: nobody waits for them, they are not marked as seen.

@@ -52,6 +52,7 @@ type link struct {
 	ackDue  bool
 	inbound []*inbound // DATA frames that are being kept, in order
 
+	healing              healing
 	follower             *interest.Follower // run only, from up on
 	settled              bool               // interest of the far side is complete; reading only
 	coresSent            *coreList          // run only

@@ -36,6 +36,8 @@ func handlers(kind string) (handle func(*link, []byte) error, when turn) {
 		return (*link).handleInterest, afterHello
 	case frame.KindCores:
 		return (*link).handleCores, afterHello
+	case frame.KindRetained:
+		return (*link).handleRetained, afterHello
 	case frame.KindHello:
 		return (*link).handleHello, first
 	case frame.KindGoaway:

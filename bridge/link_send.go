@@ -58,6 +58,7 @@ func (l *link) bringUp() error {
 	}
 	l.mu.Unlock()
 	l.n.opened(l)
+	l.startHealing()
 	return nil
 }
 
@@ -71,6 +72,9 @@ func (l *link) sendNews() (sent bool, err error) {
 		if f, ok := l.follower.Pull(); ok {
 			return true, l.frame(frame.KindInterest, f.Append(nil))
 		}
+	}
+	if sent, err := l.converse(); sent || err != nil {
+		return sent, err
 	}
 	durable, err := l.sendDurable()
 	if err != nil {
@@ -92,6 +96,10 @@ func (l *link) sendHello(held frame.Digest) error {
 	h := frame.Hello{
 		Name: l.b.cfg.Node, Store: l.b.cfg.Store.ID(), Role: l.b.cfg.Role.code(), Held: held,
 		Window: l.b.cfg.Window, WindowBytes: l.b.cfg.WindowBytes, MaxBytes: l.b.cfg.MaxFrameBytes,
+		Features: l.b.features(),
+	}
+	if l.b.cfg.Retained != nil {
+		h.Clock = uint64(max(l.b.cfg.Retained.Clock(), 0))
 	}
 	if l.b.uplink != nil {
 		rec := l.b.uplink.n.snapshot()
@@ -135,7 +143,10 @@ func (l *link) gather(entries []lane.Entry) (first uint64, count int, err error)
 	last := uint64(0)
 	for i := range entries {
 		e, drop := &entries[i], ""
-		body := l.timed(l.body[l.spans[i].from:l.spans[i].to], l.n.queue.Deadline(e))
+		body := l.body[l.spans[i].from:l.spans[i].to]
+		if e.ID != 0 {
+			body = l.coded(body, l.n.queue.Deadline(e))
+		}
 		if len(body) == 0 {
 			drop = lane.DropDamaged
 		} else if len(l.items)+len(body)+frame.MaxItemHead > l.maxBytes() {
@@ -159,13 +170,14 @@ func (l *link) gather(entries []lane.Entry) (first uint64, count int, err error)
 	return first, count, nil
 }
 
-// timed is body, a message at rest, with its deadline as it is known now, since a wall clock that is set moves the one in
-// the bytes. It is valid until the next call.
-func (l *link) timed(body []byte, deadline time.Time) []byte {
-	if deadline.IsZero() {
-		return body
+// coded is body, a message at rest, as the other side understands it, with its deadline as it is known now. It is valid until
+// the next call.
+func (l *link) coded(body []byte, deadline time.Time) []byte {
+	form := l.form()
+	if deadline.IsZero() && form == mqtt.LinkForm2 {
+		return body // the same bytes
 	}
-	l.recoded = mqtt.LinkForm1.Recode(l.recoded[:0], body, deadline, l.b.cfg.Now())
+	l.recoded = form.Recode(l.recoded[:0], body, deadline, l.b.cfg.Now())
 	return l.recoded
 }
 
@@ -213,7 +225,7 @@ func (l *link) sendVolatile() (sent bool, err error) {
 	last, count := first, 0
 	for i, m := range messages {
 		l.body = mqtt.AppendMessage(l.body[:0], m)
-		body := l.timed(l.body, m.Expires)
+		body := l.coded(l.body, m.Expires)
 		setQoS(body, 0)
 		if len(l.items)+len(body)+frame.MaxItemHead > l.maxBytes() {
 			l.b.metrics.dropped(dropTooLarge, 1)

@@ -17,6 +17,7 @@ type bridgeMetrics struct {
 	bytesOut, bytesIn       *metrics.Counter // of DATA frames
 	dials, dialErrors       *metrics.Counter
 	handedOver              *metrics.Counter
+	compared, healed        *metrics.Counter // conversations about retained messages, and messages that were newer elsewhere
 	early, earlyWritten     *metrics.Counter // messages sent before they were written, and written after all
 }
 
@@ -34,6 +35,8 @@ func newMetrics(r *metrics.Registry) bridgeMetrics {
 		dials:        r.Counter("mangrove_link_dials_total"),
 		dialErrors:   r.Counter("mangrove_link_dial_errors_total"),
 		handedOver:   r.Counter("mangrove_link_messages_handed_over_total"),
+		compared:     r.Counter("mangrove_link_retained_compared_total"),
+		healed:       r.Counter("mangrove_link_retained_healed_total"),
 		early:        r.Counter("mangrove_link_messages_early_total"),
 		earlyWritten: r.Counter("mangrove_link_messages_early_written_total"),
 	}

@@ -34,6 +34,8 @@ type neighbour struct {
 	mover   atomic.Pointer[mover]      // while the edge is at another core
 
 	sent, received, repeats atomic.Uint64 // messages
+	lastRetained            atomic.Uint64 // body id of the retained message taken last
+	ahead                   atomic.Bool   // its clock is too far ahead to go by
 
 	wantsMu  sync.Mutex // one change of interest at a time; taken before mu
 	wants    interest.Set
@@ -98,6 +100,9 @@ func (n *neighbour) loops(m *mqtt.Message) bool {
 
 // take queues m. Retained messages are kept at any QoS: the state of all nodes is to be the same in the end.
 func (n *neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
+	if m.Retain && n.lastRetained.Swap(m.ID) == m.ID {
+		return // it wants the topic and holds it
+	}
 	if qos > 0 || m.Retain {
 		if n.queue.Add(m, min(qos, m.QoS), kind, r) {
 			n.wake()

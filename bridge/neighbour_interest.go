@@ -135,6 +135,16 @@ func (n *neighbour) forgetWants(writes *batch.Batch) {
 	writes.DeleteRange(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
 }
 
+// wanted lists the filters that the neighbour is interested in.
+func (n *neighbour) wanted() (filters []string) {
+	n.wantsMu.Lock()
+	defer n.wantsMu.Unlock()
+	for filter := range n.wants.All() {
+		filters = append(filters, filter)
+	}
+	return filters
+}
+
 // held sums up the interest that this node holds of the neighbour.
 func (n *neighbour) held() frame.Digest {
 	n.wantsMu.Lock()

@@ -2,10 +2,12 @@ package bridge
 
 import (
 	"mangrove/bridge/frame"
+	"mangrove/bridge/reconcile"
 	"mangrove/mqtt"
 )
 
-// retainedTap gives retained messages to all peers, whatever their interest: each core holds them all.
+// retainedTap gives retained messages to who holds the topic, whatever their interest: to all peers, since each core holds
+// them all, and to the edges whose clients have published to it.
 type retainedTap struct{ b *Bridge }
 
 // Deliver implements mqtt.Subscriber.
@@ -17,6 +19,15 @@ func (t *retainedTap) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt)
 		if !n.loops(m) {
 			n.take(m, m.QoS, frame.ItemMessage, r)
 		}
+	}
+	key := reconcile.KeyOf(m.Topic)
+	for _, n := range t.b.holders.of(key) {
+		if !n.loops(m) {
+			n.take(m, m.QoS, frame.ItemMessage, r)
+		}
+	}
+	if len(m.Payload) == 0 {
+		t.b.holders.forget(key)
 	}
 }
 

@@ -20,3 +20,11 @@ func VersionOf(m *Message) Version { return Version{m.Version, m.Origin} }
 func (v Version) Compare(o Version) int {
 	return cmp.Or(cmp.Compare(v.Time, o.Time), cmp.Compare(v.Origin.Store, o.Origin.Store), cmp.Compare(v.Origin.Seq, o.Origin.Seq))
 }
+
+// Held is what a node knows of one topic's retained message.
+type Held struct {
+	Topic   string
+	Version Version
+	Cleared bool // nothing is there since then
+	Here    bool // clients of this node publish to it, or did so before
+}

@@ -115,6 +115,7 @@ func (s *Store) showLocked(n *node, e *entry) {
 	if old == e {
 		return
 	}
+	s.changes.Add(1)
 	switch {
 	case old == nil:
 	case old.gone:

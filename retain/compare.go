@@ -4,17 +4,9 @@ import "mangrove/mqtt"
 
 // What bridge needs to compare this node's messages with those of a neighbour.
 
-// Held is what is known of one topic.
-type Held struct {
-	Topic   string
-	Version mqtt.Version
-	Cleared bool // that nothing is there since then
-	Here    bool // clients of this node publish to it, or did so before
-}
-
 // Held visits what is known of the topics that match filter, clearings included, while visit returns true. Messages that have expired are
 // left out. visit may call the Store.
-func (s *Store) Held(filter string, visit func(Held) bool) {
+func (s *Store) Held(filter string, visit func(mqtt.Held) bool) {
 	now := s.clock.Stamp(s.cfg.Now())
 	s.mu.RLock()
 	found := s.root.match(filter, true, nil)
@@ -23,7 +15,7 @@ func (s *Store) Held(filter string, visit func(Held) bool) {
 		if e.expired(now) {
 			continue
 		}
-		if !visit(Held{Topic: e.topic, Version: e.version(), Cleared: e.gone, Here: e.here}) {
+		if !visit(mqtt.Held{Topic: e.topic, Version: e.version(), Cleared: e.gone, Here: e.here}) {
 			return
 		}
 	}
@@ -40,6 +32,11 @@ func (s *Store) Newest(topic string) (m *mqtt.Message) {
 		return nil
 	case !e.gone:
 		s.Match(topic, s.cfg.Now(), func(found *mqtt.Message) bool { m = found; return false })
+		if m != nil && m.Version == 0 { // of the time before versions
+			dated := *m
+			dated.Version = e.time
+			m = &dated
+		}
 		return m
 	}
 	return &mqtt.Message{Topic: e.topic, Retain: true, Origin: e.origin, Version: e.time, Healed: true,
@@ -52,6 +49,9 @@ func (s *Store) Wants(topic string, v mqtt.Version) bool {
 	defer s.mu.RUnlock()
 	return v.Compare(s.latestLocked(topic).version()) > 0
 }
+
+// Changes rises with each change of what is held.
+func (s *Store) Changes() uint64 { return s.changes.Load() }
 
 // Room is how many more messages there is room for.
 func (s *Store) Room() int {
@@ -67,7 +67,7 @@ func (s *Store) Room() int {
 // Clearings stay, and what is on its way to the disk. It returns how many were forgotten.
 func (s *Store) LetGo(wanted func(topic string) bool) (n int) {
 	var topics []string
-	s.Held("#", func(h Held) bool {
+	s.Held("#", func(h mqtt.Held) bool {
 		if !h.Here && !h.Cleared && !wanted(h.Topic) {
 			topics = append(topics, h.Topic)
 		}

@@ -3,6 +3,7 @@ package retain
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"mangrove/internal/batch"
 	"mangrove/internal/due"
@@ -26,6 +27,7 @@ type Store struct {
 	clearings due.Heap[*entry] // the clearings that are known, by when they are forgotten
 	full      bool             // at a bound, which has been told
 	versions  hlc.Clock
+	changes   atomic.Uint64
 
 	stop  chan struct{}
 	done  chan struct{}

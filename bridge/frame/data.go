@@ -37,6 +37,7 @@ const (
 	ItemMessage byte = 0
 	ItemReplay  byte = 1 // a retained message sent because of a new subscription
 	ItemControl byte = 2 // EdgeAt
+	ItemHealed  byte = 3 // a retained message, or a clearing, of which the receiver has an older one; see FeatureReconcile
 )
 
 // MaxItemHead is what an item needs at most beyond its body.

@@ -14,7 +14,7 @@ import (
 // FeatureReconcile.
 //
 //	version  1
-//	flags    bit 0 first turn of a conversation, bit 1 asks the other side to begin one
+//	flags    bit 0 first turn of a conversation, bit 1 asks the other side to begin one, bit 2 no turn: tells the clock
 //	clock    uvarint, Unix milliseconds: the time of the fleet as the sender knows it
 //	parts    uvarint count, each: kind 1, then
 //	         Sum    range, uvarint count, sum 8
@@ -25,6 +25,7 @@ import (
 //	items    uvarint count, each: key 8, stamp 8, tie 4, flags 1 (bit 0 a clearing, bit 1 published at the sender)
 type Retained struct {
 	First, Ask bool
+	Tell       bool // it is no turn: the sender's clock was set
 	Clock      int64
 	Parts      []reconcile.Part
 }
@@ -32,6 +33,7 @@ type Retained struct {
 const (
 	retainedFirst = 1 << 0
 	retainedAsk   = 1 << 1
+	retainedTell  = 1 << 2
 
 	itemGone = 1 << 0
 	itemMine = 1 << 1
@@ -52,6 +54,9 @@ func (f Retained) Append(dst []byte) []byte {
 	}
 	if f.Ask {
 		flags |= retainedAsk
+	}
+	if f.Tell {
+		flags |= retainedTell
 	}
 	dst = append(dst, version, flags)
 	dst = binary.AppendUvarint(dst, uint64(max(f.Clock, 0)))
@@ -101,7 +106,7 @@ func DecodeRetained(b []byte) (f Retained, err error) {
 	r := bytesread.New(b)
 	checkVersion(&r)
 	flags := r.Uint8()
-	f.First, f.Ask = flags&retainedFirst != 0, flags&retainedAsk != 0
+	f.First, f.Ask, f.Tell = flags&retainedFirst != 0, flags&retainedAsk != 0, flags&retainedTell != 0
 	f.Clock = int64(min(r.Uvarint(), math.MaxInt64))
 	for n := r.Count(maxParts); n > 0 && r.Err() == nil; n-- {
 		f.Parts = append(f.Parts, readPart(&r))

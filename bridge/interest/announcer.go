@@ -33,7 +33,8 @@ type Announcer struct {
 	leaving   map[string]time.Time
 	due       []leaver // in the order of their times, at most 2 max; some are wanted again
 	followers map[*Follower]struct{}
-	flooded   bool // "#" is announced in place of set
+	flooded   bool   // "#" is announced in place of set
+	withdrawn uint64 // filters that were withdrawn
 }
 
 // leaver is a filter that is withdrawn at its time, unless it is wanted again by then.
@@ -101,6 +102,7 @@ func (a *Announcer) withdrawLocked() {
 	if a.leavesLocked(d) {
 		delete(a.leaving, d.filter)
 		a.set.Remove(d.filter)
+		a.withdrawn++
 		a.tellLocked(frame.Want{Filter: d.filter, Gone: true})
 	}
 }
@@ -171,4 +173,21 @@ func (a *Announcer) announcedLocked() []frame.Want {
 		all = append(all, frame.Want{Filter: filter, QoS: qos})
 	}
 	return all
+}
+
+// Filters lists what is announced, in any order.
+func (a *Announcer) Filters() (filters []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, w := range a.announcedLocked() {
+		filters = append(filters, w.Filter)
+	}
+	return filters
+}
+
+// Withdrawn is how many filters were withdrawn so far.
+func (a *Announcer) Withdrawn() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.withdrawn
 }
