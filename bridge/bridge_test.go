@@ -41,20 +41,6 @@ func eventually(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-func openStore(t testing.TB, dir string) *store.Store {
-	t.Helper()
-	st, err := store.Open(store.Config{Dir: dir})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return st
-}
-
 func commit(t testing.TB, st *store.Store, b *batch.Batch) {
 	t.Helper()
 	if err := st.CommitWait(b); err != nil {
