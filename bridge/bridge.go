@@ -28,7 +28,8 @@ type Bridge struct {
 	tap        *retainedTap
 	holders    holders
 	snapshots  snapshots
-	unwatch    func() // ends the announcer's interest in the Router
+	own        ownLives // this node's; never changed
+	unwatch    func()   // ends the announcer's interest in the Router
 
 	ctx     context.Context // ends with Close
 	cancel  context.CancelFunc
@@ -58,7 +59,7 @@ func New(cfg Config) (*Bridge, error) {
 		return nil, fmt.Errorf("make bridge: %w", err)
 	}
 	b := &Bridge{
-		cfg: cfg, metrics: newMetrics(cfg.Metrics), compressor: c,
+		cfg: cfg, metrics: newMetrics(cfg.Metrics), compressor: c, own: newOwnLives(cfg.Store.ID(), cfg.Store.Lives()),
 		announcer:  interest.NewAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
 		neighbours: map[string]*neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
 	}

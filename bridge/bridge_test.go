@@ -76,8 +76,8 @@ func (r *testRouter) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
 	if m.From.Scope == 0 {
 		m.From.Scope = mqtt.ScopeClient
 	}
-	if m.Origin.Store == 0 {
-		m.Origin = mqtt.Origin{Store: r.st.ID(), Seq: m.ID}
+	if m.Origin.Life == 0 {
+		m.Origin = mqtt.Origin{Life: r.st.Life(), Seq: m.ID}
 	}
 	if m.Retain {
 		if r.retained.Set(m, rc); !m.Retain && (m.Replay || m.Healed) {

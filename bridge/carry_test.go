@@ -22,7 +22,7 @@ func TestEdgeToCore(t *testing.T) {
 	a.mustPublish("a/1", 1, numbered("m", 0, 100)...)
 	sub.want(t, numbered("m", 0, 100)...)
 	a.drained("x")
-	if got := sub.messages()[0]; got.QoS != 1 || got.From.Name != "a" || got.Origin.Store != a.st.ID() {
+	if got := sub.messages()[0]; got.QoS != 1 || got.From.Name != "a" || got.Origin.Life != a.st.Life() {
 		t.Errorf("got %+v, want QoS 1, from a, with a's store as origin", got)
 	}
 }

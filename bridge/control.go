@@ -32,7 +32,7 @@ func (b *Bridge) announceEdge(n *neighbour, h frame.Hello) {
 			b.tellEdge(peer, n, writes)
 		}
 	}
-	n.update(writes, func(r *record) { r.settled = h.Attach })
+	n.update(writes, func(r *record) { r.settled = r.attach })
 	b.cfg.Store.Commit(writes)
 }
 
@@ -47,6 +47,6 @@ func (b *Bridge) tellEdges(peer *neighbour, writes *batch.Batch) {
 
 func (b *Bridge) tellEdge(peer, n *neighbour, writes *batch.Batch) {
 	rec := n.snapshot()
-	c := frame.EdgeAt{Edge: n.name, Store: rec.store, Attach: rec.attach}
+	c := frame.EdgeAt{Edge: n.name, Store: rec.store, Attach: rec.attach, Lives: rec.lives}
 	peer.queue.AppendControl(c.Append(nil), writes)
 }

@@ -19,7 +19,8 @@ func TestDollarTopicsStay(t *testing.T) {
 		"$share/g/$SYS/x": false, "$queue/x": false, "$fleet/x": false, "$delayed/5/x": false, "$history/x": false,
 	} {
 		n := &neighbour{name: "n", scope: mqtt.ScopeEdge}
-		m := &mqtt.Message{Topic: name, Origin: mqtt.Origin{Store: 1, Seq: 1}, Publisher: "c"}
+		n.kin.Store(newKin(0, nil))
+		m := &mqtt.Message{Topic: name, Origin: mqtt.Origin{Life: 1, Seq: 1}, Publisher: "c"}
 		if got := !n.loops(m); got != want {
 			t.Errorf("message to %s: goes %v, want %v", name, got, want)
 		}

@@ -63,30 +63,49 @@ var errReplaced = errors.New("replaced by a newer connection")
 // already.
 func (l *link) acquaint(n *neighbour, h frame.Hello) {
 	b, writes := l.b, new(batch.Batch)
-	isNew := n.snapshot().store != h.Store
-	if isNew && n.scope != mqtt.ScopeUplink {
+	was := n.snapshot()
+	isNew, image := was.store != h.Store, lineageOf(was.lives, h.Lives) == lineageApart
+	if (isNew || image && n.scope == mqtt.ScopeEdge) && n.scope != mqtt.ScopeUplink {
 		n.forgetWants(writes)
 	}
-	n.storeID.Store(h.Store)
-	if isNew && n.scope == mqtt.ScopePeer {
+	n.kin.Store(newKin(h.Store, h.Lives))
+	if (isNew || image) && n.scope == mqtt.ScopePeer {
 		if !h.Features.Has(frame.FeatureReconcile) { // else they compare
 			writes = n.replay("#", 2, writes)
 		}
 		b.tellEdges(n, writes)
 	}
 	n.update(writes, func(r *record) {
-		r.store, r.lastSeen = h.Store, b.cfg.Now()
+		r.store, r.lives, r.lastSeen = h.Store, h.Lives, b.cfg.Now()
 		switch n.scope {
 		case mqtt.ScopeEdge:
-			r.attach = h.Attach
+			r.attach = l.countAttach(&was, &h)
 		case mqtt.ScopeUplink:
+			r.attach = max(r.attach, h.Counts)
 			r.settled = r.attach
 		}
 	})
 	b.cfg.Store.Commit(writes)
-	if isNew {
+	switch {
+	case isNew:
 		l.log.Info("met neighbour", "store", h.Store, "scope", scopeName(n.scope))
+	case image:
+		l.log.Info("neighbour runs on an older image of its data folder, or on a copy of it", "store", h.Store, "scope", scopeName(n.scope))
 	}
+}
+
+// countAttach is the number of an edge's attachment. An edge on an older image of its folder counts from there: its
+// attachment is a later one all the same, and it is told the number that it counts as.
+func (l *link) countAttach(was *record, h *frame.Hello) uint64 {
+	if h.Life() == 0 || was.store != h.Store || h.Attach > was.attach {
+		return h.Attach
+	}
+	switch lineageOf(was.lives, h.Lives) {
+	case lineageApart, lineageEarlier:
+		l.counts = was.attach + 1
+		return l.counts
+	}
+	return h.Attach
 }
 
 // opened is called when the link is up.

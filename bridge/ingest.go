@@ -155,9 +155,12 @@ func (l *link) decode(it frame.Item) *mqtt.Message {
 		l.b.metrics.dropped(dropInvalid, 1)
 		return nil
 	}
-	if m.Origin.Store == l.b.cfg.Store.ID() && it.Kind == frame.ItemMessage {
-		l.repeated() // what is retained comes back to a node that was restored
-		return nil
+	if it.Kind == frame.ItemMessage && m.Origin.Life != l.stranger {
+		if l.b.owns(m.Origin.Life) {
+			l.repeated() // what is retained comes back to a node that was restored
+			return nil
+		}
+		l.stranger = m.Origin.Life
 	}
 	if m.Retain && m.Version == 0 && l.form() == mqtt.LinkForm2 {
 		m.Version = hlc.First // of the time before versions
@@ -177,7 +180,7 @@ func decodeMessage(b []byte, now time.Time) (*mqtt.Message, error) {
 		return nil, fmt.Errorf("message with %d bytes after its end", len(rest))
 	case !topic.MayPublish(m.Topic, topic.Link):
 		return nil, fmt.Errorf("topic %q does not cross links", m.Topic)
-	case m.Origin.Store == 0:
+	case m.Origin.Life == 0:
 		return nil, errors.New("message without origin")
 	}
 	return m, topic.CheckName(m.Topic, topic.MaxLevels)

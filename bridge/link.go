@@ -42,6 +42,7 @@ type link struct {
 	rose    bool       // it was up
 	n       *neighbour // from greeted on
 	theirs  frame.Hello
+	counts  uint64 // the attach number told to an edge that comes with a lower one; 0 = none
 	credit  lane.Credit
 	bye     *frame.Goaway // to be sent as the last frame; nil = just close
 	leaving bool          // fail was called
@@ -55,6 +56,7 @@ type link struct {
 	healing              healing
 	follower             *interest.Follower // run only, from up on
 	settled              bool               // interest of the far side is complete; reading only
+	stranger             uint64             // the life of the last message that was not our own; reading only
 	coresSent            *coreList          // run only
 	items, body, recoded []byte             // run only: buffers
 	spans                []span             // run only

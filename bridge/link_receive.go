@@ -90,7 +90,7 @@ func (l *link) handleHello(body []byte) error {
 	switch {
 	case scope == 0:
 		return fmt.Errorf("%s %q and %s %q do not link", l.b.cfg.Role, l.b.cfg.Node, roleOf(h.Role), h.Name)
-	case h.Store == l.b.cfg.Store.ID():
+	case l.b.isSelf(&h):
 		return errors.New("node is linked to itself")
 	case l.expect != "" && l.expect != h.Name:
 		return fmt.Errorf("node is %q, expected %q", h.Name, l.expect)
@@ -99,6 +99,14 @@ func (l *link) handleHello(body []byte) error {
 		return nil
 	}
 	return l.greet(h, scope)
+}
+
+// isSelf tells whether h is this node's own. A copy of its folder has its store id.
+func (b *Bridge) isSelf(h *frame.Hello) bool {
+	if life := h.Life(); life != 0 {
+		return life == b.cfg.Store.Life()
+	}
+	return h.Store == b.cfg.Store.ID()
 }
 
 // refuseName tells a node that its name belongs to another one that is connected.

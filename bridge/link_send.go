@@ -96,7 +96,7 @@ func (l *link) sendHello(held frame.Digest) error {
 	h := frame.Hello{
 		Name: l.b.cfg.Node, Store: l.b.cfg.Store.ID(), Role: l.b.cfg.Role.code(), Held: held,
 		Window: l.b.cfg.Window, WindowBytes: l.b.cfg.WindowBytes, MaxBytes: l.b.cfg.MaxFrameBytes,
-		Features: l.b.features(),
+		Features: l.b.features(), Lives: l.b.lives(), Counts: l.counts,
 	}
 	if l.b.cfg.Retained != nil {
 		h.Clock = uint64(max(l.b.cfg.Retained.Clock(), 0))

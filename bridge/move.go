@@ -22,7 +22,7 @@ import (
 func (n *neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
 	rec, live := n.snapshot(), n.link.Load()
 	switch {
-	case rec.store == c.Store && c.Attach <= rec.attach:
+	case rec.store == c.Store && stale(&rec, &c, live != nil):
 		return // it has been here since, or moved on since
 	case rec.store != c.Store && live != nil:
 		n.b.cfg.Log.Warn("two edges of one name", "edge", n.name, "here", rec.store, "store", c.Store, "at", core)
@@ -35,12 +35,27 @@ func (n *neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
 	defer n.wantsMu.Unlock()
 	was := n.takerLocked()
 	n.update(writes, func(r *record) {
-		r.moved, r.movedTo, r.store, r.attach, r.settled = n.b.cfg.Now(), core, c.Store, c.Attach, 0
+		r.moved, r.movedTo, r.settled = n.b.cfg.Now(), core, 0
+		r.store, r.lives, r.attach = c.Store, c.Lives, c.Attach
 	})
-	n.storeID.Store(c.Store)
+	n.kin.Store(newKin(c.Store, c.Lives))
 	n.moveFiltersLocked(was)
 	n.b.cfg.Log.Info("edge moved", "edge", n.name, "to", core)
 	n.startMoving()
+}
+
+// stale tells that c is of a time before what rec knows of the edge. An older image of the edge counts its attachments from
+// there: of that, lives tell.
+func stale(rec *record, c *frame.EdgeAt, live bool) bool {
+	switch lineageOf(rec.lives, c.Lives) {
+	case lineageEarlier:
+		return true
+	case lineageLater:
+		return false
+	case lineageApart:
+		return live
+	}
+	return c.Attach <= rec.attach
 }
 
 // stopMoving is called when the edge attaches here again.
@@ -209,7 +224,7 @@ func (b *Bridge) takeFor(edge string, it frame.Item, writes *batch.Batch) {
 		b.metrics.dropped(dropInvalid, 1)
 		return
 	}
-	if m.Origin.Store == n.storeID.Load() {
+	if n.kin.Load().has(m.Origin.Life) {
 		return
 	}
 	m.ID = b.cfg.Store.NextID()

@@ -28,10 +28,10 @@ type neighbour struct {
 	ring  *lane.Ring
 	ghost ghost
 
-	storeID atomic.Uint64 // record.store, for Deliver
-	link    atomic.Pointer[link]
-	remote  atomic.Pointer[remoteLink] // in place of link, when the uplink is a broker that is no Mangrove node
-	mover   atomic.Pointer[mover]      // while the edge is at another core
+	kin    atomic.Pointer[kin] // of record.store and record.lives, for Deliver
+	link   atomic.Pointer[link]
+	remote atomic.Pointer[remoteLink] // in place of link, when the uplink is a broker that is no Mangrove node
+	mover  atomic.Pointer[mover]      // while the edge is at another core
 
 	sent, received, repeats atomic.Uint64 // messages
 	lastRetained            atomic.Uint64 // body id of the retained message taken last
@@ -56,7 +56,7 @@ type ghost struct{ n *neighbour }
 func (b *Bridge) newNeighbour(name string, rec record) *neighbour {
 	n := &neighbour{b: b, name: name, scope: rec.scope, rec: rec, since: b.cfg.Now()}
 	n.ghost.n = n
-	n.storeID.Store(rec.store)
+	n.kin.Store(newKin(rec.store, rec.lives))
 	n.queue = lane.NewQueue(b.queueConfig(n, rec.num))
 	n.ring = lane.NewRing(b.cfg.MaxVolatileMessages, b.cfg.MaxVolatileBytes, b.metrics.dropped)
 	return n
@@ -92,7 +92,7 @@ func (n *neighbour) loops(m *mqtt.Message) bool {
 	switch {
 	case m.From.Scope == n.scope && (n.scope == mqtt.ScopePeer || m.From.Name == n.name):
 		return true // between cores one hop is enough: each tells all others itself
-	case m.Origin.Store != 0 && m.Origin.Store == n.storeID.Load():
+	case n.kin.Load().has(m.Origin.Life):
 		return true
 	}
 	return !topic.Crosses(m.Topic)

@@ -163,7 +163,7 @@ func (n *neighbour) replay(filter string, qos byte, writes *batch.Batch) *batch.
 	}
 	var topics []string
 	n.b.cfg.Retained.Match(filter, n.b.cfg.Now(), func(m *mqtt.Message) bool {
-		if topic.Crosses(m.Topic) && m.Origin.Store != n.storeID.Load() {
+		if topic.Crosses(m.Topic) && !n.kin.Load().has(m.Origin.Life) {
 			topics = append(topics, m.Topic)
 		}
 		return true

@@ -12,13 +12,15 @@ import (
 
 // record is what is kept of a neighbour in table Neighbours, by name:
 //
-//	version   1
+//	version   2
 //	fields    uvarint each: number, store, scope, attach, settled, last seen (Unix s), moved since (Unix s, 0 = not)
 //	moved to  uvarint length, bytes
+//	lives     uvarint count, 8 bytes each; none in version 1
 //	cores     as in a CORES frame; of an edge's uplink only
 type record struct {
-	num      uint64 // its rows in tables LinkQueues and Interest
-	store    uint64 // 0 = not met yet
+	num      uint64   // its rows in tables LinkQueues and Interest
+	store    uint64   // 0 = not met yet
+	lives    []uint64 // as it told them, the running one first; nil = it knows none. Never changed in place
 	scope    mqtt.Scope
 	attach   uint64 // of an edge: its latest attachment known here; of the uplink: our own
 	settled  uint64 // the latest attachment that HELLO completed (of the uplink), or that all peers know of (of an edge)
@@ -28,7 +30,7 @@ type record struct {
 	cores    []frame.Core
 }
 
-const recordVersion = 1
+const recordVersion = 2
 
 // uplinkName is the name of "the cores" as the one neighbour of an edge.
 const uplinkName = "$cores"
@@ -39,17 +41,27 @@ func (r *record) append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	dst = frame.AppendPrefixed(dst, r.movedTo)
+	dst = binary.AppendUvarint(dst, uint64(len(r.lives)))
+	for _, life := range r.lives {
+		dst = binary.BigEndian.AppendUint64(dst, life)
+	}
 	return frame.AppendCores(dst, r.cores)
 }
 
 func decodeRecord(name string, b []byte) (rec record, err error) {
 	r := bytesread.New(b)
-	if v := r.Uint8(); v != recordVersion && r.Err() == nil {
+	v := r.Uint8()
+	if (v == 0 || v > recordVersion) && r.Err() == nil {
 		r.Fail(fmt.Errorf("version %d, known is %d", v, recordVersion))
 	}
 	rec = record{num: r.Uvarint(), store: r.Uvarint(), scope: mqtt.Scope(r.Count(0xFF)), attach: r.Uvarint(), settled: r.Uvarint()}
 	rec.lastSeen, rec.moved = fromUnix(r.Uvarint()), fromUnix(r.Uvarint())
 	rec.movedTo = r.Text(frame.MaxName)
+	if v >= 2 {
+		for n := r.Count(frame.MaxLives); n > 0; n-- {
+			rec.lives = append(rec.lives, r.Uint64())
+		}
+	}
 	if err = r.Err(); err == nil {
 		rec.cores, err = frame.DecodeCores(r.Rest())
 	}

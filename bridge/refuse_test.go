@@ -90,7 +90,7 @@ func TestRepeatOfWhatIsRefused(t *testing.T) {
 	data := func(seqs ...uint64) []byte {
 		f := frame.Data{Lane: frame.LaneDurable}
 		for i, seq := range seqs {
-			m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, seq), QoS: 1, Origin: mqtt.Origin{Store: 77, Seq: seq}}
+			m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, seq), QoS: 1, Origin: mqtt.Origin{Life: 77, Seq: seq}}
 			f.Items = append(f.Items, frame.Item{Position: uint64(i + 1), Body: mqtt.AppendMessage(nil, m)})
 		}
 		return encodeData(f, x.b.compressor)
@@ -264,7 +264,7 @@ func TestMessagesThatMayNotCross(t *testing.T) {
 	r := openRaw(t, x, "e")
 	r.send(frame.KindHello, edgeHello("e"))
 	body := func(topic string, origin uint64) []byte {
-		return mqtt.AppendMessage(nil, &mqtt.Message{Topic: topic, Payload: []byte(topic), QoS: 1, Origin: mqtt.Origin{Store: origin, Seq: 1}})
+		return mqtt.AppendMessage(nil, &mqtt.Message{Topic: topic, Payload: []byte(topic), QoS: 1, Origin: mqtt.Origin{Life: origin, Seq: 1}})
 	}
 	f := frame.Data{Lane: frame.LaneDurable, Items: []frame.Item{
 		{Position: 1, Body: []byte{0xFF}},

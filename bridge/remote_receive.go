@@ -69,7 +69,7 @@ func (l *remoteLink) admits(m *mqtt.Message, sub uint32) bool {
 	case err != nil || !topic.MayPublish(m.Topic, topic.Link):
 		l.log.Warn("message from broker may not come in", "topic", m.Topic, "error", err)
 		l.b.metrics.dropped(dropInvalid, 1)
-	case m.Origin.Store == l.b.cfg.Store.ID() || l.copies.Repeat(m, sub):
+	case l.b.owns(m.Origin.Life) || l.copies.Repeat(m, sub):
 		l.repeated()
 	default:
 		return true
@@ -102,7 +102,7 @@ func (l *remoteLink) received() {
 // publish publishes m here, unless it was already. A message without origin is always new: it gets one here.
 func (in *remoteIn) publish(m *mqtt.Message, writes *batch.Batch) (refused error) {
 	b := in.l.b
-	if in.origin.Store != 0 {
+	if in.origin.Life != 0 {
 		if in.marked = b.seen.Mark(in.origin, &in.touched, writes); !in.marked || b.holds(m) {
 			in.l.repeated()
 			return nil

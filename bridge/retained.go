@@ -76,7 +76,7 @@ func (b *Bridge) newIndex() *reconcile.Index {
 	b.cfg.Retained.Held("#", func(h mqtt.Held) bool {
 		if topic.Crosses(h.Topic) && (!h.Here || b.goesUp(h.Topic)) {
 			items = append(items, reconcile.Item{
-				Key: reconcile.KeyOf(h.Topic), Stamp: uint64(h.Version.Time), Tie: reconcile.TieOf(h.Version.Origin.Store, h.Version.Origin.Seq),
+				Key: reconcile.KeyOf(h.Topic), Stamp: uint64(h.Version.Time), Tie: reconcile.TieOf(h.Version.Origin.Life, h.Version.Origin.Seq),
 				Gone: h.Cleared, Mine: h.Here && b.cfg.Role == RoleEdge, Topic: h.Topic,
 			})
 		}

@@ -43,11 +43,12 @@ type Message struct {
 	loan *Loan // the loan that ends the message's validity; nil = takers may keep the message as it is
 }
 
-// Origin is the node that first accepted a message and the number it gave it: how repeats are
-// recognised wherever the message meets itself again.
+// Origin is the life of the node that first accepted a message, and the number it gave it: how repeats are
+// recognised wherever the message meets itself again. A life is one start of a node: copies of its data folder give the
+// same numbers, each in a life of its own. Nodes of the version before had their store id in its place.
 type Origin struct {
-	Store uint64 // store id of that node; 0 = not stamped yet
-	Seq   uint64 // rises with each message of that node
+	Life uint64 // random; 0 = not stamped yet
+	Seq  uint64 // rises with each message of that life
 }
 
 // Source tells who handed a message to this node.

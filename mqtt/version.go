@@ -18,7 +18,7 @@ func VersionOf(m *Message) Version { return Version{m.Version, m.Origin} }
 
 // Compare is negative when v is older than o, 0 when they are the same, positive when v is newer.
 func (v Version) Compare(o Version) int {
-	return cmp.Or(cmp.Compare(v.Time, o.Time), cmp.Compare(v.Origin.Store, o.Origin.Store), cmp.Compare(v.Origin.Seq, o.Origin.Seq))
+	return cmp.Or(cmp.Compare(v.Time, o.Time), cmp.Compare(v.Origin.Life, o.Origin.Life), cmp.Compare(v.Origin.Seq, o.Origin.Seq))
 }
 
 // Held is what a node knows of one topic's retained message.

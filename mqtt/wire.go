@@ -53,7 +53,7 @@ func AppendMessage(dst []byte, m *Message) []byte {
 		flags |= wireVersion
 	}
 	dst = append(dst, flags)
-	dst = binary.AppendUvarint(dst, m.Origin.Store)
+	dst = binary.AppendUvarint(dst, m.Origin.Life)
 	dst = binary.AppendUvarint(dst, m.Origin.Seq)
 	if flags&wireExpires != 0 {
 		dst = binary.AppendUvarint(dst, uint64(m.Expires.UnixMilli()))
@@ -94,7 +94,7 @@ func decodeMessage(b []byte, now time.Time) (m *Message, rest []byte, err error)
 	}
 	r := bytesread.New(b[1:])
 	m = &Message{QoS: flags & 3, Retain: flags&wireRetain != 0}
-	m.Origin = Origin{Store: r.Uvarint(), Seq: r.Uvarint()}
+	m.Origin = Origin{Life: r.Uvarint(), Seq: r.Uvarint()}
 	switch {
 	case flags&wireExpires != 0:
 		m.Expires = time.UnixMilli(int64(r.Uvarint()))

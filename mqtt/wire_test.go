@@ -18,9 +18,9 @@ func wireSamples() map[string]*Message {
 		Mark(packet.PropCorrelationData).Mark(packet.PropUser)
 	return map[string]*Message{
 		"bare":    {Topic: "a", Payload: []byte{}},
-		"qos 2":   {Topic: "a/b", Payload: []byte("x"), QoS: 2, Origin: Origin{Store: 1 << 63, Seq: 77}},
+		"qos 2":   {Topic: "a/b", Payload: []byte("x"), QoS: 2, Origin: Origin{Life: 1 << 63, Seq: 77}},
 		"retain":  {Topic: "a/b", Payload: []byte("x"), QoS: 1, Retain: true},
-		"version": {Topic: "a/b", Payload: []byte{}, QoS: 1, Retain: true, Version: 1<<63 - 1, Origin: Origin{Store: 5, Seq: 6}},
+		"version": {Topic: "a/b", Payload: []byte{}, QoS: 1, Retain: true, Version: 1<<63 - 1, Origin: Origin{Life: 5, Seq: 6}},
 		"full":    {Version: 77, Topic: "a/b", Payload: []byte("xyz"), QoS: 1, Retain: true, Expires: time.UnixMilli(1764000000123), Props: props},
 	}
 }
@@ -113,7 +113,7 @@ func TestRecodeOfDamagedBytes(t *testing.T) {
 }
 
 func TestVersionsAreOrdered(t *testing.T) {
-	rising := []Version{{}, {Time: 1}, {Time: 2, Origin: Origin{Store: 1}}, {2, Origin{1, 5}}, {2, Origin{3, 1}}, {Time: 3}}
+	rising := []Version{{}, {Time: 1}, {Time: 2, Origin: Origin{Life: 1}}, {2, Origin{1, 5}}, {2, Origin{3, 1}}, {Time: 3}}
 	for i, v := range rising {
 		for j, o := range rising {
 			if got, want := v.Compare(o), cmp.Compare(i, j); got != want {

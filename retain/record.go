@@ -35,7 +35,7 @@ func (e *entry) appendRecord(dst []byte) []byte {
 	}
 	dst = append(dst, recordForm2, flags)
 	dst = binary.BigEndian.AppendUint64(dst, uint64(e.time))
-	dst = binary.AppendUvarint(dst, e.origin.Store)
+	dst = binary.AppendUvarint(dst, e.origin.Life)
 	dst = binary.AppendUvarint(dst, e.origin.Seq)
 	dst = binary.AppendUvarint(dst, uint64(e.size))
 	return binary.AppendUvarint(dst, uint64(e.expires.At))
@@ -58,7 +58,7 @@ func decodeRecord(topic, value []byte) (*entry, error) {
 	default:
 		r.Fail(errors.New("unknown form"))
 	}
-	e.origin = mqtt.Origin{Store: r.Uvarint(), Seq: r.Uvarint()}
+	e.origin = mqtt.Origin{Life: r.Uvarint(), Seq: r.Uvarint()}
 	e.size = int64(r.Uvarint())
 	e.expires.At = int64(r.Uvarint())
 	if err := r.Err(); err != nil {

@@ -79,7 +79,7 @@ func (b *bench) open() {
 
 func (b *bench) message(topic, payload string) *mqtt.Message {
 	b.next++
-	return &mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retain: true, ID: b.next, Origin: mqtt.Origin{Store: 9, Seq: b.next}}
+	return &mqtt.Message{Topic: topic, Payload: []byte(payload), QoS: 1, Retain: true, ID: b.next, Origin: mqtt.Origin{Life: 9, Seq: b.next}}
 }
 
 // set sets m and waits until all is settled.
@@ -277,7 +277,7 @@ func TestRepeatsChangeNothing(t *testing.T) {
 			b.Fatal(err)
 		}
 		b.want("a", "a=1")
-		if !b.Holds("a", m.Origin) || b.Holds("a", mqtt.Origin{Store: 1, Seq: 1}) || b.Holds("b", m.Origin) {
+		if !b.Holds("a", m.Origin) || b.Holds("a", mqtt.Origin{Life: 1, Seq: 1}) || b.Holds("b", m.Origin) {
 			b.Error("Holds does not tell what is retained")
 		}
 	})
@@ -482,7 +482,7 @@ func TestConcurrentPublishers(t *testing.T) {
 		wg.Go(func() {
 			for i := range 100 {
 				m := &mqtt.Message{Topic: fmt.Sprint("t/", i%5), Payload: fmt.Append(nil, p, "-", i), Retain: true,
-					ID: b.disk.NextID(), Origin: mqtt.Origin{Store: uint64(p + 1), Seq: uint64(i + 1)}}
+					ID: b.disk.NextID(), Origin: mqtt.Origin{Life: uint64(p + 1), Seq: uint64(i + 1)}}
 				if i%7 == 6 {
 					m.Payload = nil
 				}

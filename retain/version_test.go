@@ -236,7 +236,7 @@ func TestLetGo(t *testing.T) {
 func TestRecordForm1(t *testing.T) {
 	v := append(make([]byte, 7), 9, recordForm1, 5, 6, 7, 8)
 	e, err := decodeRecord([]byte("t"), v)
-	if err != nil || e.id != 9 || e.version() != (mqtt.Version{Time: hlc.First, Origin: mqtt.Origin{Store: 5, Seq: 6}}) || e.size != 7 || e.expires.At != 8 {
+	if err != nil || e.id != 9 || e.version() != (mqtt.Version{Time: hlc.First, Origin: mqtt.Origin{Life: 5, Seq: 6}}) || e.size != 7 || e.expires.At != 8 {
 		t.Errorf("got %+v, %v", e, err)
 	}
 	e.gone, e.here, e.time = true, true, hlc.At(1<<40)
@@ -263,7 +263,7 @@ func TestVersionModel(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(rt, "steps") {
 			topic := rapid.SampledFrom([]string{"a", "a/b", "c"}).Draw(rt, "topic")
 			m := b.from(topic, rapid.SampledFrom([]string{"", "x", "y"}).Draw(rt, "payload"), hlc.Time(rapid.IntRange(1, 20).Draw(rt, "version")))
-			m.Origin.Store = rapid.Uint64Range(1, 3).Draw(rt, "store")
+			m.Origin.Life = rapid.Uint64Range(1, 3).Draw(rt, "store")
 			if err := b.set(m); err != nil {
 				rt.Fatal(err)
 			}

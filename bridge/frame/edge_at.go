@@ -14,6 +14,8 @@ import (
 //	edge    uvarint length, bytes
 //	store   uvarint
 //	attach  uvarint, the edge's count of attachments
+//	flags   1, bit 0: this answers another one
+//	lives   uvarint count, 8 each: of the edge, the running one first
 //
 // It says: the edge is attached to the sender, and the sender's interest covers the edge's. A core that kept messages
 // for that edge until now hands them over.
@@ -21,6 +23,8 @@ type EdgeAt struct {
 	Edge   string
 	Store  uint64
 	Attach uint64
+	Answer bool     // the edge was said to be at the receiver: it is at the sender all the same
+	Lives  []uint64 // as in Hello; nil = not known
 }
 
 const controlEdgeAt = 1
@@ -33,7 +37,13 @@ func (c EdgeAt) Append(dst []byte) []byte {
 	dst = append(dst, controlEdgeAt)
 	dst = AppendPrefixed(dst, c.Edge)
 	dst = binary.AppendUvarint(dst, c.Store)
-	return binary.AppendUvarint(dst, c.Attach)
+	dst = binary.AppendUvarint(dst, c.Attach)
+	flags := byte(0)
+	if c.Answer {
+		flags = 1
+	}
+	lives := c.Lives[:min(len(c.Lives), MaxLives)]
+	return appendLives(append(dst, flags, byte(len(lives))), lives)
 }
 
 // DecodeEdgeAt reads a control record. The error is ErrUnknownControl when it is another one.
@@ -43,5 +53,10 @@ func DecodeEdgeAt(b []byte) (c EdgeAt, err error) {
 		return c, ErrUnknownControl
 	}
 	c = EdgeAt{Edge: r.Text(MaxName), Store: r.Uvarint(), Attach: r.Uvarint()}
+	if r.Len() > 0 { // not of the version before
+		c.Answer = r.Uint8()&1 != 0
+		lives := bytesread.New(r.Bytes(8 * r.Count(MaxLives)))
+		c.Lives = readLives(&lives, nil)
+	}
 	return c, done(&r, "control")
 }

@@ -18,6 +18,8 @@ const (
 	KindAck      = "ack"
 	KindGoaway   = "goaway"
 	KindRetained = "retained"
+	KindProbe    = "probe"
+	KindTwin     = "twin"
 )
 
 // version is the first byte of every frame.

@@ -17,6 +17,8 @@ type Hello struct {
 	Role   Role
 	Attach uint64     // of an edge: rises with each attempt to attach to a core
 	Last   Attachment // of an edge: where it was attached before
+	Lives  []uint64   // the sender's lives that it knows, at most MaxLives, the running one first; nil = it knows no lives
+	Counts uint64     // to an edge: the attach number that this attachment counts as, when not the one it said; 0 = as it said
 	Held   Digest     // the interest of the receiver that the sender holds, so that it need not be told again
 
 	Window      int // messages of the durable lane that the sender takes before it acknowledges
@@ -64,6 +66,9 @@ const (
 	tagLastStore   = 10
 	tagLastAttach  = 11
 	tagFeatures    = 12
+	tagLife        = 13
+	tagEarlier     = 14 // 8 bytes each
+	tagCounts      = 15
 	tagClock       = 21
 )
 
@@ -89,6 +94,21 @@ func (h Hello) Append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, f.tag)
 		value := binary.AppendUvarint(nil, f.value)
 		dst = AppendPrefixed(dst, value)
+	}
+	return h.appendLives(dst)
+}
+
+// appendLives writes fields that the version before does not know.
+func (h Hello) appendLives(dst []byte) []byte {
+	if len(h.Lives) > 0 {
+		dst = binary.AppendUvarint(dst, tagLife)
+		dst = AppendPrefixed(dst, binary.AppendUvarint(nil, h.Lives[0]))
+		dst = binary.AppendUvarint(dst, tagEarlier)
+		dst = AppendPrefixed(dst, appendLives(nil, h.Lives[1:min(len(h.Lives), MaxLives)]))
+	}
+	if h.Counts != 0 {
+		dst = binary.AppendUvarint(dst, tagCounts)
+		dst = AppendPrefixed(dst, binary.AppendUvarint(nil, h.Counts))
 	}
 	return dst
 }
@@ -140,6 +160,12 @@ func (h *Hello) field(tag uint64, r *bytesread.Reader) {
 		h.Last.Store = r.Uvarint()
 	case tagLastAttach:
 		h.Last.Attach = r.Uvarint()
+	case tagLife:
+		h.Lives = append([]uint64{r.Uvarint()}, h.Lives[:min(len(h.Lives), MaxLives-1)]...)
+	case tagEarlier:
+		h.Lives = readLives(r, h.Lives)
+	case tagCounts:
+		h.Counts = r.Uvarint()
 	case tagFeatures:
 		h.Features = Features(r.Uvarint())
 	case tagClock:

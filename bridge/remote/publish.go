@@ -51,7 +51,7 @@ func (c *Conn) tooLarge(p *paho.Publish) bool {
 
 func (c *Conn) outbound(m *mqtt.Message, qos byte) *paho.Publish {
 	p := &paho.Publish{Topic: m.Topic, Payload: m.Payload, QoS: qos, Retain: m.Retain && c.retains(), Properties: properties(m.Props)}
-	if m.Origin.Store != 0 {
+	if m.Origin.Life != 0 {
 		p.Properties.User.Add(OriginProperty, originText(m.Origin))
 	}
 	if !m.Expires.IsZero() { // what is left of it [MQTT-3.3.2-6]
@@ -93,7 +93,7 @@ func properties(from *packet.Properties) *paho.PublishProperties {
 }
 
 func originText(o mqtt.Origin) string {
-	return fmt.Sprintf("%016x-%d", o.Store, o.Seq)
+	return fmt.Sprintf("%016x-%d", o.Life, o.Seq)
 }
 
 // parseOrigin reads originText; ok is false for anything else.
@@ -101,7 +101,7 @@ func parseOrigin(s string) (o mqtt.Origin, ok bool) {
 	if len(s) < 18 || s[16] != '-' {
 		return o, false
 	}
-	store, err1 := strconv.ParseUint(s[:16], 16, 64)
+	life, err1 := strconv.ParseUint(s[:16], 16, 64)
 	seq, err2 := strconv.ParseUint(s[17:], 10, 64)
-	return mqtt.Origin{Store: store, Seq: seq}, err1 == nil && err2 == nil && store != 0
+	return mqtt.Origin{Life: life, Seq: seq}, err1 == nil && err2 == nil && life != 0
 }

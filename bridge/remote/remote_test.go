@@ -158,7 +158,7 @@ func TestPublish(t *testing.T) {
 		t.Errorf("got a window of %d, want the broker's 5 [MQTT-3.3.4-7]", got)
 	}
 	props := &packet.Properties{ContentType: "text", User: []packet.UserProperty{{Name: OriginProperty, Value: "forged"}, {Name: "k", Value: "v"}}}
-	m := &mqtt.Message{Topic: "t", Payload: []byte("m"), QoS: 2, Retain: true, Origin: mqtt.Origin{Store: 0xABC, Seq: 7},
+	m := &mqtt.Message{Topic: "t", Payload: []byte("m"), QoS: 2, Retain: true, Origin: mqtt.Origin{Life: 0xABC, Seq: 7},
 		Props: props.Mark(packet.PropContentType).Mark(packet.PropUser), Expires: time.Now().Add(90 * time.Second)}
 	for i := range 2 {
 		if err := c.Publish(m, 1, uint64(40+i)); err != nil {
@@ -197,7 +197,7 @@ func TestReceive(t *testing.T) {
 		&packet.Publish{Topic: []byte("zero")})
 	got := <-h.messages
 	m := got.m
-	if got.id != 3 || got.sub != 9 || m.Topic != "t" || string(m.Payload) != "m" || m.QoS != 1 || !m.Retain || m.Origin != (mqtt.Origin{Store: 0xABC, Seq: 7}) ||
+	if got.id != 3 || got.sub != 9 || m.Topic != "t" || string(m.Payload) != "m" || m.QoS != 1 || !m.Retain || m.Origin != (mqtt.Origin{Life: 0xABC, Seq: 7}) ||
 		m.Props.ResponseTopic != "r" || len(m.Props.User) != 1 || m.Props.Has(packet.PropSubscriptionID) || m.Expires.IsZero() {
 		t.Errorf("got %+v %+v %+v, want the message and its origin", got, m, m.Props)
 	}
@@ -353,7 +353,7 @@ func TestCloseDoesNotWaitForever(t *testing.T) {
 }
 
 func TestOriginText(t *testing.T) {
-	o := mqtt.Origin{Store: 1<<64 - 1, Seq: 12}
+	o := mqtt.Origin{Life: 1<<64 - 1, Seq: 12}
 	if got, ok := parseOrigin(originText(o)); !ok || got != o {
 		t.Errorf("got %v, %v, want %v", got, ok, o)
 	}

@@ -157,12 +157,12 @@ func (t *Touched) at(origin uint64, c *chunk) *touchedChunk {
 func (s *Filter) Mark(o mqtt.Origin, t *Touched, b *batch.Batch) (isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.originLocked(o.Store, b).chunk(o.Seq/chunkBits, s.maxChunks, o.Store, b)
+	c := s.originLocked(o.Life, b).chunk(o.Seq/chunkBits, s.maxChunks, o.Life, b)
 	if c == nil {
 		s.beyond()
 		return true
 	}
-	each := t.at(o.Store, c)
+	each := t.at(o.Life, c)
 	if isNew = !c.bits.has(o.Seq); isNew {
 		c.bits.set(o.Seq)
 		each.own.set(o.Seq)
@@ -176,7 +176,7 @@ func (s *Filter) Unmark(o mqtt.Origin, t *Touched) {
 	defer s.mu.Unlock()
 	if c := s.findLocked(o); c != nil {
 		c.bits.clear(o.Seq)
-		t.at(o.Store, c).own.clear(o.Seq)
+		t.at(o.Life, c).own.clear(o.Seq)
 	}
 }
 
@@ -250,14 +250,14 @@ func (s *Filter) Forget(marks []mqtt.Origin, b *batch.Batch) {
 		for i := range c.slots {
 			if each := &c.slots[i]; each.kept.has(o.Seq) {
 				each.kept.clear(o.Seq)
-				putSlot(b, o.Store, c.number, i, &each.kept)
+				putSlot(b, o.Life, c.number, i, &each.kept)
 			}
 		}
 	}
 }
 
 func (s *Filter) findLocked(o mqtt.Origin) *chunk {
-	org := s.origins[o.Store]
+	org := s.origins[o.Life]
 	if org == nil {
 		return nil
 	}

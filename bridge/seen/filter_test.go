@@ -50,7 +50,7 @@ func TestAgainstModel(t *testing.T) {
 		base := rapid.SampledFrom([]uint64{0, 1 << 32, 1<<63 - 1<<20}).Draw(t, "base") &^ (chunkBits - 1)
 		t.Repeat(map[string]func(*rapid.T){
 			"mark": func(t *rapid.T) {
-				o := mqtt.Origin{Store: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
+				o := mqtt.Origin{Life: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
 				var touched Touched
 				if got := s.Mark(o, &touched, writes); got == model[o] {
 					t.Fatalf("mark %v: got new %v, want %v", o, got, !model[o])
@@ -60,7 +60,7 @@ func TestAgainstModel(t *testing.T) {
 				model[o] = true
 			},
 			"forget": func(t *rapid.T) {
-				o := mqtt.Origin{Store: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
+				o := mqtt.Origin{Life: rapid.Uint64Range(1, 4).Draw(t, "store"), Seq: base + number.Draw(t, "seq")}
 				s.Forget([]mqtt.Origin{o}, writes)
 				delete(model, o)
 			},
@@ -76,7 +76,7 @@ func TestSurvivesReopening(t *testing.T) {
 	for range 200 {
 		writes, touched := new(batch.Batch), Touched(nil)
 		for range 10 {
-			o := mqtt.Origin{Store: 1 + rand.Uint64N(3), Seq: rand.Uint64N(32 * chunkBits)}
+			o := mqtt.Origin{Life: 1 + rand.Uint64N(3), Seq: rand.Uint64N(32 * chunkBits)}
 			s.Mark(o, &touched, writes)
 			marked = append(marked, o)
 		}
@@ -93,7 +93,7 @@ func TestSurvivesReopening(t *testing.T) {
 			t.Fatalf("%v is new after reopening, want a repeat", o)
 		}
 	}
-	if !again.Mark(mqtt.Origin{Store: 1, Seq: 40 * chunkBits}, new(Touched), new(batch.Batch)) {
+	if !again.Mark(mqtt.Origin{Life: 1, Seq: 40 * chunkBits}, new(Touched), new(batch.Batch)) {
 		t.Errorf("a number that was never marked is a repeat, want new")
 	}
 }
@@ -114,7 +114,7 @@ func TestOfFramesUnderWay(t *testing.T) {
 			"frame": func(rt *rapid.T) {
 				f := &frame{b: new(batch.Batch)}
 				for range rapid.IntRange(1, 3).Draw(rt, "n") {
-					o := mqtt.Origin{Store: 1, Seq: rapid.Uint64Range(0, 2*chunkBits-1).Draw(rt, "seq")}
+					o := mqtt.Origin{Life: 1, Seq: rapid.Uint64Range(0, 2*chunkBits-1).Draw(rt, "seq")}
 					if s.Mark(o, &f.t, f.b) {
 						f.marks = append(f.marks, o)
 					}
@@ -147,7 +147,7 @@ func TestOfFramesUnderWay(t *testing.T) {
 					again.loadSlot(1, binary.BigEndian.Uint64([]byte(k)[8:]), int(binary.BigEndian.Uint16([]byte(k)[16:])), v)
 				}
 				for seq := range uint64(2 * chunkBits) {
-					o := mqtt.Origin{Store: 1, Seq: seq}
+					o := mqtt.Origin{Life: 1, Seq: seq}
 					if got := !again.Mark(o, new(Touched), new(batch.Batch)); got != kept[o] {
 						rt.Fatalf("number %d: on disk %v, want %v", seq, got, kept[o])
 					}
@@ -174,7 +174,7 @@ func (t *touchedChunk) replay(disk map[string][]byte) {
 func TestRefusedMarksAreNotWritten(t *testing.T) {
 	st := openStore(t, t.TempDir())
 	s := newFilter(64, 4, func() {})
-	refused, kept := mqtt.Origin{Store: 1, Seq: 7}, mqtt.Origin{Store: 1, Seq: 8}
+	refused, kept := mqtt.Origin{Life: 1, Seq: 7}, mqtt.Origin{Life: 1, Seq: 8}
 	var one, other Touched
 	lost, writes := new(batch.Batch), new(batch.Batch)
 	s.Mark(refused, &one, lost)
@@ -196,7 +196,7 @@ func TestRefusedMarksAreNotWritten(t *testing.T) {
 func TestWindow(t *testing.T) {
 	beyond := 0
 	s, writes := newFilter(4, 4, func() { beyond++ }), new(batch.Batch)
-	mark := func(seq uint64) bool { return s.Mark(mqtt.Origin{Store: 1, Seq: seq}, new(Touched), writes) }
+	mark := func(seq uint64) bool { return s.Mark(mqtt.Origin{Life: 1, Seq: seq}, new(Touched), writes) }
 	for _, seq := range []uint64{0, 1 << 32, 1<<32 + chunkBits, 1 << 33} {
 		if !mark(seq) || mark(seq) {
 			t.Errorf("%d: want new, then a repeat", seq)
@@ -216,7 +216,7 @@ func TestForgetsOrigins(t *testing.T) {
 	s := newFilter(4, 2, func() {})
 	for _, origin := range []uint64{1, 2, 1, 3} {
 		writes, touched := new(batch.Batch), Touched(nil)
-		s.Mark(mqtt.Origin{Store: origin, Seq: 5}, &touched, writes)
+		s.Mark(mqtt.Origin{Life: origin, Seq: 5}, &touched, writes)
 		s.Write(touched, writes)
 		commit(t, st, writes)
 		s.Settle(touched, nil)

@@ -17,7 +17,7 @@ import (
 )
 
 func (n *Node) openStore() (err error) {
-	cfg := store.Config{Dir: n.cfg.Data, OnFatal: n.fail, Log: n.logOf("store"), Metrics: n.metrics}
+	cfg := store.Config{Dir: n.cfg.Data, Owner: n.cfg.Name, OnFatal: n.fail, Log: n.logOf("store"), Metrics: n.metrics}
 	n.cfg.disk(&cfg)
 	n.store, err = store.Open(cfg)
 	if err == nil {
@@ -50,7 +50,7 @@ func (n *Node) loadState() (err error) {
 		return err
 	}
 	n.router = router.New(router.Config{
-		StoreID: n.store.ID(), NextID: n.store.NextID, Retained: n.retained, Durability: n.cfg.Durability, Balance: balance,
+		Life: n.store.Life(), NextID: n.store.NextID, Retained: n.retained, Durability: n.cfg.Durability, Balance: balance,
 		Log: n.logOf("router"), Metrics: n.metrics,
 	})
 	return nil

@@ -77,7 +77,7 @@ func (m *machine) boot() error {
 	if err != nil {
 		return m.blame(errors.Join(err, m.store.Close()))
 	}
-	m.router = router.New(router.Config{StoreID: m.store.ID(), NextID: m.store.NextID, Retained: m.retained, Durability: m.durability})
+	m.router = router.New(router.Config{Life: m.store.Life(), NextID: m.store.NextID, Retained: m.retained, Durability: m.durability})
 	if m.meet != nil {
 		if m.links, err = m.meet(); err != nil {
 			return m.blame(errors.Join(err, m.retained.Close(), m.store.Close()))

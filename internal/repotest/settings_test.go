@@ -64,7 +64,7 @@ func configs(t *testing.T) []configured {
 			t.Error(err)
 		}
 	})
-	r := router.New(router.Config{StoreID: 1, NextID: st.NextID})
+	r := router.New(router.Config{Life: 1, NextID: st.NextID})
 	sessions, err := session.New(session.Config{Router: r})
 	if err != nil {
 		t.Fatal(err)

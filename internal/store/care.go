@@ -182,8 +182,8 @@ func (s *Store) flush() error {
 	}
 }
 
-// Restore makes a store in dir, which has none, from what Backup wrote. The store gets a new id: to its neighbours it is a new origin, so that numbers
-// it gives again are not taken for repeats.
+// Restore makes a store in dir, which has none, from what Backup wrote. The store gets a new id: to its neighbours, also
+// those of the version before lives, it is a new origin, so that numbers it gives again are not taken for repeats.
 func Restore(r io.Reader, dir string) error {
 	err := inFolder(dir, func() error {
 		if _, err := os.Stat(filepath.Join(dir, dataFile)); !errors.Is(err, os.ErrNotExist) {
@@ -222,7 +222,8 @@ func restore(r io.Reader, dir string) error {
 			return err
 		}
 		meta := tx.Bucket(metaBucket)
-		return errors.Join(meta.Delete(metaApplied), putNumber(meta, metaID, newID())) // no log of its own yet
+		_, err := renew(meta, readSelf(meta))
+		return errors.Join(err, meta.Delete(metaApplied), putNumber(meta, metaID, newID())) // no log of its own yet
 	})
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err

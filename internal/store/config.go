@@ -18,6 +18,10 @@ type Config struct {
 	Dir         string        // data folder, made if missing; one process at a time
 	LockTimeout time.Duration // how long Open waits for another process; zero = 1 s
 
+	// Owner is the name of the node that the folder belongs to. A folder that was last opened for another one gets a new ID: it
+	// is a copy, or was handed over. "" = not told; the ID stays.
+	Owner string
+
 	// MaxGroupBytes and MaxGroupBatches bound one transaction; what is above waits for the next one.
 	// A single batch above MaxGroupBytes is a group by itself. Zero = 4 MiB and 4,096.
 	MaxGroupBytes   int

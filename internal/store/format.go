@@ -14,13 +14,13 @@ import (
 //
 //	1  state.db alone
 //	2  state.db as of the last checkpoint, and the operation log after it
-//	3  messages at rest and records of retained messages may have a version; clearings are kept
+//	3  messages at rest and records of retained messages may have a version; clearings are kept; the folder knows its lives (lives.go)
 const Format = 3
 
 // Records of the meta bucket; each value is 8 bytes, big-endian.
 var (
 	metaFormat  = []byte("format")  // Format
-	metaID      = []byte("id")      // Store.ID
+	metaID      = []byte("id")      // made with the database; see lives.go
 	metaNext    = []byte("next")    // numbers up to this one may have been given by NextID
 	metaApplied = []byte("applied") // log record up to which the database holds
 )

@@ -34,12 +34,23 @@ func (n *ids) start(limit, block uint64) {
 	n.limit.Store(limit)
 }
 
-// reserve sets aside the first block of numbers after limit.
+// reserve begins a life, and sets aside its first block of numbers, after limit.
 func (s *Store) reserve(limit, block uint64) error {
 	s.ids.start(limit, block)
-	err := s.data.db.Update(func(tx *bolt.Tx) error { return putNumber(tx.Bucket(metaBucket), metaNext, limit+block) })
+	var was string
+	err := s.data.db.Update(func(tx *bolt.Tx) (err error) {
+		meta := tx.Bucket(metaBucket)
+		if s.self, was, err = beginLife(meta, s.cfg.Owner); err != nil {
+			return err
+		}
+		return putNumber(meta, metaNext, limit+block)
+	})
 	if err != nil {
 		return fmt.Errorf("reserve numbers: %w", err)
+	}
+	if was != "" && s.cfg.Owner != "" && was != s.cfg.Owner {
+		s.cfg.Log.Warn("the data folder is a copy of another node's, or was handed over: it gets an identity of its own",
+			"folder", s.cfg.Dir, "was", was, "node", s.cfg.Owner)
 	}
 	s.ids.reserved(limit + block)
 	return nil

@@ -26,7 +26,8 @@ type Store struct {
 	data   dataFiles
 	log    oplog.Log
 	deltas deltas
-	id     uint64
+	id     uint64 // of the database, which the log's records carry
+	self   self
 	ids    ids
 	clock  clock
 	pool   batch.Pool
@@ -111,9 +112,6 @@ func (s *Store) load(block uint64) error {
 	}
 	return s.reserve(max(h.next, s.deltas.active.limit), block)
 }
-
-// ID is random and was made with the database. Never 0.
-func (s *Store) ID() uint64 { return s.id }
 
 // NewBatch returns an empty batch. Its memory is used again after the batch was told.
 func (s *Store) NewBatch() *batch.Batch { return s.pool.Get() }

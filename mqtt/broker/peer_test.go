@@ -52,7 +52,7 @@ func newBench(t *testing.T, change func(*Config)) *bench {
 func newBenchOn(t *testing.T, rc router.Config, change func(*Config)) *bench {
 	t.Helper()
 	b := &bench{t: t, metrics: metrics.New(), retained: &memRetained{byTopic: map[string]*mqtt.Message{}}}
-	rc.StoreID, rc.NextID, rc.Retained, rc.Metrics = 7, counter(), b.retained, b.metrics
+	rc.Life, rc.NextID, rc.Retained, rc.Metrics = 7, counter(), b.retained, b.metrics
 	b.router = router.New(rc)
 	b.sessions = newMemSessions(b.router)
 	cfg := Config{
@@ -72,7 +72,7 @@ func newBenchOn(t *testing.T, rc router.Config, change func(*Config)) *bench {
 	return b
 }
 
-func testRouter() *router.Router { return router.New(router.Config{StoreID: 7, NextID: counter()}) }
+func testRouter() *router.Router { return router.New(router.Config{Life: 7, NextID: counter()}) }
 
 // counter is a NextID.
 func counter() func() uint64 {

@@ -11,9 +11,9 @@ import (
 	"mangrove/mqtt/topic"
 )
 
-// Config of a Router. StoreID and NextID are required; other zero values work.
+// Config of a Router. Life and NextID are required; other zero values work.
 type Config struct {
-	StoreID  uint64        // names this node in Message.Origin
+	Life     uint64        // names this start of the node in Message.Origin: see store.Store.Life
 	NextID   func() uint64 // gives message numbers that rise and are never given twice
 	Retained mqtt.Retained // nil = nothing is retained
 
@@ -130,8 +130,8 @@ func (r *Router) Stamp(m *mqtt.Message) {
 		m.From.Scope = mqtt.ScopeClient
 	}
 	m.ID = r.cfg.NextID()
-	if m.Origin.Store == 0 {
-		m.Origin = mqtt.Origin{Store: r.cfg.StoreID, Seq: m.ID}
+	if m.Origin.Life == 0 {
+		m.Origin = mqtt.Origin{Life: r.cfg.Life, Seq: m.ID}
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"mangrove/mqtt/topic"
 )
 
-func testRouter() *Router { return New(Config{StoreID: 7, NextID: counter()}) }
+func testRouter() *Router { return New(Config{Life: 7, NextID: counter()}) }
 
 // counter is a NextID.
 func counter() func() uint64 {
@@ -34,13 +34,13 @@ func publish(r *Router, m *mqtt.Message) *mqtt.Receipt {
 
 func TestPublishStamps(t *testing.T) {
 	r := testRouter()
-	own, carried := &mqtt.Message{Topic: "a"}, &mqtt.Message{Topic: "a", Origin: mqtt.Origin{Store: 3, Seq: 9}}
+	own, carried := &mqtt.Message{Topic: "a"}, &mqtt.Message{Topic: "a", Origin: mqtt.Origin{Life: 3, Seq: 9}}
 	publish(r, own)
 	publish(r, carried)
-	if own.ID == 0 || own.Origin != (mqtt.Origin{Store: 7, Seq: own.ID}) || own.From.Scope != mqtt.ScopeClient {
+	if own.ID == 0 || own.Origin != (mqtt.Origin{Life: 7, Seq: own.ID}) || own.From.Scope != mqtt.ScopeClient {
 		t.Errorf("got %+v, want an id, this node as origin, and client scope", own)
 	}
-	if carried.ID == 0 || carried.Origin != (mqtt.Origin{Store: 3, Seq: 9}) {
+	if carried.ID == 0 || carried.Origin != (mqtt.Origin{Life: 3, Seq: 9}) {
 		t.Errorf("got %+v, want an id and the origin kept", carried)
 	}
 }

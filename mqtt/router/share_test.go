@@ -16,7 +16,7 @@ func shared(t *testing.T, balance string, weigh Weigher, n int) (*Router, []*mqt
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := New(Config{StoreID: 7, NextID: counter(), Balance: maker})
+	r := New(Config{Life: 7, NextID: counter(), Balance: maker})
 	var members []*mqtttest.Keeper
 	for i := range n {
 		k := &mqtttest.Keeper{Name: fmt.Sprint("m", i)}

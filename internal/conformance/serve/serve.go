@@ -71,7 +71,7 @@ func (s *Server) open() {
 	s.retained, err = retain.New(retain.Config{Store: s.store})
 	s.must(err)
 	r := router.New(router.Config{
-		StoreID: s.store.ID(), NextID: s.store.NextID, Retained: s.retained, Metrics: s.Metrics,
+		Life: s.store.Life(), NextID: s.store.NextID, Retained: s.retained, Metrics: s.Metrics,
 	})
 	s.sessions, err = session.New(session.Config{Store: s.store, Router: r, Metrics: s.Metrics})
 	s.must(err)
