@@ -33,7 +33,7 @@ import (
 // batch is still under way holds up those after it: by as much as its publisher takes from Router.Publish to
 // Store.Commit.
 //
-// Safe for concurrent use. A Queue never calls the Store with mu held: the Store's writer calls Committed.
+// Safe for concurrent use. A Queue never commits with mu held: the Store's writer calls Committed.
 //
 //	queue.go        how it is made, and what comes in
 //	queue_send.go   what goes out: one owner at a time sends and acknowledges
