@@ -19,7 +19,7 @@ func (b *Bridge) control(from *neighbour, body []byte, writes *batch.Batch) {
 		return
 	}
 	if n := b.lookup(c.Edge); n != nil && n.scope == mqtt.ScopeEdge {
-		n.movedTo(from.name, c, writes)
+		n.heardOf(from, c, writes)
 	}
 }
 

@@ -17,7 +17,7 @@ func reasonOf(code frame.GoawayCode) packet.ReasonCode {
 		return packet.ServerShuttingDown
 	case frame.GoawayRefused:
 		return packet.QuotaExceeded
-	case frame.GoawayNameInUse:
+	case frame.GoawayNameInUse, frame.GoawayWait:
 		return packet.ClientIdentifierNotValid
 	case frame.GoawayReplaced:
 		return packet.SessionTakenOver

@@ -20,8 +20,12 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 	if err != nil {
 		return err
 	}
-	if n == nil || !n.claim(l, h) {
+	if n == nil || n.queue.IsClosed() {
 		l.refuseName(h)
+		return nil
+	}
+	if !n.claim(l, h) {
+		n.contest(l, h)
 		return nil
 	}
 	l.log = l.log.With("neighbour", h.Name)
@@ -41,14 +45,15 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 }
 
 // claim takes the neighbour for l, in place of an older connection of the same node. It fails when another
-// node of that name is connected.
+// node of that name is connected, also when it runs on a copy of the same folder.
 func (n *neighbour) claim(l *link, h frame.Hello) bool {
 	n.mu.Lock()
 	old := n.link.Load()
-	if n.queue.IsClosed() || old != nil && n.scope != mqtt.ScopeUplink && n.rec.store != h.Store {
+	if n.queue.IsClosed() || old != nil && n.scope != mqtt.ScopeUplink && !supersedes(&n.holder, &h) {
 		n.mu.Unlock()
 		return false
 	}
+	n.holder = h
 	n.link.Store(l)
 	n.mu.Unlock()
 	if old != nil {

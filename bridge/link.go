@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mangrove/bridge/frame"
@@ -52,6 +53,9 @@ type link struct {
 	ack     uint64 // position to acknowledge
 	ackDue  bool
 	inbound []*inbound // DATA frames that are being kept, in order
+	notes   []note     // to be sent, in order
+	asking  asking
+	asked   atomic.Bool // asking waits for a sign of life
 
 	healing              healing
 	follower             *interest.Follower // run only, from up on
@@ -185,6 +189,7 @@ func (l *link) end() {
 	if l.closer != nil {
 		l.closer.Stop()
 	}
+	l.stopAskingLocked()
 	l.mu.Unlock()
 	l.reading.Unlock()
 	if l.follower != nil {
@@ -193,6 +198,7 @@ func (l *link) end() {
 	if n != nil {
 		l.trim()
 		n.release(l)
+		n.unrivalled()
 	}
 	l.b.dismiss(l)
 	close(l.gone)

@@ -18,6 +18,9 @@ func (l *link) Frame(kind string, body []byte) error {
 		return nil
 	}
 	l.b.metrics.framesIn.Inc()
+	if l.asked.Load() {
+		l.signOfLife()
+	}
 	if err := l.handle(kind, body); err != nil {
 		l.log.Debug("frame refused", "kind", kind, "error", err)
 		l.fail(err, &frame.Goaway{Code: frame.GoawayProtocol, Text: err.Error()})
@@ -38,6 +41,10 @@ func handlers(kind string) (handle func(*link, []byte) error, when turn) {
 		return (*link).handleCores, afterHello
 	case frame.KindRetained:
 		return (*link).handleRetained, afterHello
+	case frame.KindProbe:
+		return (*link).handleProbe, afterHello
+	case frame.KindTwin:
+		return (*link).handleTwin, afterHello
 	case frame.KindHello:
 		return (*link).handleHello, first
 	case frame.KindGoaway:
@@ -76,6 +83,9 @@ func (l *link) handleGoaway(body []byte) error {
 	l.mu.Lock()
 	l.retry = f.Retry
 	l.mu.Unlock()
+	if f.Code == frame.GoawayNameInUse {
+		l.refusedAsTwin(f.Text)
+	}
 	l.fail(fmt.Errorf("neighbour said goodbye: %s", f.Text), nil)
 	return nil
 }

@@ -23,6 +23,10 @@ func (l *link) step() bool {
 	if ackDue {
 		l.ackDue = false
 	}
+	var due note
+	if stage == stageUp && len(l.notes) > 0 && !ackDue {
+		due, l.notes = l.notes[0], l.notes[1:]
+	}
 	l.mu.Unlock()
 	if leaving || stage == stageFresh {
 		return false
@@ -33,6 +37,8 @@ func (l *link) step() bool {
 		err = l.bringUp()
 	case ackDue:
 		err = l.sendAck(ack)
+	case due.kind != "":
+		err = l.frame(due.kind, due.body)
 	default:
 		sent, err = l.sendNews()
 	}

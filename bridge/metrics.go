@@ -17,6 +17,7 @@ type bridgeMetrics struct {
 	bytesOut, bytesIn       *metrics.Counter // of DATA frames
 	dials, dialErrors       *metrics.Counter
 	handedOver              *metrics.Counter
+	twins                   *metrics.Counter // connections refused because of another node of the same name
 	compared, healed        *metrics.Counter // conversations about retained messages, and messages that were newer elsewhere
 	early, earlyWritten     *metrics.Counter // messages sent before they were written, and written after all
 }
@@ -37,6 +38,7 @@ func newMetrics(r *metrics.Registry) bridgeMetrics {
 		handedOver:   r.Counter("mangrove_link_messages_handed_over_total"),
 		compared:     r.Counter("mangrove_link_retained_compared_total"),
 		healed:       r.Counter("mangrove_link_retained_healed_total"),
+		twins:        r.Counter("mangrove_link_twins_refused_total"),
 		early:        r.Counter("mangrove_link_messages_early_total"),
 		earlyWritten: r.Counter("mangrove_link_messages_early_written_total"),
 	}

@@ -18,19 +18,8 @@ import (
 //	moved ─ the edge attaches here again ─→ here
 //	moved ─ Config.MovedLinger, queue empty ─→ forgotten
 
-// movedTo takes the news that the edge is attached to another core, unless it is old.
+// movedTo has the edge at another core from now on.
 func (n *neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
-	rec, live := n.snapshot(), n.link.Load()
-	switch {
-	case rec.store == c.Store && stale(&rec, &c, live != nil):
-		return // it has been here since, or moved on since
-	case rec.store != c.Store && live != nil:
-		n.b.cfg.Log.Warn("two edges of one name", "edge", n.name, "here", rec.store, "store", c.Store, "at", core)
-		return
-	}
-	if live != nil {
-		live.fail(errReplaced, &frame.Goaway{Code: frame.GoawayReplaced, Text: errReplaced.Error()})
-	}
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	was := n.takerLocked()
@@ -42,20 +31,6 @@ func (n *neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
 	n.moveFiltersLocked(was)
 	n.b.cfg.Log.Info("edge moved", "edge", n.name, "to", core)
 	n.startMoving()
-}
-
-// stale tells that c is of a time before what rec knows of the edge. An older image of the edge counts its attachments from
-// there: of that, lives tell.
-func stale(rec *record, c *frame.EdgeAt, live bool) bool {
-	switch lineageOf(rec.lives, c.Lives) {
-	case lineageEarlier:
-		return true
-	case lineageLater:
-		return false
-	case lineageApart:
-		return live
-	}
-	return c.Attach <= rec.attach
 }
 
 // stopMoving is called when the edge attaches here again.

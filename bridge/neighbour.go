@@ -43,6 +43,9 @@ type neighbour struct {
 
 	mu        sync.Mutex
 	rec       record
+	holder    frame.Hello // of link
+	twin      twin
+	rival     *rival    // while it is found out which core an edge is at; else nil
 	since     time.Time // of the state
 	lastError string
 	addr      string // of the link, or what is dialled

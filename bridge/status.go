@@ -20,6 +20,7 @@ type LinkStatus struct {
 	Received        uint64
 	Repeats         uint64 // recognised and not taken in again
 	LastError       string // why it is not up
+	Twin            string // another node that runs under the neighbour's name, or under ours where the neighbour told so; "" = none
 }
 
 // Status lists the neighbours by name.
@@ -38,6 +39,9 @@ func (n *neighbour) status() LinkStatus {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Addr, s.Since, s.LastError = n.addr, n.since, n.lastError
+	if n.twin.fresh(n.b.cfg.Now()) {
+		s.Twin = n.twin.text
+	}
 	up := false
 	if n.scope == mqtt.ScopeUplink {
 		s.Name = ""

@@ -97,7 +97,7 @@ func frameCases(t testing.TB) []frameCase {
 			fresh(Retained.Append), DecodeRetained),
 		row("probe", Probe{Answer: true}, fresh(Probe.Append), DecodeProbe),
 		row("twin", Twin{Store: 1 << 63, Life: 7, Where: "10.0.0.7:4711"}, fresh(Twin.Append), DecodeTwin),
-		row("edge at", EdgeAt{Edge: "b", Store: 9, Attach: 3, Answer: true, Lives: []uint64{1 << 63, 5}}, fresh(EdgeAt.Append), DecodeEdgeAt),
+		row("edge at", EdgeAt{Edge: "b", Store: 9, Attach: 3, Answer: true, Live: true, Lives: []uint64{1 << 63, 5}}, fresh(EdgeAt.Append), DecodeEdgeAt),
 	}
 }
 

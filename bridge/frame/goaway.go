@@ -29,6 +29,7 @@ const (
 	GoawayNameInUse GoawayCode = 3 // another node of this name is connected
 	GoawayProtocol  GoawayCode = 4 // a frame was wrong
 	GoawayReplaced  GoawayCode = 5 // a newer connection of the same node
+	GoawayWait      GoawayCode = 6 // another connection under the node's name is asked for a sign of life
 )
 
 // maxRetry bounds what a neighbour can ask for.

@@ -50,6 +50,7 @@ type Link struct {
 	Received        uint64    `json:"received"`
 	Repeats         uint64    `json:"repeats"`              // recognised and not taken in again
 	LastError       string    `json:"last_error,omitempty"` // why it is not up
+	Twin            string    `json:"twin,omitempty"`       // another node under its name, or under ours where it told so
 }
 
 // Member is a node in the gossip pool.
