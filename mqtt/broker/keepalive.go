@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
 )
 
 // aliveState is how long the client may be silent, and has been. The reader notes when it hears of the client; the wheel
@@ -15,6 +16,15 @@ type aliveState struct {
 	heard    atomic.Uint32 // tick of the client's last packet, moved forward by the time during which we did not read
 	awaiting atomic.Bool   // the reader waits for bytes
 	patience atomic.Uint32 // ticks of silence after which the client is gone; 0 = for ever
+	taken    takenState
+}
+
+// takenState is what the wheel knows of bytes that the client's kernel has acknowledged: on a thin line a write takes its
+// time, and an answer waits behind it.
+type takenState struct {
+	looked uint32 // tick of the latest look; 0 = none
+	acked  uint64 // bytes, when at was noted
+	at     uint32 // enough bytes more were acknowledged after this tick; 0 = never
 }
 
 // waitState is what the reader knows of its latest wait for bytes.
@@ -43,7 +53,11 @@ func (c *conn) setPatience(alive time.Duration) {
 		return
 	}
 	c.alive.patience.Store(inTicks(alive + alive/2))
-	c.srv.wheel.add(&c.alive.alarm, c.alive.patience.Load())
+	first := c.alive.patience.Load()
+	if c.link != nil {
+		first = 1 // what it takes is looked at from the beginning
+	}
+	c.srv.wheel.add(&c.alive.alarm, first)
 }
 
 // signOfLife is how many bytes of an unfinished packet count as much as a packet: a large one may take its time on a
@@ -76,7 +90,11 @@ func (c *conn) hear(packets bool, unfinished int) {
 
 // look is the wheel's look at the connection.
 func (c *conn) look(now uint32) (again uint32) {
-	if began := c.out.began.Load(); began != 0 && now-began >= inTicks(c.srv.cfg.WriteTimeout) {
+	began, isLink := c.out.began.Load(), c.greeted.Load() && c.link != nil
+	if began != 0 || isLink {
+		c.lookTaken(now, isLink)
+	}
+	if began != 0 && now-max(began, c.alive.taken.at) >= inTicks(c.srv.cfg.WriteTimeout) {
 		c.shut(ending{why: "write-timeout", detail: "the client does not read"})
 		c.nc.Close() // the writer is stuck; its Write ends with an error
 		return 0
@@ -92,13 +110,35 @@ func (c *conn) look(now uint32) (again uint32) {
 	case !c.alive.awaiting.Load():
 		return min(again, patience)
 	}
-	silent := now - c.alive.heard.Load()
+	heard := c.alive.heard.Load()
+	if isLink {
+		heard, again = max(heard, c.alive.taken.at), min(again, patience/4)
+	}
+	silent := now - heard
 	if silent < patience {
 		return min(again, patience-silent)
 	}
 	// [MQTT-3.1.2-22] [MQTT311-3.1.2-24]
 	c.shut(ending{why: "keep-alive-timeout", reason: packet.KeepAliveTimeout, detail: "nothing heard for 1.5 × keep alive"})
 	return again
+}
+
+// lookTaken notes whether the client's kernel goes on acknowledging what is written. Of another node any byte counts.
+func (c *conn) lookTaken(now uint32, isLink bool) {
+	t, enough := &c.alive.taken, uint64(signOfLife)
+	if isLink {
+		enough = 1
+	}
+	m, ok := transport.MovedOn(c.nc)
+	switch {
+	case !ok:
+		return
+	case t.looked == 0:
+		t.acked = m.Acked
+	case m.Acked >= t.acked+enough:
+		t.acked, t.at = m.Acked, t.looked
+	}
+	t.looked = now
 }
 
 // lookConnecting ends a connection whose CONNECT takes too long, however busy it is with other bytes.

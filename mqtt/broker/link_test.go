@@ -157,3 +157,19 @@ func TestLinkFrameWaitsForRoom(t *testing.T) {
 		p.pause(false)
 	})
 }
+
+// Frames that a neighbour takes off a thin line are a sign of life, also when its PINGREQ does not come through.
+func TestLinkThatTakesBytes(t *testing.T) {
+	script(t, func(c *Config) { c.Links = &echo{} }, func(b *bench) {
+		p := b.link()
+		p.next()
+		p.ack(1)
+		for range 50 {
+			time.Sleep(4 * time.Second)
+			p.ack(1)
+		}
+		p.WantIdle("bytes are taken")
+		time.Sleep(20 * time.Second)
+		p.WantDisconnect("nothing is taken", packet.KeepAliveTimeout)
+	})
+}

@@ -34,6 +34,31 @@ func TestClientThatNeverReads(t *testing.T) {
 	})
 }
 
+// A client on a thin line that goes on taking bytes is not one that never reads. A byte now and then is not enough.
+func TestClientThatReadsSlowly(t *testing.T) {
+	script(t, nil, func(b *bench) {
+		slow, p := b.client(packet.V311, "slow"), b.client(packet.V311, "p")
+		slow.Write(sub(1, "a"))
+		slow.next()
+		slow.ack(1)
+		slow.pause(true)
+		p.Write(pub("a", string(make([]byte, 300_000))))
+		for range 100 {
+			time.Sleep(DefaultWriteTimeout / 2)
+			slow.ack(signOfLife)
+		}
+		if slow.isClosed() {
+			t.Error("a client that takes 1 KiB in 15 s was closed")
+		}
+		for range 6 {
+			time.Sleep(DefaultWriteTimeout / 2)
+			slow.ack(1)
+		}
+		b.wantEnd("write-timeout")
+		slow.pause(false)
+	})
+}
+
 // QoS 1 messages wait for room instead of being dropped.
 func TestFullOutputResumes(t *testing.T) {
 	script(t, func(c *Config) { c.MaxOutput = 10_000; c.ReceiveMaximum = 1000 }, func(b *bench) {

@@ -17,6 +17,7 @@ import (
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/router"
+	"mangrove/mqtt/transport"
 )
 
 // bench is a server under test, inside a synctest bubble.
@@ -91,6 +92,27 @@ type peer struct {
 	got    []packet.Packet
 	closed bool
 	paused chan struct{} // closed to read on; nil = reads
+	acked  uint64        // bytes that its kernel says it has taken; 0 = it has none
+}
+
+// line is the server's end of a connection: what has moved is what the test says.
+type line struct {
+	net.Conn
+	p *peer
+}
+
+// Moved is what transport.MovedOn asks for.
+func (l *line) Moved() (transport.Moved, bool) {
+	l.p.mu.Lock()
+	defer l.p.mu.Unlock()
+	return transport.Moved{Acked: l.p.acked, Unacked: 1}, l.p.acked > 0
+}
+
+// ack makes the peer's kernel take n bytes more.
+func (p *peer) ack(n uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.acked += n
 }
 
 // pause makes the peer stop reading, after at most one more chunk, until it is called with false.
@@ -118,7 +140,7 @@ func (p *peer) waitUnpaused() {
 func (b *bench) peer(v packet.Version) *peer {
 	near, far := net.Pipe()
 	p := &peer{t: b.t, b: b, nc: near, v: v}
-	b.srv.Serve(far, "test")
+	b.srv.Serve(&line{Conn: far, p: p}, "test")
 	go p.read() // ends with the connection, which the server closes at the end of the script
 	return p
 }

@@ -276,3 +276,39 @@ func TestPeerThatDoesNotRead(t *testing.T) {
 		}
 	})
 }
+
+// A PINGREQ behind much that is under way may wait for as long as bytes of it arrive; once nothing arrives, the line is
+// dead.
+func TestKeepAliveOfAThinLine(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, p := connect(t, Config{KeepAlive: 30 * time.Second}, &packet.Connack{})
+		p.line.send(1_000_000, 0)
+		for range 100 {
+			p.line.send(2, 300)
+			p.want("ping", &packet.Pingreq{})
+		}
+		began := time.Now()
+		for c.Err() == nil {
+			p.line.send(2, 0)
+			_, _ = p.next(time.Second)
+		}
+		if d := time.Since(began); c.Err() != ErrPingTimeout || d > 40*time.Second {
+			t.Errorf("got %v after %v, want ErrPingTimeout within 40 s of the last byte", c.Err(), d)
+		}
+	})
+}
+
+// A server that hangs has a kernel that acknowledges each PINGREQ.
+func TestKeepAliveOfAHungServer(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c, p := connect(t, Config{KeepAlive: 30 * time.Second}, &packet.Connack{})
+		began := time.Now()
+		for c.Err() == nil {
+			_, _ = p.next(time.Second)
+			p.line.send(2, 2)
+		}
+		if d := time.Since(began); c.Err() != ErrPingTimeout || d > 40*time.Second {
+			t.Errorf("got %v after %v, want ErrPingTimeout within 40 s", c.Err(), d)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
 )
 
 // minPingTimeout is the least that PINGRESP gets where Config says nothing.
@@ -12,6 +13,9 @@ const minPingTimeout = 2 * time.Second
 
 // keepAlive sends PINGREQ when nothing else was sent, or nothing came, for a third of the interval, so
 // that the server hears from us within it [MQTT-3.1.2-20], and ends the connection when no answer comes.
+//
+// On a thin line PINGREQ waits behind what was written before it. As long as the server's kernel acknowledges some of that,
+// the line lives; the time for the answer counts from when PINGREQ has arrived.
 type keepAlive struct {
 	c       *Client
 	period  time.Duration
@@ -20,8 +24,9 @@ type keepAlive struct {
 	mu      sync.Mutex
 	timer   *time.Timer
 	stopped bool
-	waiting bool          // for something to come since asked
-	asked   time.Duration // when, since the client's start
+	waiting bool            // for something to come since asked
+	asked   time.Duration   // when, since the client's start
+	before  transport.Moved // at the tick before
 }
 
 // begin starts the timer. KeepAlive 0 or below = off.
@@ -48,6 +53,9 @@ func (k *keepAlive) tick() {
 	if k.waiting && heard >= k.asked {
 		k.waiting = false
 	}
+	if k.advances() {
+		k.asked = now
+	}
 	if k.waiting && now-k.asked >= k.timeout {
 		k.c.fail(ErrPingTimeout)
 		return
@@ -63,6 +71,15 @@ func (k *keepAlive) tick() {
 		next = min(next, k.asked+k.timeout-now)
 	}
 	k.timer.Reset(next)
+}
+
+// advances reports whether the server's kernel has acknowledged something since the tick before while bytes of ours were
+// under way. A PINGREQ alone, which it acknowledges at once, says nothing of the server.
+func (k *keepAlive) advances() bool {
+	m, ok := transport.MovedOn(k.c.conn)
+	advances := ok && m.Acked != k.before.Acked && (m.Unacked > 0 || k.before.Unacked > 0)
+	k.before = m
+	return advances
 }
 
 func (k *keepAlive) stop() {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -22,6 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type peer struct {
 	t    *testing.T
 	conn net.Conn
+	line *line // that the client has
 	v    packet.Version
 	buf  []byte
 }
@@ -105,11 +108,11 @@ func (p *peer) wantClosed(why string) {
 // serve makes a connection whose other end is a peer.
 func serve(t *testing.T, cfg *Config) *peer {
 	near, far := net.Pipe()
-	p := &peer{t: t, conn: far, v: cfg.Version}
+	p := &peer{t: t, conn: far, v: cfg.Version, line: &line{Conn: near}}
 	if p.v == 0 {
 		p.v = packet.V5
 	}
-	cfg.Dial = func(context.Context, string) (net.Conn, error) { return near, nil }
+	cfg.Dial = func(context.Context, string) (net.Conn, error) { return p.line, nil }
 	if cfg.KeepAlive == 0 {
 		cfg.KeepAlive = -1 // the tests of keep-alive say otherwise
 	}
@@ -119,6 +122,34 @@ func serve(t *testing.T, cfg *Config) *peer {
 		}
 	})
 	return p
+}
+
+// line is a connection that says of itself what has moved: what the test says.
+type line struct {
+	net.Conn
+	mu    sync.Mutex
+	moved *transport.Moved // nil = it does not know
+}
+
+// Moved is what transport.MovedOn asks for.
+func (l *line) Moved() (transport.Moved, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.moved == nil {
+		return transport.Moved{}, false
+	}
+	return *l.moved, true
+}
+
+// send puts bytes under way, and acknowledges acked.
+func (l *line) send(bytes, acked int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.moved == nil {
+		l.moved = new(transport.Moved)
+	}
+	l.moved.Unacked += bytes - acked
+	l.moved.Acked += uint64(acked)
 }
 
 type dialled struct {
