@@ -56,6 +56,7 @@ const (
 	DefaultHandshake           = 10 * time.Second
 	DefaultTrimDelay           = time.Second
 	DefaultHealQuiet           = time.Second
+	DefaultCheckInterest       = 10 * time.Second
 	DefaultKeepAlive           = 15 * time.Second
 	DefaultMinBackoff          = 200 * time.Millisecond
 	DefaultMaxBackoff          = 30 * time.Second
@@ -98,6 +99,7 @@ type Config struct {
 	Handshake       time.Duration // bound on dialling, and on the wait for HELLO
 	EarlyPatience   time.Duration // how long an edge waits for the core to acknowledge a message before it writes it; 0 = it is written first
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company
+	CheckInterest   time.Duration // how often both ends of a link check that they agree on interest; not more often than KeepAlive
 	HealQuiet       time.Duration // how long a link is in doubt before both ends compare what they retain
 
 	// Dialling.
@@ -200,5 +202,5 @@ func (c *Config) numbers() error {
 		setting.Default("Config.Backoff.Max", &c.Backoff.Max, DefaultMaxBackoff),
 	)
 	c.Backoff.Max = max(c.Backoff.Min, c.Backoff.Max)
-	return err
+	return errors.Join(err, setting.Default("Config.CheckInterest", &c.CheckInterest, max(DefaultCheckInterest, c.KeepAlive)))
 }

@@ -70,7 +70,7 @@ func (l *link) acquaint(n *neighbour, h frame.Hello) {
 	b, writes := l.b, new(batch.Batch)
 	was := n.snapshot()
 	isNew, image := was.store != h.Store, lineageOf(was.lives, h.Lives) == lineageApart
-	if (isNew || image && n.scope == mqtt.ScopeEdge) && n.scope != mqtt.ScopeUplink {
+	if (isNew || image) && n.scope == mqtt.ScopeEdge { // a peer's digest tells; where we dialled, ours has been told
 		n.forgetWants(writes)
 	}
 	n.kin.Store(newKin(h.Store, h.Lives))

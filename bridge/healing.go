@@ -50,10 +50,11 @@ const (
 
 // features is what this node understands.
 func (b *Bridge) features() frame.Features {
-	if b.cfg.Retained == nil {
-		return frame.FeatureLinkForm2
+	f := frame.FeatureLinkForm2 | frame.FeatureSummary
+	if b.cfg.Retained != nil {
+		f |= frame.FeatureReconcile
 	}
-	return frame.FeatureLinkForm2 | frame.FeatureReconcile
+	return f
 }
 
 // mayHeal tells whether both ends compare retained messages.

@@ -81,7 +81,7 @@ func (l *link) takeDurable(f frame.Data, in *inbound, writes *batch.Batch) (refu
 		case f.Edge != "":
 			in.slack = batch.Synced
 			l.b.takeFor(f.Edge, it, writes)
-			l.received()
+			l.n.countReceived(true)
 		default:
 			refused = l.takeOne(it, in, writes)
 		}
@@ -123,14 +123,14 @@ func (l *link) takeOne(it frame.Item, in *inbound, writes *batch.Batch) (refused
 
 // publish publishes a message that is new here.
 func (l *link) publish(m *mqtt.Message, in *inbound, writes *batch.Batch) (refused error) {
-	r := in.receipt(writes)
+	r, retain := in.receipt(writes), m.Retain
 	l.b.cfg.Router.Publish(m, r.Receipt)
 	if refused = r.Err(); refused != nil {
 		l.b.seen.Unmark(m.Origin, &in.touched)
 		r.refused = true
 	} else {
 		in.marks = append(in.marks, m.Origin)
-		l.received()
+		l.n.countReceived(r.Taken() > 0 || retain)
 	}
 	in.slack = min(in.slack, r.Slack())
 	r.Close()
@@ -140,11 +140,6 @@ func (l *link) publish(m *mqtt.Message, in *inbound, writes *batch.Batch) (refus
 func (l *link) repeated() {
 	l.n.repeats.Add(1)
 	l.b.metrics.repeats.Inc()
-}
-
-func (l *link) received() {
-	l.n.received.Add(1)
-	l.b.metrics.received.Inc()
 }
 
 // decode makes a message out of an item; nil when it may not come in, counted. Nothing of the frame is held on to.
@@ -204,9 +199,10 @@ func (l *link) takeVolatile(f frame.Data) {
 		if m := l.decode(it); m != nil && it.Kind == frame.ItemMessage {
 			r := mqtt.NewReceipt(writes, nil)
 			m.QoS = 0
+			retain := m.Retain
 			l.b.cfg.Router.Publish(m, r)
+			l.n.countReceived(r.Taken() > 0 || retain)
 			r.Close()
-			l.received()
 		}
 	}
 	l.b.cfg.Store.Commit(writes)

@@ -58,6 +58,7 @@ type link struct {
 	asked   atomic.Bool // asking waits for a sign of life
 
 	healing              healing
+	agreement            agreement
 	follower             *interest.Follower // run only, from up on
 	settled              bool               // interest of the far side is complete; reading only
 	stranger             uint64             // the life of the last message that was not our own; reading only
@@ -110,6 +111,8 @@ func (l *link) run() {
 	defer handshake.Stop()
 	trim := time.NewTimer(time.Hour)
 	defer trim.Stop()
+	summary := time.NewTicker(l.b.cfg.CheckInterest)
+	defer summary.Stop()
 	armed := false
 	if l.dialled {
 		if err := l.sendHello(l.b.heldOf(l.expect)); err != nil {
@@ -131,6 +134,8 @@ func (l *link) run() {
 		case <-trim.C:
 			armed = false
 			l.trim()
+		case <-summary.C:
+			l.agreement.due.Store(true)
 		case <-handshake.C:
 			if l.stageNow() == stageFresh {
 				l.fail(fmt.Errorf("no HELLO within %v", l.b.cfg.Handshake), nil)

@@ -37,6 +37,8 @@ func handlers(kind string) (handle func(*link, []byte) error, when turn) {
 		return (*link).handleAck, afterHello
 	case frame.KindInterest:
 		return (*link).handleInterest, afterHello
+	case frame.KindSummary:
+		return (*link).handleSummary, afterHello
 	case frame.KindCores:
 		return (*link).handleCores, afterHello
 	case frame.KindRetained:

@@ -56,7 +56,7 @@ func (l *link) bringUp() error {
 		}
 	}
 	if l.n.scope&(mqtt.ScopePeer|mqtt.ScopeUplink) != 0 {
-		l.follower = l.b.announcer.Follow(l.theirs.Held, l.kick)
+		l.follower = l.b.announcer.Follow(l.theirHeld(), l.kick)
 	}
 	l.mu.Lock()
 	if l.stage == stageGreeted {
@@ -78,6 +78,9 @@ func (l *link) sendNews() (sent bool, err error) {
 		if f, ok := l.follower.Pull(); ok {
 			return true, l.frame(frame.KindInterest, f.Append(nil))
 		}
+	}
+	if sent, err := l.agree(); sent || err != nil {
+		return sent, err
 	}
 	if sent, err := l.converse(); sent || err != nil {
 		return sent, err

@@ -6,6 +6,7 @@ import "mangrove/internal/metrics"
 const (
 	dropTooLarge = "link-too-large" // above Config.MaxFrameBytes
 	dropRefused  = "link-refused"   // a broker that is no Mangrove node will not take it: not authorized, topic or payload not valid
+	dropNoTaker  = "no-taker"       // nobody here wants what came over a link
 	dropInvalid  = "link-invalid"   // a neighbour sent bytes that are no message, or a topic that may not cross
 )
 
@@ -19,6 +20,7 @@ type bridgeMetrics struct {
 	handedOver              *metrics.Counter
 	twins                   *metrics.Counter // connections refused because of another node of the same name
 	compared, healed        *metrics.Counter // conversations about retained messages, and messages that were newer elsewhere
+	disagreed               *metrics.Counter // times that interest was asked for anew
 	early, earlyWritten     *metrics.Counter // messages sent before they were written, and written after all
 }
 
@@ -39,6 +41,7 @@ func newMetrics(r *metrics.Registry) bridgeMetrics {
 		compared:     r.Counter("mangrove_link_retained_compared_total"),
 		healed:       r.Counter("mangrove_link_retained_healed_total"),
 		twins:        r.Counter("mangrove_link_twins_refused_total"),
+		disagreed:    r.Counter("mangrove_link_interest_disagreed_total"),
 		early:        r.Counter("mangrove_link_messages_early_total"),
 		earlyWritten: r.Counter("mangrove_link_messages_early_written_total"),
 	}

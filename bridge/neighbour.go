@@ -117,6 +117,15 @@ func (n *neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
 	}
 }
 
+// countReceived counts a message from the neighbour that was new here; taken tells that there was somebody for it.
+func (n *neighbour) countReceived(taken bool) {
+	n.received.Add(1)
+	n.b.metrics.received.Inc()
+	if !taken {
+		n.b.metrics.dropped(dropNoTaker, 1)
+	}
+}
+
 // ClientID implements mqtt.Subscriber.
 func (n *neighbour) ClientID() string { return n.name }
 

@@ -88,15 +88,11 @@ func (l *remoteLink) takeVolatile(m *mqtt.Message, sub uint32) {
 	}
 	writes := l.b.cfg.Store.NewBatch()
 	r := mqtt.NewReceipt(writes, nil)
+	retain := m.Retain
 	l.b.cfg.Router.Publish(m, r)
+	l.n.countReceived(r.Taken() > 0 || retain)
 	r.Close()
-	l.received()
 	l.b.cfg.Store.Commit(writes)
-}
-
-func (l *remoteLink) received() {
-	l.n.received.Add(1)
-	l.b.metrics.received.Inc()
 }
 
 // publish publishes m here, unless it was already. A message without origin is always new: it gets one here.
@@ -111,11 +107,11 @@ func (in *remoteIn) publish(m *mqtt.Message, writes *batch.Batch) (refused error
 	in.l.mu.Lock()
 	in.waiting++
 	in.l.mu.Unlock()
-	r := mqtt.NewReceipt(writes, in.release)
+	r, retain := mqtt.NewReceipt(writes, in.release), m.Retain
 	b.cfg.Router.Publish(m, r)
 	writes.SetSlack(r.Slack())
 	if refused = r.Err(); refused == nil {
-		in.l.received()
+		in.l.n.countReceived(r.Taken() > 0 || retain)
 	} else if in.marked {
 		b.seen.Unmark(in.origin, &in.touched)
 		in.marked = false

@@ -20,6 +20,7 @@ const (
 	KindRetained = "retained"
 	KindProbe    = "probe"
 	KindTwin     = "twin"
+	KindSummary  = "summary"
 )
 
 // version is the first byte of every frame.

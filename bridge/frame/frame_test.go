@@ -95,6 +95,8 @@ func frameCases(t testing.TB) []frameCase {
 			{Kind: reconcile.Whole, Range: reconcile.Range{Bits: 60}, Items: []reconcile.Item{}},
 			{Kind: reconcile.Some, Items: []reconcile.Item{{Key: 9, Stamp: 1}}}, {Kind: reconcile.Want, Keys: []uint64{1, 2}}}},
 			fresh(Retained.Append), DecodeRetained),
+		row("summary", Summary{Told: Digest{3, 1 << 63}}, fresh(Summary.Append), DecodeSummary),
+		row("summary asked for", Summary{Ask: true}, fresh(Summary.Append), DecodeSummary),
 		row("probe", Probe{Answer: true}, fresh(Probe.Append), DecodeProbe),
 		row("twin", Twin{Store: 1 << 63, Life: 7, Where: "10.0.0.7:4711"}, fresh(Twin.Append), DecodeTwin),
 		row("edge at", EdgeAt{Edge: "b", Store: 9, Attach: 3, Answer: true, Live: true, Lives: []uint64{1 << 63, 5}}, fresh(EdgeAt.Append), DecodeEdgeAt),

@@ -36,6 +36,7 @@ type Features uint64
 const (
 	FeatureLinkForm2 Features = 1 << 1 // messages as mqtt.LinkForm2
 	FeatureReconcile Features = 1 << 2 // RETAINED frames, and healed messages
+	FeatureSummary   Features = 1 << 3 // SUMMARY frames; and it holds the interest that its HELLO says
 )
 
 // Has reports whether all of those are in the set.

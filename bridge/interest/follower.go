@@ -89,6 +89,20 @@ func fitting(entries []frame.Want) int {
 	return len(entries)
 }
 
+// Told sums up what was pulled since Follow, together with what the far side held then. ok is false while there is more to pull.
+func (f *Follower) Told() (d frame.Digest, ok bool) {
+	f.a.mu.Lock()
+	defer f.a.mu.Unlock()
+	return f.a.digestLocked(), !f.sending && !f.agreed && len(f.changes) == 0
+}
+
+// Again makes f tell everything once more.
+func (f *Follower) Again() {
+	f.a.mu.Lock()
+	defer f.a.mu.Unlock()
+	f.restartLocked()
+}
+
 // Stop ends the following. It may be called once.
 func (f *Follower) Stop() {
 	f.a.mu.Lock()
