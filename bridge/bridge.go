@@ -138,6 +138,15 @@ func (b *Bridge) register() {
 func (b *Bridge) gauges() {
 	b.cfg.Metrics.Gauge("mangrove_link_backlog_messages", func() float64 { m, _ := b.backlog(); return float64(m) })
 	b.cfg.Metrics.Gauge("mangrove_link_backlog_bytes", func() float64 { _, n := b.backlog(); return float64(n) })
+	b.cfg.Metrics.Gauge("mangrove_link_queues_full", func() float64 {
+		full := 0
+		for _, n := range b.all() {
+			if n.queue.Full().Spell.Full() {
+				full++
+			}
+		}
+		return float64(full)
+	})
 	b.cfg.Metrics.Gauge("mangrove_links_up", func() float64 {
 		up := 0
 		for _, n := range b.all() {

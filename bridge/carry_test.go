@@ -10,6 +10,7 @@ import (
 
 	"mangrove/bridge/lane"
 	"mangrove/internal/batch"
+	"mangrove/internal/overflow"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -277,28 +278,28 @@ func TestRefusedMessageIsTriedAgain(t *testing.T) {
 
 func TestFullQueueRefusesPublishers(t *testing.T) {
 	for _, c := range []struct {
-		full    WhenFull
+		full    overflow.Policy
 		err     error
 		want    []string
 		dropped uint64
 	}{
-		{Refuse, mqtt.ErrQuota, numbered("m", 0, 10), 0},
-		{DropNew, nil, numbered("m", 0, 10), 5},
-		{DropOldest, nil, numbered("m", 5, 15), 5},
+		{overflow.Refuse, mqtt.ErrQuota, numbered("m", 0, 10), 0},
+		{overflow.DropNew, nil, numbered("m", 0, 10), 5},
+		{overflow.DropOldest, nil, numbered("m", 5, 15), 5},
 	} {
 		t.Run(string(c.full), func(t *testing.T) {
 			x := newCore(t, "x")
 			sub := x.subscribe("s", "#", 1)
-			a := newNode(t, RoleEdge, "a", func(cfg *Config) { cfg.MaxQueueMessages, cfg.WhenFull = 10, c.full })
+			a := newNode(t, RoleEdge, "a", func(cfg *Config) { cfg.MaxQueueMessages, cfg.WhenFull.Default = 10, c.full })
 			a.mustPublish("t", 1, numbered("m", 0, 10)...)
 			for _, p := range numbered("m", 10, 15) {
 				if err := a.publish("t", p, 1, false); !errors.Is(err, c.err) {
 					t.Errorf("publish above the bound: got %v, want %v", err, c.err)
 				}
 			}
-			if got := a.reg.Drops()[lane.DropQueueFull]; got != c.dropped {
-				t.Errorf("got %d drops, want %d", got, c.dropped)
-			}
+			eventually(t, fmt.Sprintf("%d messages are dropped", c.dropped), func() bool {
+				return a.reg.Drops()[lane.DropQueueFull] == c.dropped
+			})
 			a.dial(x)
 			sub.want(t, c.want...)
 			a.drained("x")

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
-	"mangrove/bridge/lane"
 	"mangrove/internal/metrics"
+	"mangrove/internal/overflow"
 	"mangrove/internal/setting"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -28,21 +28,10 @@ const (
 	RoleCore Role = "core" // links to all cores, and takes links of edges
 )
 
-// WhenFull says what happens to a message for a neighbour whose durable queue is at its bound.
-type WhenFull = lane.WhenFull
-
-// The values of Config.WhenFull.
-const (
-	Refuse     = lane.Refuse     // the publisher is told: reason code 0x97, a neighbour comes again later
-	DropOldest = lane.DropOldest // make room; counted
-	DropNew    = lane.DropNew    // counted
-)
-
 // Defaults of Config.
 const (
 	DefaultMaxQueueMessages    = 1_000_000
 	DefaultMaxQueueBytes       = 1 << 30
-	DefaultWhenFull            = Refuse
 	DefaultMaxVolatileMessages = 4096
 	DefaultMaxVolatileBytes    = 4 << 20
 	DefaultMaxInterest         = 200_000
@@ -73,11 +62,11 @@ type Config struct {
 
 	UplinkFilters []string // what an edge sends up; nil = "#", which is everything but $ topics
 
-	// MaxQueueMessages and MaxQueueBytes bound the durable queue for one neighbour; WhenFull says what
-	// happens then. Negative = no bound.
+	// MaxQueueMessages and MaxQueueBytes bound the durable queue for one neighbour; WhenFull says by topic what
+	// happens then, overflow.Default without it. Negative = no bound.
 	MaxQueueMessages int
 	MaxQueueBytes    int
-	WhenFull         WhenFull
+	WhenFull         overflow.Rules
 	// MaxVolatileMessages and MaxVolatileBytes bound the QoS 0 messages that wait in memory for a neighbour that is
 	// connected; at the bound the oldest is dropped and counted.
 	MaxVolatileMessages int
@@ -135,10 +124,8 @@ func (c *Config) check() error {
 	if err := c.defaults(); err != nil {
 		return err
 	}
-	switch c.WhenFull {
-	case Refuse, DropOldest, DropNew:
-	default:
-		return fmt.Errorf("Config.WhenFull is %q, allowed are %q, %q and %q", c.WhenFull, Refuse, DropOldest, DropNew)
+	if err := c.WhenFull.Check(); err != nil {
+		return fmt.Errorf("Config.WhenFull: %w", err)
 	}
 	switch c.Protocol {
 	case ProtocolAuto, ProtocolMangrove, ProtocolMQTT:
@@ -163,7 +150,6 @@ func (c *Config) checkFilters() error {
 
 func (c *Config) defaults() error {
 	c.Protocol = cmp.Or(c.Protocol, ProtocolAuto)
-	c.WhenFull = cmp.Or(c.WhenFull, DefaultWhenFull)
 	if c.UplinkFilters == nil {
 		c.UplinkFilters = []string{"#"}
 	}

@@ -68,12 +68,12 @@ func (b *Bridge) newNeighbour(name string, rec record) *neighbour {
 // queueConfig is what the durable lane to n is made with; only an edge's uplink sends before it has written.
 func (b *Bridge) queueConfig(n *neighbour, num uint64) lane.Config {
 	cfg := lane.Config{
-		Store: b.cfg.Store, Num: num, Now: b.cfg.Now,
+		Store: b.cfg.Store, Num: num, Now: b.cfg.Now, Name: n.name, Log: b.cfg.Log,
 		MaxMessages: b.cfg.MaxQueueMessages, MaxBytes: b.cfg.MaxQueueBytes, WhenFull: b.cfg.WhenFull,
-		Changed: n.wake, Dropped: b.metrics.dropped, Early: b.metrics.early, Late: b.metrics.earlyWritten,
+		Changed: n.wake, Dropped: b.metrics.dropped, Parked: b.metrics.parked, Early: b.metrics.early, Late: b.metrics.earlyWritten,
 	}
 	if n.scope == mqtt.ScopeUplink {
-		cfg.Patience = b.cfg.EarlyPatience
+		cfg.Patience, cfg.Spares = b.cfg.EarlyPatience, true
 	}
 	return cfg
 }

@@ -311,7 +311,7 @@ func TestConfigIsChecked(t *testing.T) {
 		"$ name":        func(c *Config) { c.Node = "$cores" },
 		"role":          func(c *Config) { c.Role = "leaf" },
 		"store":         func(c *Config) { c.Store = nil },
-		"when full":     func(c *Config) { c.WhenFull = "panic" },
+		"when full":     func(c *Config) { c.WhenFull.Default = "panic" },
 		"balance":       func(c *Config) { c.Balance = "best" },
 		"uplink filter": func(c *Config) { c.UplinkFilters = []string{"a/#/b"} },
 		"$ filter":      func(c *Config) { c.UplinkFilters = []string{"$SYS/#"} },

@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"mangrove/bridge/lane"
 	"mangrove/mqtt"
 )
 
@@ -18,9 +19,10 @@ type LinkStatus struct {
 	BacklogBytes    int
 	Sent            uint64 // messages since start
 	Received        uint64
-	Repeats         uint64 // recognised and not taken in again
-	LastError       string // why it is not up
-	Twin            string // another node that runs under the neighbour's name, or under ours where the neighbour told so; "" = none
+	Repeats         uint64    // recognised and not taken in again
+	LastError       string    // why it is not up
+	Full            lane.Full // how its queue stands at its bound
+	Twin            string    // another node that runs under the neighbour's name, or under ours where the neighbour told so; "" = none
 }
 
 // Status lists the neighbours by name.
@@ -36,6 +38,7 @@ func (b *Bridge) Status() []LinkStatus {
 func (n *neighbour) status() LinkStatus {
 	s := LinkStatus{Name: n.name, Scope: n.scope, Sent: n.sent.Load(), Received: n.received.Load(), Repeats: n.repeats.Load()}
 	s.BacklogMessages, s.BacklogBytes = n.queue.Backlog()
+	s.Full = n.queue.Full()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Addr, s.Since, s.LastError = n.addr, n.since, n.lastError

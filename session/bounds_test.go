@@ -10,6 +10,7 @@ import (
 
 	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
+	"mangrove/internal/overflow"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -17,17 +18,17 @@ import (
 
 func TestDurableBound(t *testing.T) {
 	for _, c := range []struct {
-		policy  string
+		policy  overflow.Policy
 		refused int
 		want    []string
 	}{
-		{Refuse, 3, []string{"a", "b", "c"}},
-		{DropNew, 0, []string{"a", "b", "c"}},
-		{DropOldest, 0, []string{"d", "e", "f"}},
+		{overflow.Refuse, 3, []string{"a", "b", "c"}},
+		{overflow.DropNew, 0, []string{"a", "b", "c"}},
+		{overflow.DropOldest, 0, []string{"d", "e", "f"}},
 	} {
-		t.Run(c.policy, func(t *testing.T) {
+		t.Run(string(c.policy), func(t *testing.T) {
 			reg := metrics.New()
-			n := newNode(t, true, func(cfg *Config) { cfg.MaxQueuedMessages, cfg.WhenFull, cfg.Metrics = 3, c.policy, reg })
+			n := newNode(t, true, func(cfg *Config) { cfg.MaxQueuedMessages, cfg.WhenFull.Default, cfg.Metrics = 3, c.policy, reg })
 			s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 			subscribe(t, s, "t", 1)
 			s.Detach(out, mqtt.DetachRequest{})
@@ -58,7 +59,7 @@ func TestDurableBound(t *testing.T) {
 // A few large messages are above the bound in bytes: the oldest ones go, and the newest stay. [promise P6]
 func TestDropOldestByBytes(t *testing.T) {
 	size := int64((&mqtt.Message{Topic: "t", Payload: make([]byte, 1000)}).Size())
-	n := newNode(t, true, func(c *Config) { c.WhenFull, c.MaxQueuedBytes = DropOldest, 3*size })
+	n := newNode(t, true, func(c *Config) { c.MaxQueuedBytes = 3 * size })
 	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 	subscribe(t, s, "t", 1)
 	s.Detach(out, mqtt.DetachRequest{})

@@ -127,7 +127,7 @@ func decodeRecord(b []byte) (r record, err error) {
 //
 //	body     8  id in the body store, put there by store.PutRef; 0 once released
 //	version  1  2 with a group, else 1
-//	flags    1  bit 0-1 QoS, bit 2 retain, bit 3 released, bit 4 expires, bit 5 identifiers, bit 6 group
+//	flags    1  bit 0-1 QoS, bit 2 retain, bit 3 released, bit 4 expires, bit 5 identifiers, bit 6 group, bit 7 keeps
 //	size     uvarint  bytes it counts
 //	[expires varint   in stored time]
 //	[identifiers  uvarint count, uvarint each]
@@ -136,6 +136,7 @@ type queueRecord struct {
 	qos      byte
 	retain   bool
 	released bool
+	keeps    bool // see overflow.Rules.Keeps
 	body     uint64
 	size     int32
 	expires  int64 // 0 = never
@@ -149,6 +150,7 @@ const (
 	queuedExpires  = 1 << 4
 	queuedIDs      = 1 << 5
 	queuedGroup    = 1 << 6
+	queuedKeeps    = 1 << 7
 )
 
 // maxSubscriptionIDs bounds what decodeQueueRecord allocates for; a message has one for each matching
@@ -166,6 +168,9 @@ func (q *queueRecord) append(b []byte) []byte {
 	}
 	if q.released {
 		flags |= queuedReleased
+	}
+	if q.keeps {
+		flags |= queuedKeeps
 	}
 	if q.expires != 0 {
 		flags |= queuedExpires
@@ -204,6 +209,7 @@ func decodeQueueRecord(b []byte) (q queueRecord, err error) {
 	q.qos = flags & 3
 	q.retain = flags&queuedRetain != 0
 	q.released = flags&queuedReleased != 0
+	q.keeps = flags&queuedKeeps != 0
 	q.size = int32(c.Uvarint())
 	if flags&queuedExpires != 0 {
 		q.expires = c.Varint()

@@ -1,13 +1,13 @@
 package session
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"mangrove/internal/metrics"
+	"mangrove/internal/overflow"
 	"mangrove/internal/setting"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
@@ -19,8 +19,6 @@ const (
 	DefaultMaxSubscriptions  = 100_000
 	DefaultMaxQueuedMessages = 100_000
 	DefaultMaxQueuedBytes    = 256 << 20
-	DefaultWhenFull          = Refuse
-	DefaultMaxMemoryMessages = 10_000
 	DefaultMaxMemoryBytes    = 16 << 20
 	DefaultMaxInflight       = 256
 	DefaultWindowMessages    = 128
@@ -49,16 +47,13 @@ type Config struct {
 	// Quota exceeded. Negative = no bound.
 	MaxSubscriptions int
 
-	// MaxQueuedMessages and MaxQueuedBytes bound what one durable session is owed; WhenFull says
-	// what happens then. Negative = no bound.
+	// MaxQueuedMessages and MaxQueuedBytes bound what one session is owed; WhenFull says by topic what happens then,
+	// overflow.Default without it. A session without durable state has MaxMemoryBytes instead when that is less.
+	// Negative = no bound.
 	MaxQueuedMessages int
 	MaxQueuedBytes    int64
-	// WhenFull is Refuse (the publisher gets Quota exceeded), DropOldest or DropNew (counted).
-	WhenFull string
-	// MaxMemoryMessages and MaxMemoryBytes bound what one session without durable state is owed;
-	// above them new messages are dropped and counted. Negative = no bound.
-	MaxMemoryMessages int
 	MaxMemoryBytes    int64
+	WhenFull          overflow.Rules
 	// QueueQoS0 queues QoS 0 messages too, for durable sessions that are not connected.
 	QueueQoS0 bool
 
@@ -79,13 +74,6 @@ type Config struct {
 	WillGrace time.Duration
 }
 
-// What WhenFull can be.
-const (
-	Refuse     = "refuse"
-	DropOldest = "drop-oldest"
-	DropNew    = "drop-new"
-)
-
 func (c Config) withDefaults() (Config, error) {
 	if c.Router == nil {
 		return c, errors.New("session config: Router is missing")
@@ -100,9 +88,7 @@ func (c Config) withDefaults() (Config, error) {
 	setting.Bound(&c.MaxSubscriptions, DefaultMaxSubscriptions)
 	setting.Bound(&c.MaxQueuedMessages, DefaultMaxQueuedMessages)
 	setting.Bound(&c.MaxQueuedBytes, DefaultMaxQueuedBytes)
-	setting.Bound(&c.MaxMemoryMessages, DefaultMaxMemoryMessages)
 	setting.Bound(&c.MaxMemoryBytes, DefaultMaxMemoryBytes)
-	c.WhenFull = cmp.Or(c.WhenFull, DefaultWhenFull)
 	err := errors.Join(
 		setting.Default("MaxInflight", &c.MaxInflight, DefaultMaxInflight),
 		setting.Default("WindowMessages", &c.WindowMessages, DefaultWindowMessages),
@@ -120,8 +106,8 @@ func (c Config) withDefaults() (Config, error) {
 }
 
 func (c *Config) check() error {
-	if c.WhenFull != Refuse && c.WhenFull != DropOldest && c.WhenFull != DropNew {
-		return fmt.Errorf("WhenFull is %q, must be %q, %q or %q", c.WhenFull, Refuse, DropOldest, DropNew)
+	if err := c.WhenFull.Check(); err != nil {
+		return fmt.Errorf("WhenFull: %w", err)
 	}
 	if c.MaxInflight > maxIDs {
 		return fmt.Errorf("MaxInflight is %d, must be at most %d", c.MaxInflight, maxIDs)

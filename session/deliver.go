@@ -5,10 +5,6 @@ import (
 	"mangrove/mqtt"
 )
 
-// trimSlack is how far above its bound a queue may be until the oldest messages are dropped; above it
-// the new ones are.
-const trimSlack = 1024
-
 // Deliver hands m over, whether or not the client is connected. [MQTT-4.5.0-1] [MQTT311-3.1.2-5] [MQTT311-4.5.0-1]
 // A durable session keeps QoS 1 and 2 in r's batch, and sends when that is stable.
 func (s *Session) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
@@ -60,54 +56,6 @@ func (s *Session) queuesQoS0Locked() bool {
 		(t == nil || !t.out.running || t.out.tail > 0 || t.out.win.len() > t.out.live)
 }
 
-// fullLocked reports whether one more message of that size is above the session's bounds.
-func (s *Session) fullLocked(size int) bool {
-	t := s.traffic
-	if t == nil {
-		return false
-	}
-	most, bytes := s.bounds()
-	return t.out.count >= most || t.out.count > 0 && t.out.bytes+int64(size) > bytes
-}
-
-func (s *Session) bounds() (messages int, bytes int64) {
-	if s.durable() {
-		return s.m.cfg.MaxQueuedMessages, s.m.cfg.MaxQueuedBytes
-	}
-	return s.m.cfg.MaxMemoryMessages, s.m.cfg.MaxMemoryBytes
-}
-
-// Room reports whether one more message of that size leaves half of the queue free. What can wait elsewhere,
-// as retained messages for a new subscription can, is to be handed over only then, so that live messages
-// are not refused for its sake.
-func (s *Session) Room(size int) bool {
-	s.lock()
-	defer s.unlock()
-	t := s.traffic
-	if t == nil {
-		return true
-	}
-	most, bytes := s.bounds()
-	return t.out.count < (most+1)/2 && (t.out.count == 0 || t.out.bytes+int64(size) <= bytes/2)
-}
-
-// deliverFullLocked does what was configured for a queue at its bound. A publisher is refused only for the
-// sake of a session that promises to keep what it takes.
-func (s *Session) deliverFullLocked(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
-	switch policy := s.m.cfg.WhenFull; {
-	case !s.durable() || d.QoS == 0 || policy == DropNew:
-		s.countDropped(dropQueueFull, 1)
-	case policy == Refuse:
-		s.m.count.refused.Inc()
-		r.Refuse(mqtt.ErrQuota)
-	case s.traffic.out.count >= s.m.cfg.MaxQueuedMessages+trimSlack:
-		s.countDropped(dropQueueFull, 1)
-	default:
-		s.enqueueLocked(m, d, r)
-		s.needLocked(jobTrim)
-	}
-}
-
 func (s *Session) enqueueLocked(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	t := s.wakeLocked()
 	e := entry{seq: t.out.nextSeq(), body: m.ID, msg: m, ids: d.IDs, group: d.Group, size: int32(m.Size()), qos: d.QoS,
@@ -115,12 +63,18 @@ func (s *Session) enqueueLocked(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receip
 	if !m.Expires.IsZero() {
 		e.until = s.m.stored.Stamp(m.Expires)
 	}
+	if s.m.cfg.WhenFull.Keeps(m.Topic) {
+		e.traits = keeps
+	}
 	s.shares = s.shares || d.Group != ""
 	if s.durable() {
 		e.state = writing
 		s.keepLocked(&e, r)
 	}
 	t.out.add(e)
+	if t.ages.Due(e.seq) {
+		t.ages.Note(e.seq, t.out.first(), s.m.cfg.Now())
+	}
 	if s.durable() {
 		s.expiresLocked(e.until)
 	} else {
@@ -131,7 +85,7 @@ func (s *Session) enqueueLocked(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receip
 
 // keepLocked writes e's record into the publish's batch.
 func (s *Session) keepLocked(e *entry, r *mqtt.Receipt) {
-	q := queueRecord{qos: e.qos, retain: e.retain, size: e.size, expires: e.until, ids: e.ids, group: e.group}
+	q := queueRecord{qos: e.qos, retain: e.retain, keeps: e.has(keeps), size: e.size, expires: e.until, ids: e.ids, group: e.group}
 	var key [16]byte
 	var rec [128]byte
 	m := e.msg

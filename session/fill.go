@@ -61,6 +61,9 @@ func (q *queueRecord) entry(seq uint64) entry {
 	if q.released {
 		e.state = released
 	}
+	if q.keeps {
+		e.traits = keeps
+	}
 	return e
 }
 

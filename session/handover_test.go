@@ -12,6 +12,7 @@ import (
 
 	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
+	"mangrove/internal/overflow"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -138,7 +139,7 @@ func numbered(n int) (list []string) {
 // the middle because the other member has no more room. [promise P1]
 func TestHandOverSurvivesCrash(t *testing.T) {
 	want := numbered(discardStep + 300)
-	n := newNode(t, true, func(c *Config) { c.MaxQueuedMessages = len(want) })
+	n := newNode(t, true, func(c *Config) { c.MaxQueuedMessages, c.WhenFull.Default = len(want), overflow.Refuse })
 	a, out := n.join("a", hour, 2)
 	a.Detach(out, mqtt.DetachRequest{})
 	b, outB := n.join("b", hour, 2)
@@ -194,7 +195,7 @@ func TestHandOverRemembersWhatWasSent(t *testing.T) {
 func TestHandOverGivesUp(t *testing.T) {
 	reg, later := metrics.New(), new(atomic.Int64)
 	n := newNode(t, true, func(c *Config) {
-		c.MaxQueuedMessages, c.Metrics = 3, reg
+		c.MaxQueuedMessages, c.WhenFull.Default, c.Metrics = 3, overflow.Refuse, reg
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 	})
 	a, _ := n.join("a", hour, 1)

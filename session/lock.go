@@ -17,6 +17,9 @@ func (s *Session) unlock() {
 	if on := t.out.running && !t.out.blocked; on != s.online.Load() {
 		s.online.Store(on)
 	}
+	if t.jam != nil && t.jam.Full() && s.roomyLocked() {
+		s.unjamLocked()
+	}
 	if t.idle() && !s.ended {
 		s.next, s.traffic = t.out.next, nil
 	}

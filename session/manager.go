@@ -30,7 +30,8 @@ type Manager struct {
 	jobs   jobs
 	bin    bin
 
-	stopping atomic.Bool // see Stopping
+	stopping atomic.Bool  // see Stopping
+	jammed   atomic.Int64 // sessions whose queue is at its bound
 
 	stop  chan struct{}
 	ended sync.WaitGroup

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
+	"mangrove/internal/overflow"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -206,21 +208,47 @@ func TestCloseWills(t *testing.T) {
 	})
 }
 
+// The bound has one meaning, also for a session that lives in memory. What was sent does not give way. [promise P6]
 func TestMemoryBound(t *testing.T) {
-	reg := metrics.New()
-	bubble(t, func(c *Config) { c.MaxMemoryMessages, c.Metrics = 3, reg }, func(t *testing.T, n *node) {
-		s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", ReceiveMaximum: 1})
-		subscribe(t, s, "t", 1)
-		n.mustSend("t", 1, "a", "b", "c", "d")
-		out.want(t, "PUBLISH a qos 1 id 2")
-		if got := reg.Dropped("queue-full").Get(); got != 1 {
-			t.Fatalf("got %d drops, want 1", got)
-		}
-		s.Detach(out, mqtt.DetachRequest{})
-		if got := reg.Dropped("session-ended").Get(); got != 3 {
-			t.Fatalf("got %d drops at the end, want 3", got)
-		}
-	})
+	for _, c := range []struct {
+		policy overflow.Policy
+		err    error
+		drops  uint64
+		want   []string
+	}{
+		{overflow.DropOldest, nil, 1, []string{"c", "d"}},
+		{overflow.DropNew, nil, 1, []string{"b", "c"}},
+		{overflow.Refuse, mqtt.ErrQuota, 0, []string{"b", "c"}},
+	} {
+		reg := metrics.New()
+		tweak := func(cfg *Config) { cfg.MaxQueuedMessages, cfg.WhenFull.Default, cfg.Metrics = 3, c.policy, reg }
+		bubble(t, tweak, func(t *testing.T, n *node) {
+			s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", ReceiveMaximum: 1})
+			subscribe(t, s, "t", 1)
+			n.mustSend("t", 1, "a", "b", "c")
+			if err := n.send("t", "d", 1); !errors.Is(err, c.err) {
+				t.Fatalf("%s: got %v above the bound, want %v", c.policy, err, c.err)
+			}
+			if got := reg.Dropped("queue-full").Get(); got != c.drops {
+				t.Fatalf("%s: got %d drops, want %d", c.policy, got, c.drops)
+			}
+			for _, payload := range append([]string{"a"}, c.want...) {
+				line := out.take(t, 1)[0]
+				if want := "PUBLISH " + payload + " "; !strings.HasPrefix(line, want) {
+					t.Errorf("%s: got %q, want %q", c.policy, line, want)
+				}
+				s.lock()
+				id := packetID(s.traffic.out.first())
+				s.unlock()
+				ack(t, s, packet.PUBACK, id)
+			}
+			n.mustSend("t", 1, "e")
+			s.Detach(out, mqtt.DetachRequest{})
+			if got := reg.Dropped("session-ended").Get(); got != 1 {
+				t.Fatalf("%s: got %d drops at the end, want 1", c.policy, got)
+			}
+		})
+	}
 }
 
 func TestQoS0Drops(t *testing.T) {

@@ -235,7 +235,7 @@ func (o *outbound) step(w world) bool {
 	case e.msg == nil:
 		w.fetch()
 		return false
-	case w.expired(e.msg) && (!again || e.maybeSent && e.qos == 1): // [MQTT-3.3.2-5] [MQTT-4.3.3-7] [MQTT-4.3.3-13]
+	case w.expired(e.msg) && (!again || e.has(maybeSent) && e.qos == 1): // [MQTT-3.3.2-5] [MQTT-4.3.3-7] [MQTT-4.3.3-13]
 		o.settle(o.live, dropExpired, w)
 		return true
 	}

@@ -8,18 +8,28 @@ import (
 
 // entry is one message in memory that the client is owed.
 type entry struct {
-	seq       uint64        // its place in the queue; the packet id follows from it
-	body      uint64        // id in the body store; 0 once released
-	msg       *mqtt.Message // nil when only the store has it, or it is not needed any more
-	ids       []uint32      // subscription identifiers; shared, read only
-	until     int64         // when it expires, in stored time; 0 = never
-	group     string        // the shared subscription it came through; "" = none
-	size      int32         // bytes it counts in the queue
-	qos       byte
-	retain    bool
-	state     state
-	maybeSent bool // whether it was sent before the last restart is not known
+	seq    uint64        // its place in the queue; the packet id follows from it
+	body   uint64        // id in the body store; 0 once released
+	msg    *mqtt.Message // nil when only the store has it, or it is not needed any more
+	ids    []uint32      // subscription identifiers; shared, read only
+	until  int64         // when it expires, in stored time; 0 = never
+	group  string        // the shared subscription it came through; "" = none
+	size   int32         // bytes it counts in the queue
+	qos    byte
+	retain bool
+	state  state
+	traits traits
 }
+
+// traits are what else is known of an entry.
+type traits byte
+
+const (
+	maybeSent traits = 1 << iota // whether it was sent before the last restart is not known
+	keeps                        // it does not give way to later ones: see overflow.Rules.Keeps
+)
+
+func (e *entry) has(t traits) bool { return e.traits&t != 0 }
 
 // inherited reports whether a message of an ended session may go to another member of the group it came through, given
 // which ones may have been sent: QoS 1 always, the others only before that; QoS 2 that has begun is completed with its

@@ -96,7 +96,10 @@ func (s *Session) detachLocked() {
 	t := s.traffic
 	t.outlet = nil
 	t.in.detach()
+	t.soonest = earlier(t.soonest, t.out.soonestUnsent())
 	t.out.detach()
+	t.passed = 0 // what was in memory may give way
+	t.ages.Note(t.out.next, t.out.first(), s.m.cfg.Now())
 }
 
 // Resume starts or goes on sending.
@@ -128,6 +131,9 @@ func (s *Session) Committed(arg uint64, err error) {
 	case kindQueued:
 		s.traffic.writing--
 		s.traffic.out.stored(rest, err == nil, locked{s})
+		if s.traffic.trims {
+			s.needLocked(jobTrim) // it can go now
+		}
 	case kindReleased:
 		s.releasedLocked(rest, err)
 	case kindComplete:

@@ -39,7 +39,9 @@ func (o *outbound) loaded(from, to uint64, entries []entry) (missing int) {
 		return 0
 	}
 	for _, e := range entries {
-		e.maybeSent = e.seq < o.maybeSent
+		if e.seq < o.maybeSent {
+			e.traits |= maybeSent
+		}
 		o.push(e)
 	}
 	o.end = to
@@ -85,14 +87,48 @@ func (r rule) removable(seq uint64, qos byte) bool {
 	return seq >= r.sent || seq < r.maybeSent && qos < 2
 }
 
-// dropOldest drops the first message in memory that was not sent; false when there is none.
-func (o *outbound) dropOldest(w world) bool {
-	i := o.inFlight()
-	if i >= o.win.len() || o.win.at(i).state != ready {
-		return false
+// first is where the queue begins: messages before it are gone.
+func (o *outbound) first() uint64 {
+	if o.win.len() > 0 {
+		return o.win.at(0).seq
 	}
-	o.settle(i, dropQueueFull, w)
-	return true
+	return o.end
+}
+
+// soonestUnsent is the first expiry among the messages in memory that were not sent, in stored time; 0 = none.
+func (o *outbound) soonestUnsent() (first int64) {
+	for i := o.inFlight(); i < o.win.len(); i++ {
+		first = earlier(first, o.win.at(i).until)
+	}
+	return first
+}
+
+// unsent is the number of messages in memory that were not sent and give way.
+func (o *outbound) unsent() (n int) {
+	for i := o.inFlight(); i < o.win.len(); i++ {
+		if !o.win.at(i).has(keeps) {
+			n++
+		}
+	}
+	return n
+}
+
+// keepsMost is how many messages that do not give way are passed over for one that does.
+const keepsMost = 1024
+
+// dropOldest drops the first message in memory that was not sent and gives way; false when there is none.
+func (o *outbound) dropOldest(w world) bool {
+	for i, most := o.inFlight(), keepsMost; i < o.win.len() && most > 0; i, most = i+1, most-1 {
+		e := o.win.at(i)
+		if e.state != ready {
+			return false
+		}
+		if !e.has(keeps) {
+			o.settle(i, dropQueueFull, w)
+			return true
+		}
+	}
+	return false
 }
 
 // cut tells that n messages were cut out of the tail.

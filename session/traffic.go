@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"mangrove/internal/batch"
+	"mangrove/internal/overflow"
 	"mangrove/mqtt"
 )
 
@@ -21,11 +22,17 @@ type traffic struct {
 	out    outbound
 	batch  *batch.Batch // what unlock commits; nil = nothing was written
 
+	ages overflow.Ages // of what is queued
+	jam  *jam          // what its bound has cost; nil = nothing so far
+
 	writing  int           // batches of others that will still bring records of this session
 	soonest  int64         // the first expiry in the tail, in stored time; 0 = none known
+	began    time.Duration // when the queue did
 	swept    time.Duration // when the tail was looked through last, or began
 	cut      *cut          // the step of a trim or a sweep that is not stable yet; nil = none
 	sweeping *cut          // the last step of a sweep that goes on; nil = none does
+	trims    bool          // the queue is above its bound, and the oldest give way
+	passed   uint64        // messages of the tail before it do not give way
 
 	discarding bool     // the session has ended, and leftovers are being removed
 	portion    *portion // the step of discard that is not stable yet; nil = none
@@ -36,9 +43,10 @@ type traffic struct {
 // caller keeps the pointer no longer than the lock.
 func (s *Session) wakeLocked() *traffic {
 	if s.traffic == nil {
-		s.traffic = &traffic{swept: s.m.clock(),
+		s.traffic = &traffic{began: s.m.clock(),
 			out: outbound{next: s.next, sent: s.next, maybeSent: s.next, end: s.next,
 				lim: &s.m.lim, memory: !s.durable()}}
+		s.traffic.swept = s.traffic.began
 	}
 	return s.traffic
 }

@@ -1,13 +1,22 @@
 package session
 
-import "mangrove/internal/batch"
+import (
+	"time"
+
+	"mangrove/internal/batch"
+	"mangrove/internal/overflow"
+)
 
 // cut is one step of removing records from the tail, unsent: the oldest above the bound, or those
 // that expired. One at a time; the tail is not read meanwhile.
 type cut struct {
-	why   outcome
-	n     int
-	bytes int64
+	why       outcome
+	most      int   // of a trim: so many are to go,
+	mostBytes int64 // and so many bytes
+	n         int
+	bytes     int64
+	passed    uint64 // of a trim: nothing before it is left that gives way
+
 	next  uint64 // where the tail was not looked at yet; 0 = it was to its end
 	least int64  // the first expiry among those left, in stored time; 0 = none
 }
@@ -15,25 +24,53 @@ type cut struct {
 // cutStep is how many records one step reads.
 const cutStep = 4096
 
-// trim drops the oldest unsent messages of a queue above its bound. Runs on a worker.
+// trim drops the oldest unsent messages of a queue above its bound, after those that have expired. Runs on a worker.
 func (s *Session) trim() {
 	s.lock()
-	o := &s.wakeLocked().out
+	t := s.wakeLocked()
+	if t.out.cutting { // its end asks for another trim
+		s.unlock()
+		return
+	}
+	if s.sweepsFirstLocked() || t.sweeping != nil {
+		s.beginSweepLocked()
+		s.unlock()
+		s.sweep() // likewise
+		return
+	}
 	n, bytes := s.excessLocked()
-	for (n > 0 || bytes > 0) && o.dropOldest(locked{s}) {
+	for t.trims && (n > 0 || bytes > 0) && t.out.dropOldest(locked{s}) {
+		s.noteLocked(1, 0, 0, overflow.DropOldest)
 		n, bytes = s.excessLocked()
 	}
+	t.trims = t.trims && (n > 0 || bytes > 0)
+	inTail := t.trims && t.out.unsent() == 0 // else what is newer would go first
+	passed := t.passed
 	s.unlock()
-	if n > 0 || bytes > 0 {
-		c := &cut{why: dropQueueFull}
-		s.cutTail(c, 0, func(*queueRecord) bool { return c.n < n || c.bytes < bytes })
+	if inTail {
+		c := &cut{why: dropQueueFull, most: n, mostBytes: bytes}
+		s.cutTail(c, passed, func(q *queueRecord) bool { return !q.keeps })
 	}
 }
 
-// excessLocked is how much the queue is above its bounds.
-func (s *Session) excessLocked() (n int, bytes int64) {
-	o := &s.wakeLocked().out
-	return o.count - s.m.cfg.MaxQueuedMessages, o.bytes - s.m.cfg.MaxQueuedBytes
+// sweepRest is for each message of a queue the time until a full queue is swept again: some ten times as long as that takes.
+const sweepRest = 50 * time.Microsecond
+
+// sweepsFirstLocked reports whether something in the tail may have expired, and it is time to look.
+func (s *Session) sweepsFirstLocked() bool {
+	t := s.traffic
+	if t == nil || t.soonest == 0 || t.out.tail == 0 || t.soonest > s.m.stored.Stamp(s.m.cfg.Now()) {
+		return false
+	}
+	rest := min(s.m.cfg.SweepEvery, time.Second+time.Duration(t.out.tail)*sweepRest)
+	return s.m.clock() >= t.swept+rest || t.swept == t.began
+}
+
+// beginSweepLocked notes that a sweep begins, unless one goes on.
+func (s *Session) beginSweepLocked() {
+	if t := s.traffic; t.sweeping == nil {
+		t.swept = s.m.clock()
+	}
 }
 
 // sweep drops expired messages of the tail, and goes on where the step before it stopped. Runs on a
@@ -86,6 +123,35 @@ func (c *cut) expired(q *queueRecord, now int64) bool {
 	return q.expires != 0 && q.expires <= now
 }
 
+// enough reports whether a trim has what it wants.
+func (c *cut) enough() bool { return c.why == dropQueueFull && c.n >= c.most && c.bytes >= c.mostBytes }
+
+// seqRun removes records that follow one another as one range.
+type seqRun struct {
+	b           *batch.Batch
+	number      uint64
+	first, last uint64 // 0 = none
+}
+
+func (r *seqRun) add(seq uint64) {
+	if r.first == 0 {
+		r.first = seq
+	}
+	r.last = seq
+}
+
+// end writes the run, and begins another.
+func (r *seqRun) end() {
+	switch {
+	case r.first == 0:
+	case r.first == r.last:
+		r.b.Delete(batch.Queues, queueKey(r.number, r.first))
+	default:
+		r.b.DeleteRange(batch.Queues, queueKey(r.number, r.first), queueKey(r.number, r.last+1))
+	}
+	r.first, r.last = 0, 0
+}
+
 // cutTail removes the records that pick wants from one step of the tail, at or after least. ok is false
 // when the tail cannot be cut now.
 func (s *Session) cutTail(c *cut, least uint64, pick func(*queueRecord) bool) (ok bool) {
@@ -101,19 +167,25 @@ func (s *Session) cutTail(c *cut, least uint64, pick func(*queueRecord) bool) (o
 		return false
 	}
 	b := s.m.cfg.Store.NewBatch()
+	run := &seqRun{b: b, number: number}
 	seen := 0
 	err := s.m.scanQueue(number, from, to, func(seq uint64, q *queueRecord) bool {
-		if seen++; seen > cutStep {
+		if seen++; seen > cutStep || c.enough() {
 			c.next = seq
 			return false
 		}
 		if rule.removable(seq, q.qos) && pick(q) {
 			c.n++
 			c.bytes += int64(q.size)
-			b.Delete(batch.Queues, queueKey(number, seq))
+			run.add(seq)
+		} else {
+			run.end()
 		}
+		c.passed = seq + 1
 		return true
 	})
+	run.end()
+	b.SetSlack(batch.Unsynced) // what comes back after a power cut is a message more
 	s.lock()
 	defer s.unlock()
 	if s.ended {
@@ -156,11 +228,16 @@ func (s *Session) cutDoneLocked(c *cut) {
 	t := s.traffic
 	t.out.cut(c.n, c.bytes)
 	s.countDropped(c.why, c.n)
-	if n, bytes := s.excessLocked(); c.why == dropQueueFull && c.n > 0 && (n > 0 || bytes > 0) {
-		s.needLocked(jobTrim)
-	}
 	if c.why == dropExpired {
 		s.sweptLocked(c)
+	} else if c.n > 0 {
+		s.noteLocked(c.n, 0, 0, overflow.DropOldest)
+	}
+	if c.why == dropQueueFull {
+		t.passed = c.passed
+	}
+	if t.trims && t.sweeping == nil && (c.why == dropExpired || c.n > 0 || c.next != 0) {
+		s.needLocked(jobTrim)
 	}
 	t.out.pump(locked{s})
 }

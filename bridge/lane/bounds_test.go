@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/internal/batch"
+	"mangrove/internal/overflow"
 	"mangrove/mqtt"
 )
 
@@ -22,14 +24,30 @@ func (q *Queue) add(t testing.TB, payload string) error {
 	return <-told
 }
 
+// atBound returns when what gives way is gone.
+func (q *Queue) atBound(t testing.TB) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		q.mu.Lock()
+		over, running := q.overLocked(), q.bound.running
+		q.mu.Unlock()
+		if !over && !running {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the queue is still above its bound")
+		}
+	}
+}
+
 // A queue takes exactly what its bounds allow, in messages and in bytes; above them it does what it is told to do. [promise P6]
 func TestQueueKeepsToItsBounds(t *testing.T) {
 	size := (&mqtt.Message{Topic: "t", Payload: []byte("a")}).Size()
 	for _, bound := range []struct{ messages, bytes int }{{3, 100 * size}, {100, 3*size + 10}} {
-		for when, want := range map[WhenFull][]string{Refuse: {"0", "1", "2"}, DropNew: {"0", "1", "2"}, DropOldest: {"2", "3", "4"}} {
+		for when, want := range map[overflow.Policy][]string{overflow.Refuse: {"0", "1", "2"}, overflow.DropNew: {"0", "1", "2"}, overflow.DropOldest: {"2", "3", "4"}} {
 			drops, refused := 0, 0
 			cfg := testConfig(openStore(t, t.TempDir()), 1)
-			cfg.MaxMessages, cfg.MaxBytes, cfg.WhenFull = bound.messages, bound.bytes, when
+			cfg.MaxMessages, cfg.MaxBytes, cfg.WhenFull.Default = bound.messages, bound.bytes, when
 			cfg.Dropped = func(string, int) { drops++ }
 			q := load(t, cfg)
 			q.Attach(t)
@@ -41,10 +59,11 @@ func TestQueueKeepsToItsBounds(t *testing.T) {
 				}
 			}
 			settle(t, q.st)
+			q.atBound(t)
 			if _, got := q.take(t, t, plenty); !slices.Equal(got, want) {
 				t.Errorf("%s, %+v: got %q, want %q", when, bound, got, want)
 			}
-			if (when == Refuse) != (refused == 2) || (when == Refuse) == (drops == 2) {
+			if (when == overflow.Refuse) != (refused == 2) || (when == overflow.Refuse) == (drops == 2) {
 				t.Errorf("%s, %+v: got %d refused and %d dropped", when, bound, refused, drops)
 			}
 		}

@@ -21,6 +21,7 @@ type Entry struct {
 	QoS     byte          // to send it with
 	Kind    byte          // of the item it is sent as, see frame.Item
 	Edge    string        // the edge it is for, in a peer's queue; "" = for the peer
+	Keeps   bool          // it does not give way to later ones: see overflow.Rules.Keeps
 	Control []byte        // the bytes of a control record
 	Msg     *mqtt.Message // the message, where it is in memory; nil = read the body
 	state   entryState
@@ -38,7 +39,7 @@ const (
 
 // Entry makes an entry of m, which has its body's id, to be given to Append. Its body is not in memory.
 func (q *Queue) Entry(m *mqtt.Message, qos, kind byte) Entry {
-	e := Entry{ID: m.ID, Size: m.Size(), QoS: qos, Kind: kind}
+	e := Entry{ID: m.ID, Size: m.Size(), QoS: qos, Kind: kind, Keeps: q.cfg.WhenFull.Keeps(m.Topic)}
 	if !m.Expires.IsZero() {
 		e.Expires = max(q.st.Stamp(m.Expires), 1)
 	}
@@ -64,14 +65,21 @@ func (q *Queue) key(pos uint64) []byte {
 // entryStamped says that a record's deadline is stored time. Earlier versions wrote Unix milliseconds of the wall clock.
 const entryStamped = 1 << 7
 
+// entryKeeps says Entry.Keeps.
+const entryKeeps = 1 << 6
+
 // appendValue writes an entry without its position and body:
 //
 //	kind 1
-//	qos 1             bits 0-1 QoS, bit 7 expires is stored time
+//	qos 1             bits 0-1 QoS, bit 6 keeps, bit 7 expires is stored time
 //	size, expires     uvarint
 //	edge, control     uvarint length, bytes
 func (e *Entry) appendValue(dst []byte) []byte {
-	dst = append(dst, e.Kind, e.QoS|entryStamped)
+	qos := e.QoS | entryStamped
+	if e.Keeps {
+		qos |= entryKeeps
+	}
+	dst = append(dst, e.Kind, qos)
 	dst = binary.AppendUvarint(dst, uint64(e.Size))
 	dst = binary.AppendUvarint(dst, uint64(e.Expires))
 	dst = frame.AppendPrefixed(dst, e.Edge)
@@ -100,7 +108,7 @@ func (q *Queue) decode(k, v []byte) (e Entry, err error) {
 	r := bytesread.New(rest)
 	e.ID, e.state, e.Kind = id, ready, r.Uint8()
 	qos := r.Uint8()
-	e.QoS = qos &^ entryStamped
+	e.QoS, e.Keeps = qos&^(entryStamped|entryKeeps), qos&entryKeeps != 0
 	e.Size = r.Count(frame.MaxSize)
 	e.Expires = int64(r.Uvarint())
 	e.Edge = r.Text(frame.MaxName)

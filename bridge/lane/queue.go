@@ -3,6 +3,7 @@ package lane
 import (
 	"cmp"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"mangrove/bridge/frame"
 	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
+	"mangrove/internal/overflow"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -37,12 +39,14 @@ import (
 //
 //	queue.go        how it is made, and what comes in
 //	queue_send.go   what goes out: one owner at a time sends and acknowledges
+//	queue_full.go   what gives way at the bound
 //	queue_early.go  what goes out before it is on disk
 //	entry.go        one entry, and its bytes on disk
 type Queue struct {
 	cfg Config
 	st  *store.Store
 
+	paging  sync.Mutex // while a page is read from disk, or messages on disk give way; before commits
 	commits sync.Mutex // from taking writes out of the queue to their Commit, so that records are removed after they were put; before mu
 
 	mu       sync.Mutex
@@ -61,35 +65,31 @@ type Queue struct {
 	trimFrom uint64 // positions from here to trimTo are gone, but not from the disk yet; 0 = none
 	trimTo   uint64
 	trims    int // how many
+	bound    bound
 	early    early
 }
 
-// Config of a Queue. All but Patience, Early and Late must be set.
+// Config of a Queue. All but Name, Spares, Patience and Log must be set.
 type Config struct {
 	Store *store.Store
 	Num   uint64           // the neighbour's: its rows in table LinkQueues
 	Now   func() time.Time // the clock of Patience
 
-	// MaxMessages and MaxBytes bound the queue; WhenFull says what happens then.
+	Name string // the neighbour's, for the log
+	// MaxMessages and MaxBytes bound the queue; WhenFull, which has been checked, says by topic what happens then: see queue_full.go.
 	MaxMessages, MaxBytes int
-	WhenFull              WhenFull
+	WhenFull              overflow.Rules
+	Spares                bool // what others here have taken is not refused for this queue's sake, but dropped from it: a full uplink stops nobody
 
 	Patience time.Duration // how long to wait for the acknowledgement of what went early; 0 = nothing goes early
 
 	Changed func()                     // something became sendable; called without locks of the queue, must not block
 	Dropped func(reason string, n int) // counts; called with locks held
-	Early   *metrics.Counter           // messages that were sent before they were written
-	Late    *metrics.Counter           // such that were written after all
+	Log     *slog.Logger
+	Parked  *metrics.Counter // messages from links that were taken above the bound
+	Early   *metrics.Counter // messages that were sent before they were written
+	Late    *metrics.Counter // such that were written after all
 }
-
-// WhenFull says what happens to a message for a neighbour whose queue is at its bound.
-type WhenFull string
-
-const (
-	Refuse     WhenFull = "refuse"      // the publisher is told: reason code 0x97, a neighbour comes again later
-	DropOldest WhenFull = "drop-oldest" // make room; counted
-	DropNew    WhenFull = "drop-new"    // counted
-)
 
 // Bounds of what a queue has in memory. What is beyond stays on disk until it is its turn.
 const (
@@ -108,6 +108,9 @@ type uncertain struct {
 
 // NewQueue makes an empty queue. Load follows where there may be something on disk.
 func NewQueue(cfg Config) *Queue {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	q := &Queue{cfg: cfg, st: cfg.Store}
 	q.last = cfg.Store.NextID() // above all positions of earlier lives
 	q.memTop = q.last
@@ -123,6 +126,7 @@ func (q *Queue) Load() error {
 		}
 		q.messages++
 		q.bytes += e.Size
+		q.bound.soonest = earlier(q.bound.soonest, e.Expires)
 		q.last = max(q.last, e.Pos)
 		q.diskOnly = true
 		return true
@@ -162,15 +166,8 @@ func (q *Queue) addLocked(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) (sen
 		q.cfg.Dropped(DropNeighbourGone, 1)
 		return false
 	}
-	if q.fullLocked(e.Size) {
-		switch {
-		case q.cfg.WhenFull == Refuse:
-			r.Refuse(mqtt.ErrQuota)
-			return false
-		case q.cfg.WhenFull == DropNew || !q.dropOldestLocked(e.Size, r.Batch()):
-			q.cfg.Dropped(DropQueueFull, 1)
-			return false
-		}
+	if q.fullLocked(e.Size) && !q.admitsLocked(m, e.Size, r) {
+		return false
 	}
 	if q.goesEarlyLocked(m, &e, r) {
 		q.appendEarlyLocked(e, r)
@@ -180,7 +177,8 @@ func (q *Queue) addLocked(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) (sen
 	return false
 }
 
-// Append queues e without regard to the bounds: what is moved from another queue of the fleet. encode writes its body.
+// Append queues e whatever the bounds: what is moved from another queue of the fleet. Where the oldest give way they do afterwards.
+// encode writes its body.
 //
 // b must end: by Commit, also when that may be refused, or by Abandon. e is pending from here on, and only Committed takes
 // it out of that state; a batch that is forgotten stops all that comes after e, until the node restarts. The same holds
@@ -193,6 +191,9 @@ func (q *Queue) Append(e Entry, b *batch.Batch, encode func([]byte) []byte) {
 		return
 	}
 	q.appendLocked(e, b, encode)
+	if q.overLocked() && q.cfg.WhenFull.Default == overflow.DropOldest {
+		q.bound.gives = true // as soon as it is stable
+	}
 }
 
 // AppendControl queues a control record, as Append does.
@@ -206,6 +207,12 @@ func (q *Queue) placeLocked(e *Entry, s entryState) {
 	e.Pos, e.state = q.last, s
 	q.messages++
 	q.bytes += e.Size
+	if e.Expires != 0 {
+		q.bound.soonest = earlier(q.bound.soonest, e.Expires)
+	}
+	if q.bound.ages.Due(e.Pos) {
+		q.bound.ages.Note(e.Pos, q.firstLocked(), q.cfg.Now())
+	}
 }
 
 func (q *Queue) appendLocked(e Entry, b *batch.Batch, encode func([]byte) []byte) {
@@ -226,24 +233,6 @@ func (q *Queue) appendLocked(e Entry, b *batch.Batch, encode func([]byte) []byte
 	}
 	q.mem = append(q.mem, e)
 	q.memTop = e.Pos
-}
-
-func (q *Queue) fullLocked(size int) bool {
-	return q.messages >= q.cfg.MaxMessages || q.messages > 0 && q.bytes+size > q.cfg.MaxBytes
-}
-
-// dropOldestLocked makes room by dropping what would be sent next. It cannot when that is on disk only, or
-// not stable.
-func (q *Queue) dropOldestLocked(size int, b *batch.Batch) bool {
-	for i := q.sent; i < len(q.mem) && q.fullLocked(size); i++ {
-		if e := &q.mem[i]; e.state == ready {
-			b.Delete(batch.LinkQueues, q.key(e.Pos))
-			q.killLocked(e)
-			q.cfg.Dropped(DropQueueFull, 1)
-		}
-	}
-	q.trimFrontLocked()
-	return !q.fullLocked(size)
 }
 
 // killLocked takes an entry out of the count; its place stays until it comes to the front.
@@ -276,6 +265,9 @@ func (q *Queue) Committed(arg uint64, err error) {
 		q.trimFrontLocked()
 	}
 	promised := q.settleLocked(arg)
+	if q.bound.gives {
+		q.makeRoomLocked() // it may give way now
+	}
 	q.mu.Unlock()
 	if promised != nil {
 		promised.Release(err)

@@ -39,7 +39,8 @@ func (q *Queue) dropOwner(owner any) (late *batch.Batch) {
 		return nil
 	}
 	late = q.endEarlyLocked()
-	q.owner, q.sent, q.sentSize = nil, 0, 0
+	q.owner, q.sent, q.sentSize, q.bound.passed = nil, 0, 0, 0
+	q.bound.ages.Note(q.last+1, q.firstLocked(), q.cfg.Now())
 	for i := range q.mem {
 		q.letGoLocked(&q.mem[i])
 	}
@@ -128,6 +129,8 @@ func (q *Queue) fitsLocked(e *Entry, dst []Entry, size int, c Credit, maxBytes i
 // Refill reads the next page from disk behind what is in memory. progress is false when there is
 // nothing to be had now. Not called from the store's writer.
 func (q *Queue) Refill(owner any) (progress bool, err error) {
+	q.paging.Lock()
+	defer q.paging.Unlock()
 	from, to, ok := q.gap(owner)
 	if !ok {
 		return false, nil
@@ -172,6 +175,9 @@ func (q *Queue) takePage(from, to uint64, page []Entry, damaged int) (progress b
 	if damaged > 0 {
 		q.cfg.Dropped(DropDamaged, damaged)
 	}
+	for i := range page {
+		q.bound.soonest = earlier(q.bound.soonest, page[i].Expires) // a sweep that goes on looks at what is on disk only
+	}
 	q.mem = append(q.mem, page...)
 	if q.memTop = to - 1; len(page) == pageSize {
 		q.memTop = page[len(page)-1].Pos
@@ -200,6 +206,7 @@ func (q *Queue) takeAcked(owner any, pos uint64) (promised []promise) {
 	}
 	q.popLocked(n)
 	q.trimFrontLocked()
+	q.calmLocked()
 	return promised
 }
 

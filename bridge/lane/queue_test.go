@@ -12,6 +12,7 @@ import (
 	"mangrove/bridge/frame"
 	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
+	"mangrove/internal/overflow"
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 )
@@ -40,8 +41,8 @@ func commit(t testing.TB, st *store.Store, b *batch.Batch) {
 // testConfig is that of a queue without bounds.
 func testConfig(st *store.Store, num uint64) Config {
 	var nowhere *metrics.Registry
-	return Config{Store: st, Num: num, Now: time.Now, MaxMessages: math.MaxInt, MaxBytes: math.MaxInt, WhenFull: Refuse,
-		Changed: func() {}, Dropped: func(string, int) {}, Early: nowhere.Counter("early"), Late: nowhere.Counter("late")}
+	return Config{Store: st, Num: num, Now: time.Now, MaxMessages: math.MaxInt, MaxBytes: math.MaxInt, WhenFull: overflow.Rules{Default: overflow.Refuse},
+		Changed: func() {}, Dropped: func(string, int) {}, Parked: nowhere.Counter("parked"), Early: nowhere.Counter("early"), Late: nowhere.Counter("late")}
 }
 
 // load makes a queue and reads what is on disk.

@@ -47,8 +47,28 @@ func (n *node) left(clients int) {
 	eventually(n.t, fmt.Sprintf("%d clients are left", clients), func() bool { return n.status().Clients == clients })
 }
 
-func TestP6BoundedQueueRefusesInsteadOfDropping(t *testing.T) {
-	edge := standalone(t, "queue_messages = 50\n")
+// By default the oldest messages of a session that is away give way. Nobody else notices.
+func TestP6FullQueueStopsNobody(t *testing.T) {
+	const bound, messages = 50, 180
+	edge := standalone(t, fmt.Sprintf("queue_messages = %d\n", bound))
+	away, here, pub := dial(t, edge.addr(), "away"), dial(t, edge.addr(), "here"), dial(t, edge.addr(), "sensor")
+	away.subscribe("#", 1)
+	here.subscribe("t", 1)
+	away.disconnect()
+	edge.left(2)
+	for i := range messages {
+		if code := pub.reason("t", numbered("m", i)); code != 0 {
+			t.Fatalf("message %d: got reason %#x, want success", i, code)
+		}
+	}
+	here.wantNumbered("the one who is connected", "t", "m", 0, messages)
+	eventually(t, "what is dropped is counted", func() bool { return edge.status().Drops["queue-full"] == messages-bound })
+	away.connect()
+	away.wantNumbered("the one who was away", "t", "m", messages-bound, messages)
+}
+
+func TestP6BoundedQueueRefusesWhereChosen(t *testing.T) {
+	edge := standalone(t, "queue_messages = 50\nwhen_full_rules = [\"t = refuse\"]\n")
 	sub, pub := dial(t, edge.addr(), "display"), dial(t, edge.addr(), "sensor")
 	sub.subscribe("t", 1)
 	sub.disconnect()

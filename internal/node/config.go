@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mangrove/internal/metrics"
+	"mangrove/internal/overflow"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/router"
 	"mangrove/mqtt/topic"
@@ -67,13 +68,14 @@ type Dial struct {
 // Limits bound the node. Zero and negative numbers mean what package setting says: zero is the default of the part that
 // holds the bound.
 type Limits struct {
-	Connections   int    // broker.Config.MaxConns; negative = no bound
-	PacketSize    int    // broker.Config.MaxPacket
-	QueueMessages int    // session.Config.MaxQueuedMessages; negative = no bound
-	QueueBytes    int    // session.Config.MaxQueuedBytes; negative = no bound
-	LinkMessages  int    // bridge.Config.MaxQueueMessages; negative = no bound
-	LinkBytes     int    // bridge.Config.MaxQueueBytes; negative = no bound
-	WhenFull      string // at those four: session.Refuse, DropOldest or DropNew; "" = session.DefaultWhenFull
+	Connections   int      // broker.Config.MaxConns; negative = no bound
+	PacketSize    int      // broker.Config.MaxPacket
+	QueueMessages int      // session.Config.MaxQueuedMessages; negative = no bound
+	QueueBytes    int      // session.Config.MaxQueuedBytes; negative = no bound
+	LinkMessages  int      // bridge.Config.MaxQueueMessages; negative = no bound
+	LinkBytes     int      // bridge.Config.MaxQueueBytes; negative = no bound
+	WhenFull      string   // at those four: an overflow.Policy; "" = overflow.Default
+	WhenFullRules []string // as overflow.ParseRule reads them; the first that matches a topic counts, else WhenFull
 
 	TopicLevels    int           // broker.Config.TopicLevels
 	ReceiveMaximum int           // broker.Config.ReceiveMaximum
@@ -96,7 +98,24 @@ func (l *Limits) check() error {
 			faults = append(faults, Fault(f.key, "is %d, allowed are 0 to %d", f.v, f.most))
 		}
 	}
-	return errors.Join(faults...)
+	_, err := l.whenFull()
+	return errors.Join(append(faults, err)...)
+}
+
+// whenFull is what the parts are told.
+func (l *Limits) whenFull() (overflow.Rules, error) {
+	r := overflow.Rules{Default: overflow.Policy(l.WhenFull)}
+	if err := r.Check(); err != nil {
+		return r, Fault("limits.when_full", "%w", err)
+	}
+	for _, text := range l.WhenFullRules {
+		rule, err := overflow.ParseRule(text)
+		if err != nil {
+			return r, Fault("limits.when_full_rules", "found %q: %w", text, err)
+		}
+		r.Rules = append(r.Rules, rule)
+	}
+	return r, nil
 }
 
 // Shared is how shared subscriptions choose among their members.

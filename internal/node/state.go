@@ -63,10 +63,14 @@ func (n *Node) openLinks() error {
 	if err != nil {
 		return err
 	}
+	full, err := n.cfg.Limits.whenFull()
+	if err != nil {
+		return err
+	}
 	cfg := bridge.Config{
 		Node: n.cfg.Name, Role: n.role.Name, Store: n.store, Router: n.router, Retained: n.retained,
 		MaxQueueMessages: n.cfg.Limits.LinkMessages, MaxQueueBytes: n.cfg.Limits.LinkBytes,
-		WhenFull: bridge.WhenFull(n.cfg.Limits.WhenFull),
+		WhenFull: full,
 		Username: n.cfg.Dial.Username, Password: n.cfg.Dial.Password,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			return transport.Dial(ctx, addr, transport.DialConfig{TLS: secure})
@@ -83,11 +87,15 @@ func (n *Node) openLinks() error {
 	return nil
 }
 
-func (n *Node) openSessions() (err error) {
+func (n *Node) openSessions() error {
+	full, err := n.cfg.Limits.whenFull()
+	if err != nil {
+		return err
+	}
 	n.sessions, err = session.New(session.Config{
 		Store: n.store, Router: n.router, Log: n.logOf("session"), Metrics: n.metrics,
 		MaxQueuedMessages: n.cfg.Limits.QueueMessages, MaxQueuedBytes: int64(n.cfg.Limits.QueueBytes),
-		WhenFull: n.cfg.Limits.WhenFull,
+		WhenFull: full,
 	})
 	if err == nil {
 		n.OnClose("sessions", func(context.Context) error { n.sessions.Close(); return nil })

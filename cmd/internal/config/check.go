@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"mangrove/internal/node"
+	"mangrove/internal/overflow"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/router"
 	"mangrove/mqtt/topic"
@@ -63,6 +64,11 @@ func durabilityClass(s string) error {
 
 func durabilityRule(s string) error {
 	_, err := router.ParseDurabilityRule(s)
+	return err
+}
+
+func whenFullRule(s string) error {
+	_, err := overflow.ParseRule(s)
 	return err
 }
 

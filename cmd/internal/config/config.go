@@ -16,6 +16,7 @@ import (
 
 	"mangrove/bridge"
 	"mangrove/internal/node"
+	"mangrove/internal/overflow"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/router"
 	"mangrove/session"
@@ -86,6 +87,7 @@ type Config struct {
 		LinkMessages  int
 		LinkBytes     int
 		WhenFull      string
+		WhenFullRules []string
 
 		TopicLevels    int
 		ReceiveMaximum int
@@ -140,7 +142,7 @@ func New(role Role) *Config {
 	c.Limits.QueueBytes = session.DefaultMaxQueuedBytes
 	c.Limits.LinkMessages = bridge.DefaultMaxQueueMessages
 	c.Limits.LinkBytes = bridge.DefaultMaxQueueBytes
-	c.Limits.WhenFull = session.DefaultWhenFull
+	c.Limits.WhenFull, c.Limits.WhenFullRules = string(overflow.Default), []string{}
 	c.Limits.TopicLevels = broker.DefaultTopicLevels
 	c.Limits.ReceiveMaximum = broker.DefaultReceiveMaximum
 	c.Shared.Strategy = router.BalanceNames[0]

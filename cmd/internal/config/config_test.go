@@ -16,8 +16,8 @@ import (
 
 	"mangrove/internal/batch"
 	"mangrove/internal/node"
+	"mangrove/internal/overflow"
 	"mangrove/mqtt/router"
-	"mangrove/session"
 )
 
 var roles = []Role{Edge, Core}
@@ -174,7 +174,7 @@ func TestFaultsNamePlaceKeyAndWhatIsAllowed(t *testing.T) {
 		{"number among rules", Core, "durability.rules = [\n\t7,\n]\n", []string{"node.toml:2:2: durability.rules: found the number 7, want rules"}},
 		{"not a disk", Edge, "profile = \"floppy\"\n", []string{"node.toml:1:1: profile: found \"floppy\": want one of standard, sd-card"}},
 		{"too patient", Edge, "link.early = \"11s\"\n", []string{"node.toml:1:6: link.early: found \"11s\": want auto, off, or a time from 1ms to 10s"}},
-		{"not a way out", Core, "limits.when_full = \"panic\"\n", []string{"limits.when_full: found \"panic\": want one of refuse, drop-oldest, drop-new"}},
+		{"not a way out", Core, "limits.when_full = \"panic\"\n", []string{"limits.when_full: found \"panic\": want one of drop-oldest, refuse, drop-new"}},
 		{"open listener", Edge, "listen = [\"0.0.0.0:1883\"]\n", []string{"node.toml:1:1: listen: 0.0.0.0:1883 is reachable", "allow_anonymous = true"}},
 		{"open http", Edge, "[http]\naddress = \":80\"\n", []string{"node.toml:2:1: http.address: :80 is reachable", "http.insecure = true"}},
 		{"open gossip", Core, "[gossip]\naddress = \"10.0.0.1:7946\"\n", []string{"node.toml:2:1: gossip.address: 10.0.0.1:7946 is reachable", "gossip.key_file"}},
@@ -220,7 +220,8 @@ func TestDurabilityIsRead(t *testing.T) {
 	err := c.Load(write(t, `
 node = "c"
 profile = "sd-card"
-limits.when_full = "drop-oldest"
+limits.when_full = "refuse"
+limits.when_full_rules = ["debug/# = drop-new"]
 [durability]
 default = "250ms"
 rules = ["alarm/# = commit", "debug/# = none"]
@@ -233,7 +234,7 @@ rules = ["alarm/# = commit", "debug/# = none"]
 		Default: batch.Slack(250 * time.Millisecond),
 		Rules:   []router.DurabilityRule{{Filter: "alarm/#", Slack: batch.Synced}, {Filter: "debug/#", Slack: batch.Unsynced}},
 	}
-	if !reflect.DeepEqual(n.Durability, want) || n.Profile != node.SDCard || n.Limits.WhenFull != session.DropOldest {
+	if !reflect.DeepEqual(n.Durability, want) || n.Profile != node.SDCard || n.Limits.WhenFull != string(overflow.Refuse) || !slices.Equal(n.Limits.WhenFullRules, []string{"debug/# = drop-new"}) {
 		t.Errorf("got %+v, %q, %q", n.Durability, n.Profile, n.Limits.WhenFull)
 	}
 }

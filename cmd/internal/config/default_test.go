@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"mangrove/bridge"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/transport"
 	"mangrove/session"
@@ -69,13 +68,5 @@ func TestDefaultsOfTheParts(t *testing.T) {
 	}
 	if broker.DefaultReceiveMaximum != session.DefaultMaxInflight {
 		t.Errorf("receive maximum: broker has %d, session %d", broker.DefaultReceiveMaximum, session.DefaultMaxInflight)
-	}
-	for _, w := range []struct{ session, bridge string }{
-		{session.DefaultWhenFull, string(bridge.DefaultWhenFull)}, {session.Refuse, string(bridge.Refuse)},
-		{session.DropOldest, string(bridge.DropOldest)}, {session.DropNew, string(bridge.DropNew)},
-	} {
-		if w.session != w.bridge {
-			t.Errorf("when full: session says %q, bridge %q", w.session, w.bridge)
-		}
 	}
 }

@@ -6,9 +6,9 @@ import (
 	"time"
 
 	"mangrove/internal/node"
+	"mangrove/internal/overflow"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/router"
-	"mangrove/session"
 )
 
 // key is one thing an operator can say.
@@ -149,8 +149,10 @@ func (c *Config) limitKeys() []key {
 			value: number{&c.Limits.LinkMessages, 1, math.MaxInt32}},
 		{name: "limits.link_bytes", help: "Most bytes waiting for one neighbour node, likewise.",
 			value: number{&c.Limits.LinkBytes, 4096, math.MaxInt32}},
-		{name: "limits.when_full", help: "What happens at these four bounds to a QoS 1 or 2 message: refuse (its publisher is told so, 0x97, and comes again), drop-oldest (room is made in the full queue) or drop-new (the full queue goes without it). With the last two a message may be acknowledged and dropped; that is counted.",
-			value: choice(&c.Limits.WhenFull, session.Refuse, session.DropOldest, session.DropNew)},
+		{name: "limits.when_full", help: "What happens at these four bounds, after what has expired is gone: drop-oldest (the oldest messages of the full queue give way; counted), refuse (the publisher of a QoS 1 or 2 message is told so, 0x97, and comes again; what a link brings is taken up to twice the bound) or drop-new (the full queue goes without the message; counted).",
+			value: choice(&c.Limits.WhenFull, string(overflow.DropOldest), string(overflow.Refuse), string(overflow.DropNew))},
+		{name: "limits.when_full_rules", help: "The same for some topics, as \"alarm/# = refuse\"; the first whose filter matches counts. What is queued under refuse does not give way to other topics.",
+			value: list{p: &c.Limits.WhenFullRules, word: "RULE", allowed: "rules such as \"alarm/# = refuse\"", check: whenFullRule}},
 		{name: "limits.topic_levels", help: "Most levels of a topic name or filter; deeper ones are refused (0x90, 0x8F).",
 			value: number{&c.Limits.TopicLevels, 1, 65535}},
 		{name: "limits.receive_maximum", help: "Most unacknowledged QoS 1 and 2 messages from one client; above it a 5.0 client is disconnected (0x93), others wait.",
