@@ -6,6 +6,7 @@ import (
 
 	"mangrove/bridge/seen"
 	"mangrove/internal/batch"
+	"mangrove/internal/hlc"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -25,6 +26,9 @@ type remoteIn struct {
 // take takes a message that came in. Called by one goroutine, paho's.
 func (l *remoteLink) take(m *mqtt.Message, id uint16, sub uint32) {
 	l.b.metrics.bytesIn.Add(m.Size())
+	if m.Version != 0 && !l.b.plausible(m.Version) {
+		m.Version = 0 // it gets one here
+	}
 	m.From = mqtt.Source{Scope: l.n.scope, Name: l.n.name}
 	if id == 0 {
 		l.takeVolatile(m, sub)
@@ -69,12 +73,22 @@ func (l *remoteLink) admits(m *mqtt.Message, sub uint32) bool {
 	case err != nil || !topic.MayPublish(m.Topic, topic.Link):
 		l.log.Warn("message from broker may not come in", "topic", m.Topic, "error", err)
 		l.b.metrics.dropped(dropInvalid, 1)
-	case l.b.owns(m.Origin.Life) || l.copies.Repeat(m, sub):
+	case l.b.owns(m.Origin.Life) && !l.b.misses(m) || l.copies.Repeat(m, sub):
 		l.repeated()
 	default:
 		return true
 	}
 	return false
+}
+
+// plausible tells whether a version that others at the broker could have made up may be gone by.
+func (b *Bridge) plausible(v hlc.Time) bool {
+	return b.cfg.Retained != nil && v.Milli() <= b.cfg.Retained.Clock()+hlc.Ahead.Milliseconds()
+}
+
+// misses tells that m is a retained message that is not held here, nor a newer one: the node was restored, or has let go of it.
+func (b *Bridge) misses(m *mqtt.Message) bool {
+	return m.Retain && m.Version != 0 && b.cfg.Retained != nil && b.cfg.Retained.Wants(m.Topic, mqtt.VersionOf(m))
 }
 
 func (l *remoteLink) repeated() {
@@ -99,7 +113,7 @@ func (l *remoteLink) takeVolatile(m *mqtt.Message, sub uint32) {
 func (in *remoteIn) publish(m *mqtt.Message, writes *batch.Batch) (refused error) {
 	b := in.l.b
 	if in.origin.Life != 0 {
-		if in.marked = b.seen.Mark(in.origin, &in.touched, writes); !in.marked || b.holds(m) {
+		if in.marked = b.seen.Mark(in.origin, &in.touched, writes); !in.marked && !b.misses(m) || b.holds(m) {
 			in.l.repeated()
 			return nil
 		}

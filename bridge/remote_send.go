@@ -69,6 +69,10 @@ func (l *remoteLink) publish(pos uint64, m *mqtt.Message) error {
 		l.discard(pos, lane.DropDamaged)
 		return nil
 	}
+	if m.Retain && l.b.outdated(m) {
+		late := *m
+		late.Retain, m = false, &late // the broker may hold the newer one, and knows no versions
+	}
 	l.mu.Lock()
 	l.flights = append(l.flights, remoteFlight{pos: pos}) // before the answer can come
 	l.mu.Unlock()
@@ -85,6 +89,11 @@ func (l *remoteLink) publish(pos uint64, m *mqtt.Message) error {
 	}
 	l.sent()
 	return nil
+}
+
+// outdated tells that a newer message, or a clearing, is held here than m.
+func (b *Bridge) outdated(m *mqtt.Message) bool {
+	return m.Version != 0 && b.cfg.Retained != nil && !b.cfg.Retained.Wants(m.Topic, mqtt.VersionOf(m)) && !b.cfg.Retained.Holds(m.Topic, m.Origin)
 }
 
 func (l *remoteLink) discard(pos uint64, reason string) {

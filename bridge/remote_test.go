@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mangrove/bridge/remote"
+	"mangrove/internal/hlc"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -338,6 +339,43 @@ func TestRemoteCopies(t *testing.T) {
 	}
 	sub.want(t, "m0", "m1")
 	other.want(t, "m0", "m1")
+}
+
+// Retained messages keep their version at a broker that knows none: an older one that comes back changes nothing, one that this edge has
+// lost is taken, and what somebody made up does not count. What is sent late is not retained there.
+func TestRemoteRetained(t *testing.T) {
+	b := newPlainBroker(t, packet.Properties{})
+	a := newRemoteEdge(t, b, nil)
+	sub := a.subscribe("s", "#", 1)
+	c := b.accept()
+	c.wantSubscribe("#")
+	send := func(id uint16, payload string, origin, version uint64) {
+		props := &packet.Properties{User: []packet.UserProperty{{Name: remote.OriginProperty, Value: fmt.Sprintf("%016x-%d", origin, id)}, {Name: remote.VersionProperty, Value: fmt.Sprintf("%x", version)}}}
+		c.send(&packet.Publish{Topic: []byte("t"), Payload: []byte(payload), QoS: 1, PacketID: id, Retain: true, Props: props.Mark(packet.PropUser)})
+		wantPacket[*packet.Ack](c, payload)
+	}
+	now := uint64(hlc.At(time.Now().UnixMilli()))
+	send(1, "newer", 0xABC, now)
+	send(2, "older", 0xABC, now-5)
+	a.wantHeld("t=newer")
+	send(3, "own", a.st.ID(), now+1) // as after a restore
+	a.wantHeld("t=own")
+	send(4, "made up", 0xABC, 1<<62)
+	a.wantHeld("t=made up")
+	sub.want(t, "newer", "older", "own", "made up")
+	a.retain("t", "mine")
+	if p := c.wantPublish("mine"); !p.Retain {
+		t.Error("got no RETAIN")
+	}
+	c.conn.Close() // it is owed still
+	time.Sleep(2 * time.Millisecond)
+	a.retain("t", "newest")
+	c = b.accept()
+	c.wantSubscribe("#")
+	late := c.wantPublish("mine")
+	if newest := c.wantPublish("newest"); late.Retain || !newest.Retain {
+		t.Errorf("got RETAIN %v, %v, want it with the newest only", late.Retain, newest.Retain)
+	}
 }
 
 func TestProtocolThatIsConfigured(t *testing.T) {

@@ -34,8 +34,8 @@ func (t *retainedTap) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt)
 // ClientID implements mqtt.Subscriber.
 func (t *retainedTap) ClientID() string { return "" }
 
-// Scope implements mqtt.Subscriber.
-func (t *retainedTap) Scope() mqtt.Scope { return mqtt.ScopePeer }
+// Scope implements mqtt.Subscriber. What comes from a peer is for edges that hold the topic, and for no peer (loops).
+func (t *retainedTap) Scope() mqtt.Scope { return mqtt.ScopeTap }
 
 // Online implements mqtt.Subscriber.
 func (t *retainedTap) Online() bool { return true }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eclipse/paho.golang/paho"
 
+	"mangrove/internal/hlc"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -16,6 +17,10 @@ import (
 // OriginProperty is the user property that names a message across the fleet: store id in hexadecimal, "-", number in
 // decimal. With it another edge at the same broker recognises repeats and loops.
 const OriginProperty = "mangrove-origin"
+
+// VersionProperty is the user property with a retained message's version (mqtt.Message.Version) in hexadecimal. With it
+// edges at the same broker agree which message of a topic is the newest.
+const VersionProperty = "mangrove-version"
 
 // ErrTooLarge means that the packet is above the broker's Maximum Packet Size [MQTT-3.2.2-15]. It was not sent.
 var ErrTooLarge = errors.New("packet is larger than the broker takes")
@@ -53,6 +58,9 @@ func (c *Conn) outbound(m *mqtt.Message, qos byte) *paho.Publish {
 	p := &paho.Publish{Topic: m.Topic, Payload: m.Payload, QoS: qos, Retain: m.Retain && c.retains(), Properties: properties(m.Props)}
 	if m.Origin.Life != 0 {
 		p.Properties.User.Add(OriginProperty, originText(m.Origin))
+		if m.Version != 0 {
+			p.Properties.User.Add(VersionProperty, strconv.FormatUint(uint64(m.Version), 16))
+		}
 	}
 	if !m.Expires.IsZero() { // what is left of it [MQTT-3.3.2-6]
 		left := max(seconds(m.Expires.Sub(c.cfg.Now())), 1)
@@ -84,7 +92,7 @@ func properties(from *packet.Properties) *paho.PublishProperties {
 	}
 	if from.Has(packet.PropUser) {
 		for _, u := range from.User {
-			if u.Name != OriginProperty {
+			if u.Name != OriginProperty && u.Name != VersionProperty {
 				p.User.Add(u.Name, u.Value)
 			}
 		}
@@ -94,6 +102,15 @@ func properties(from *packet.Properties) *paho.PublishProperties {
 
 func originText(o mqtt.Origin) string {
 	return fmt.Sprintf("%016x-%d", o.Life, o.Seq)
+}
+
+// parseVersion reads a version; 0 for anything else.
+func parseVersion(s string) hlc.Time {
+	v, err := strconv.ParseUint(s, 16, 64)
+	if err != nil || !hlc.Time(v).Valid() {
+		return 0
+	}
+	return hlc.Time(v)
 }
 
 // parseOrigin reads originText; ok is false for anything else.

@@ -59,7 +59,10 @@ func inbound(p *paho.Publish, now time.Time) *mqtt.Message {
 		props.Mark(packet.PropCorrelationData)
 	}
 	for _, u := range p.Properties.User {
-		m.Origin = takeUser(props, u, m.Origin)
+		takeUser(m, props, u)
+	}
+	if m.Origin.Life == 0 || !m.Retain {
+		m.Version = 0
 	}
 	if props.Set != 0 {
 		m.Props = props
@@ -67,19 +70,21 @@ func inbound(p *paho.Publish, now time.Time) *mqtt.Message {
 	return m
 }
 
-// takeUser adds one user property, or returns the origin that it is.
-func takeUser(props *packet.Properties, u paho.UserProperty, had mqtt.Origin) mqtt.Origin {
-	if u.Key == OriginProperty {
+// takeUser adds one user property to props, or to m the origin or version that it is.
+func takeUser(m *mqtt.Message, props *packet.Properties, u paho.UserProperty) {
+	switch u.Key {
+	case OriginProperty:
 		if o, ok := parseOrigin(u.Value); ok {
-			return o
+			m.Origin = o
 		}
-		return had
+	case VersionProperty:
+		m.Version = parseVersion(u.Value)
+	default:
+		if isText(u.Key) && isText(u.Value) {
+			props.User = append(props.User, packet.UserProperty{Name: u.Key, Value: u.Value})
+			props.Mark(packet.PropUser)
+		}
 	}
-	if isText(u.Key) && isText(u.Value) {
-		props.User = append(props.User, packet.UserProperty{Name: u.Key, Value: u.Value})
-		props.Mark(packet.PropUser)
-	}
-	return had
 }
 
 // isText holds what MQTT strings may be [MQTT-1.5.4-1] [MQTT-1.5.4-2].

@@ -157,8 +157,8 @@ func TestPublish(t *testing.T) {
 	if got := c.Window(); got != 5 {
 		t.Errorf("got a window of %d, want the broker's 5 [MQTT-3.3.4-7]", got)
 	}
-	props := &packet.Properties{ContentType: "text", User: []packet.UserProperty{{Name: OriginProperty, Value: "forged"}, {Name: "k", Value: "v"}}}
-	m := &mqtt.Message{Topic: "t", Payload: []byte("m"), QoS: 2, Retain: true, Origin: mqtt.Origin{Life: 0xABC, Seq: 7},
+	props := &packet.Properties{ContentType: "text", User: []packet.UserProperty{{Name: OriginProperty, Value: "forged"}, {Name: VersionProperty, Value: "1"}, {Name: "k", Value: "v"}}}
+	m := &mqtt.Message{Topic: "t", Payload: []byte("m"), QoS: 2, Retain: true, Origin: mqtt.Origin{Life: 0xABC, Seq: 7}, Version: 0xDEF,
 		Props: props.Mark(packet.PropContentType).Mark(packet.PropUser), Expires: time.Now().Add(90 * time.Second)}
 	for i := range 2 {
 		if err := c.Publish(m, 1, uint64(40+i)); err != nil {
@@ -174,7 +174,8 @@ func TestPublish(t *testing.T) {
 	first, second := want[*packet.Publish](b, "first"), want[*packet.Publish](b, "second")
 	user := first.Props.User
 	if first.QoS != 1 || !first.Retain || string(first.Topic) != "t" || string(first.Payload) != "m" || first.Props.ContentType != "text" ||
-		len(user) != 2 || user[0].Value != "v" || user[1] != (packet.UserProperty{Name: OriginProperty, Value: "0000000000000abc-7"}) ||
+		len(user) != 3 || user[0].Value != "v" || user[1] != (packet.UserProperty{Name: OriginProperty, Value: "0000000000000abc-7"}) ||
+		user[2] != (packet.UserProperty{Name: VersionProperty, Value: "def"}) ||
 		first.Props.MessageExpiry < 80 || first.Props.MessageExpiry > 90 {
 		t.Errorf("got %+v %+v, want the message with its origin", first, first.Props)
 	}
@@ -189,7 +190,7 @@ func TestPublish(t *testing.T) {
 func TestReceive(t *testing.T) {
 	c, b, h := connected(t, nil)
 	props := &packet.Properties{SubscriptionIDs: []uint32{9}, MessageExpiry: 60, ResponseTopic: "r",
-		User: []packet.UserProperty{{Name: "k", Value: "v"}, {Name: OriginProperty, Value: "0000000000000abc-7"}}}
+		User: []packet.UserProperty{{Name: "k", Value: "v"}, {Name: VersionProperty, Value: "def"}, {Name: OriginProperty, Value: "0000000000000abc-7"}}}
 	props.Mark(packet.PropSubscriptionID).Mark(packet.PropMessageExpiry).Mark(packet.PropResponseTopic).Mark(packet.PropUser)
 	several := &packet.Properties{SubscriptionIDs: []uint32{1, 2}}
 	b.send(&packet.Publish{Topic: []byte("t"), Payload: []byte("m"), QoS: 1, PacketID: 3, Retain: true, Props: props},
@@ -197,7 +198,7 @@ func TestReceive(t *testing.T) {
 		&packet.Publish{Topic: []byte("zero")})
 	got := <-h.messages
 	m := got.m
-	if got.id != 3 || got.sub != 9 || m.Topic != "t" || string(m.Payload) != "m" || m.QoS != 1 || !m.Retain || m.Origin != (mqtt.Origin{Life: 0xABC, Seq: 7}) ||
+	if got.id != 3 || got.sub != 9 || m.Topic != "t" || string(m.Payload) != "m" || m.QoS != 1 || !m.Retain || m.Origin != (mqtt.Origin{Life: 0xABC, Seq: 7}) || m.Version != 0xDEF ||
 		m.Props.ResponseTopic != "r" || len(m.Props.User) != 1 || m.Props.Has(packet.PropSubscriptionID) || m.Expires.IsZero() {
 		t.Errorf("got %+v %+v %+v, want the message and its origin", got, m, m.Props)
 	}
