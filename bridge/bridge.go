@@ -63,7 +63,7 @@ func New(cfg Config) (*Bridge, error) {
 		announcer:  interest.NewAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
 		neighbours: map[string]*neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
 	}
-	b.seen = seen.New(cfg.Window, b.metrics.beyondWindow.Inc)
+	b.seen = seen.New(seen.Config{Window: cfg.Window, MaxBytes: cfg.SeenBytes, Beyond: b.metrics.beyondWindow.Inc, Evicted: b.metrics.seenEvicted.Inc})
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.tap = &retainedTap{b}
 	b.cores.Store(new(coreList))
@@ -147,6 +147,8 @@ func (b *Bridge) gauges() {
 		}
 		return float64(full)
 	})
+	b.cfg.Metrics.Gauge("mangrove_link_seen_origins", func() float64 { n, _ := b.seen.Size(); return float64(n) })
+	b.cfg.Metrics.Gauge("mangrove_link_seen_bytes", func() float64 { _, n := b.seen.Size(); return float64(n) })
 	b.cfg.Metrics.Gauge("mangrove_links_up", func() float64 {
 		up := 0
 		for _, n := range b.all() {

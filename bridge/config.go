@@ -38,6 +38,8 @@ const (
 	DefaultMaxFrameBytes       = 4<<20 - frameRoom
 	DefaultWindow              = 1024
 	DefaultWindowBytes         = 4 << 20
+	DefaultSeenBytes           = 64 << 20 // of a core: 100,000 origins, most of them with two chunks
+	DefaultEdgeSeenBytes       = 16 << 20
 	DefaultInterestLinger      = time.Minute
 	DefaultMovedLinger         = time.Hour
 	DefaultNeighbourExpiry     = 7 * 24 * time.Hour
@@ -80,6 +82,9 @@ type Config struct {
 	// Window and WindowBytes bound what a neighbour may send before it is acknowledged.
 	Window      int
 	WindowBytes int
+	// SeenBytes bounds the memory that the repeat filter takes, see bridge/seen; about as much is on disk. Zero is DefaultSeenBytes at a
+	// core and DefaultEdgeSeenBytes at an edge.
+	SeenBytes int
 
 	InterestLinger  time.Duration // interest outlives the last subscriber by this, for at most MaxInterest/2 filters
 	MovedLinger     time.Duration // how long leftovers for an edge that moved are handed on
@@ -166,6 +171,10 @@ func (c *Config) defaults() error {
 }
 
 func (c *Config) numbers() error {
+	seenBytes := DefaultSeenBytes
+	if c.Role == RoleEdge {
+		seenBytes = DefaultEdgeSeenBytes
+	}
 	setting.Bound(&c.MaxQueueMessages, DefaultMaxQueueMessages)
 	setting.Bound(&c.MaxQueueBytes, DefaultMaxQueueBytes)
 	setting.Bound(&c.NeighbourExpiry, DefaultNeighbourExpiry)
@@ -176,6 +185,7 @@ func (c *Config) numbers() error {
 		setting.Default("Config.MaxFrameBytes", &c.MaxFrameBytes, DefaultMaxFrameBytes),
 		setting.Default("Config.Window", &c.Window, DefaultWindow),
 		setting.Default("Config.WindowBytes", &c.WindowBytes, DefaultWindowBytes),
+		setting.Default("Config.SeenBytes", &c.SeenBytes, seenBytes),
 		setting.Default("Config.InterestLinger", &c.InterestLinger, DefaultInterestLinger),
 		setting.Default("Config.MovedLinger", &c.MovedLinger, DefaultMovedLinger),
 		setting.Default("Config.RefuseRetry", &c.RefuseRetry, DefaultRefuseRetry),

@@ -74,6 +74,7 @@ func (l *link) acquaint(n *neighbour, h frame.Hello) {
 		n.forgetWants(writes)
 	}
 	n.kin.Store(newKin(h.Store, h.Lives))
+	b.seen.End(h.Lives[min(1, len(h.Lives)):])
 	if (isNew || image) && n.scope == mqtt.ScopePeer {
 		if !h.Features.Has(frame.FeatureReconcile) { // else they compare
 			writes = n.replay("#", 2, writes)

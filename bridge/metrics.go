@@ -14,6 +14,7 @@ type bridgeMetrics struct {
 	registry                *metrics.Registry
 	sent, received, repeats *metrics.Counter // messages
 	beyondWindow            *metrics.Counter // taken for new because too old to tell
+	seenEvicted             *metrics.Counter // chunks of the repeat filter that gave way to others
 	framesOut, framesIn     *metrics.Counter
 	bytesOut, bytesIn       *metrics.Counter // of DATA frames
 	dials, dialErrors       *metrics.Counter
@@ -31,6 +32,7 @@ func newMetrics(r *metrics.Registry) bridgeMetrics {
 		sent:         r.Counter("mangrove_link_messages_sent_total"),
 		received:     r.Counter("mangrove_link_messages_received_total"),
 		repeats:      r.Counter("mangrove_link_messages_repeated_total"),
+		seenEvicted:  r.Counter("mangrove_link_seen_evicted_total"),
 		beyondWindow: r.Counter("mangrove_link_messages_beyond_window_total"),
 		framesOut:    r.Counter("mangrove_link_frames_sent_total"),
 		framesIn:     r.Counter("mangrove_link_frames_received_total"),

@@ -166,6 +166,7 @@ type rival struct {
 // there; where the core that it left knows more than the core that it came to, the latter claims it with a number above that.
 func (n *neighbour) heardOf(core *neighbour, c frame.EdgeAt, writes *batch.Batch) {
 	rec, live := n.snapshot(), n.link.Load()
+	n.b.seen.End(c.Lives[min(1, len(c.Lives)):])
 	lineage := lineageOf(rec.lives, c.Lives)
 	older := rec.store == c.Store && (lineage == lineageEarlier || lineage != lineageLater && c.Attach <= rec.attach)
 	switch {

@@ -16,7 +16,7 @@ import (
 // each origin, exact within a window.
 //
 //	Seq  ──── chunk number (Seq / 512) ──┬── bit (Seq mod 512)
-//	origin store → sorted chunks of 64 bytes, the highest maxChunks of them
+//	origin → sorted chunks of 64 bytes, the highest maxChunks of them, fewer when room is short (room.go)
 //
 // A high-water mark would not do: after failover, and over several paths, numbers of one origin come with
 // gaps and out of order. The window counts chunks that exist, not numbers: only a part of what an origin
@@ -32,25 +32,34 @@ import (
 //
 // Safe for concurrent use.
 type Filter struct {
-	maxChunks  int // of one origin
-	maxOrigins int
-	beyond     func() // counts numbers below the window
+	maxChunks int    // of one origin
+	maxBytes  int    // of all
+	lazy      uint64 // an origin is put in front of its list when so many marks came since it was last
+	beyond    func() // counts numbers below the window
+	evicted   func() // counts chunks that went for want of room
 
 	mu      sync.Mutex
-	origins map[uint64]*originSeen
-	clock   uint64 // counts marks, for the least recently used origin
+	origins map[uint64]*origin
+	lists   lists
+	bytes   int    // what is held, see room.go
+	marks   uint64 // counts calls of Mark
 	epoch   uint64 // see Epoch
 }
 
-type originSeen struct {
-	chunks []*chunk // by number
-	used   uint64
+type origin struct {
+	id         uint64
+	chunks     []*chunk // by number; never empty between calls
+	ended      bool     // a life that is over
+	heard      uint64   // Filter.marks when it was put in front of its list
+	in         *list
+	prev, next *origin // in in
 }
 
 type chunk struct {
 	number uint64
 	bits   chunkSet // marks, kept or under way
 	slots  []slot   // as on disk
+	gone   bool     // it gave way: no longer to be written
 }
 
 type slot struct {
@@ -71,21 +80,25 @@ func (s *chunkSet) add(other *chunkSet) {
 }
 
 const (
-	chunkBits   = 512
-	mergeSlots  = 4    // above it the slots of a chunk become one when none is busy
-	minChunks   = 2048 // of an origin: twice the default window of a link, should each message have a chunk to itself
-	mostOrigins = 1024 // at the bound the origin not heard of for longest is forgotten
+	chunkBits  = 512
+	mergeSlots = 4    // above it the slots of a chunk become one when none is busy
+	minChunks  = 2048 // of an origin: twice the default window of a link, should each message have a chunk to itself
 )
 
-// New makes an empty filter whose window is at least minChunks chunks of numbers, and twice window, the messages that a
-// neighbour may send before they are acknowledged. beyond counts numbers below it; it is called with the filter's lock
-// held.
-func New(window int, beyond func()) *Filter {
-	return newFilter(max(minChunks, 2*window), mostOrigins, beyond)
+// Config of a Filter.
+type Config struct {
+	Window   int    // messages that a neighbour may send before they are acknowledged: an origin's window is at least twice as large
+	MaxBytes int    // of memory that marks may take; as many on disk, about
+	Beyond   func() // counts numbers below an origin's window; called with the Filter's lock held
+	Evicted  func() // counts chunks of 512 numbers that gave way to others; called with the Filter's lock held
 }
 
-func newFilter(maxChunks, maxOrigins int, beyond func()) *Filter {
-	return &Filter{maxChunks: maxChunks, maxOrigins: maxOrigins, beyond: beyond, origins: map[uint64]*originSeen{}}
+// New makes an empty filter.
+func New(cfg Config) *Filter {
+	return &Filter{
+		maxChunks: max(minChunks, 2*cfg.Window), maxBytes: cfg.MaxBytes, beyond: cfg.Beyond, evicted: cfg.Evicted,
+		lazy: 1024, origins: map[uint64]*origin{},
+	}
 }
 
 // Load reads what is on disk. Called once, before anything else.
@@ -105,22 +118,28 @@ func (s *Filter) Load(st *store.Store) error {
 	if err != nil {
 		return fmt.Errorf("load seen messages: %w", err)
 	}
+	b := new(batch.Batch)
+	s.mu.Lock()
+	s.makeRoomLocked(nil, b) // the bound may be a smaller one than it was
+	s.mu.Unlock()
+	if !b.Empty() {
+		st.Commit(b)
+	}
 	return nil
 }
 
-func (s *Filter) loadSlot(origin, number uint64, at int, v []byte) {
-	o := s.origins[origin]
-	if o == nil {
-		o = new(originSeen)
-		s.origins[origin] = o
-	}
+func (s *Filter) loadSlot(id, number uint64, at int, v []byte) {
+	o := s.originLocked(id)
 	i, ok := o.find(number)
 	if !ok {
 		o.chunks = slices.Insert(o.chunks, i, &chunk{number: number})
+		s.bytes += chunkBytes
+		s.hearLocked(o)
 	}
 	c := o.chunks[i]
 	for len(c.slots) <= at {
 		c.slots = append(c.slots, slot{})
+		s.bytes += slotBytes
 	}
 	for w := range c.slots[at].kept {
 		c.slots[at].kept[w] = binary.BigEndian.Uint64(v[8*w:])
@@ -133,12 +152,13 @@ func (s *Filter) loadSlot(origin, number uint64, at int, v []byte) {
 type Touched []touchedChunk
 
 type touchedChunk struct {
-	origin uint64
-	c      *chunk
-	own    chunkSet // the frame's marks
-	value  chunkSet // what is written
-	slot   int
-	merged int // slot takes the place of the first so many; 0 = only of itself
+	origin  uint64
+	c       *chunk
+	own     chunkSet // the frame's marks
+	value   chunkSet // what is written
+	written bool     // it was there when the frame was written
+	slot    int
+	merged  int // slot takes the place of the first so many; 0 = only of itself
 }
 
 func (t *Touched) at(origin uint64, c *chunk) *touchedChunk {
@@ -157,7 +177,7 @@ func (t *Touched) at(origin uint64, c *chunk) *touchedChunk {
 func (s *Filter) Mark(o mqtt.Origin, t *Touched, b *batch.Batch) (isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.originLocked(o.Life, b).chunk(o.Seq/chunkBits, s.maxChunks, o.Life, b)
+	c := s.chunkLocked(s.originLocked(o.Life), o.Seq/chunkBits, b)
 	if c == nil {
 		s.beyond()
 		return true
@@ -185,12 +205,16 @@ func (s *Filter) Write(t Touched, b *batch.Batch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range t {
-		t[i].write(b)
+		if had := len(t[i].c.slots); !t[i].c.gone {
+			t[i].write(b)
+			s.bytes += slotBytes * (len(t[i].c.slots) - had)
+		}
 	}
 }
 
 func (t *touchedChunk) write(b *batch.Batch) {
 	c := t.c
+	t.written = true
 	t.slot = slices.IndexFunc(c.slots, func(s slot) bool { return !s.busy })
 	if t.slot < 0 {
 		t.slot = len(c.slots)
@@ -215,7 +239,9 @@ func (s *Filter) Settle(t Touched, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := range t {
-		t[i].settle(err == nil)
+		if t[i].written {
+			t[i].settle(err == nil)
+		}
 	}
 }
 
@@ -276,35 +302,17 @@ func (s *Filter) Epoch() uint64 {
 	return s.epoch
 }
 
-func (s *Filter) originLocked(id uint64, b *batch.Batch) *originSeen {
-	s.clock++
+func (s *Filter) originLocked(id uint64) *origin {
 	o := s.origins[id]
 	if o == nil {
-		s.evictLocked(b)
-		o = new(originSeen)
+		o = &origin{id: id}
 		s.origins[id] = o
+		s.bytes += originBytes
 	}
-	o.used = s.clock
 	return o
 }
 
-// evictLocked makes room for one more origin.
-func (s *Filter) evictLocked(b *batch.Batch) {
-	if len(s.origins) < s.maxOrigins {
-		return
-	}
-	var id uint64
-	first := true
-	for each, o := range s.origins {
-		if first || o.used < s.origins[id].used {
-			id, first = each, false
-		}
-	}
-	b.DeleteRange(batch.Seen, slotKey(id, 0, 0), seenEnd(id, ^uint64(0)))
-	delete(s.origins, id)
-}
-
-func (o *originSeen) find(number uint64) (int, bool) {
+func (o *origin) find(number uint64) (int, bool) {
 	n := len(o.chunks)
 	if n > 0 && o.chunks[n-1].number == number {
 		return n - 1, true
@@ -314,22 +322,28 @@ func (o *originSeen) find(number uint64) (int, bool) {
 	})
 }
 
-// chunk finds or makes a chunk; nil when it lies below the window.
-func (o *originSeen) chunk(number uint64, maxChunks int, id uint64, b *batch.Batch) *chunk {
+// chunkLocked finds or makes a chunk; nil when it lies below the window.
+func (s *Filter) chunkLocked(o *origin, number uint64, b *batch.Batch) *chunk {
 	i, ok := o.find(number)
+	s.marks++
 	if ok {
+		if s.marks-o.heard > s.lazy {
+			s.hearLocked(o)
+		}
 		return o.chunks[i]
 	}
-	if len(o.chunks) >= maxChunks {
+	if len(o.chunks) >= s.maxChunks {
 		if i == 0 {
 			return nil
 		}
-		b.DeleteRange(batch.Seen, slotKey(id, o.chunks[0].number, 0), seenEnd(id, o.chunks[0].number))
-		o.chunks = slices.Delete(o.chunks, 0, 1)
+		s.dropLocked(o, 0, b)
 		i--
 	}
 	c := &chunk{number: number}
 	o.chunks = slices.Insert(o.chunks, i, c)
+	s.bytes += chunkBytes
+	s.hearLocked(o)
+	s.makeRoomLocked(c, b)
 	return c
 }
 

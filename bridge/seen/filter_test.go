@@ -12,6 +12,13 @@ import (
 	"mangrove/mqtt"
 )
 
+// testFilter has a small window and room for so many origins of one chunk with a slot.
+func testFilter(maxChunks, origins int, beyond func()) *Filter {
+	f := New(Config{MaxBytes: origins * (originBytes + chunkBytes + slotBytes), Beyond: beyond, Evicted: func() {}})
+	f.maxChunks, f.lazy = maxChunks, 0
+	return f
+}
+
 func openStore(t testing.TB, dir string) *store.Store {
 	t.Helper()
 	st, err := store.Open(store.Config{Dir: dir})
@@ -44,7 +51,7 @@ func commit(t testing.TB, st *store.Store, b *batch.Batch) {
 // Within the window, seen is a set.
 func TestAgainstModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s, model := newFilter(8, 4, func() {}), map[mqtt.Origin]bool{}
+		s, model := testFilter(8, 1000, func() {}), map[mqtt.Origin]bool{}
 		writes := new(batch.Batch)
 		number := rapid.Uint64Range(0, 8*chunkBits-1)
 		base := rapid.SampledFrom([]uint64{0, 1 << 32, 1<<63 - 1<<20}).Draw(t, "base") &^ (chunkBits - 1)
@@ -71,7 +78,7 @@ func TestAgainstModel(t *testing.T) {
 func TestSurvivesReopening(t *testing.T) {
 	dir := t.TempDir()
 	st := openStore(t, dir)
-	s := newFilter(64, 4, func() {})
+	s := testFilter(64, 1000, func() {})
 	var marked []mqtt.Origin
 	for range 200 {
 		writes, touched := new(batch.Batch), Touched(nil)
@@ -84,7 +91,7 @@ func TestSurvivesReopening(t *testing.T) {
 		commit(t, st, writes)
 		s.Settle(touched, nil)
 	}
-	again := newFilter(64, 4, func() {})
+	again := testFilter(64, 1000, func() {})
 	if err := again.Load(st); err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +113,7 @@ func TestOfFramesUnderWay(t *testing.T) {
 			t     Touched
 			b     *batch.Batch
 		}
-		s := newFilter(64, 4, func() {})
+		s := testFilter(64, 1000, func() {})
 		disk := map[string][]byte{} // what the kept batches wrote
 		kept := map[mqtt.Origin]bool{}
 		var open []*frame
@@ -142,7 +149,7 @@ func TestOfFramesUnderWay(t *testing.T) {
 				}
 			},
 			"": func(rt *rapid.T) {
-				again := newFilter(64, 4, func() {})
+				again := testFilter(64, 1000, func() {})
 				for k, v := range disk {
 					again.loadSlot(1, binary.BigEndian.Uint64([]byte(k)[8:]), int(binary.BigEndian.Uint16([]byte(k)[16:])), v)
 				}
@@ -173,7 +180,7 @@ func (t *touchedChunk) replay(disk map[string][]byte) {
 // Marks of a batch that was refused are not written by a later one: after a crash the message is new.
 func TestRefusedMarksAreNotWritten(t *testing.T) {
 	st := openStore(t, t.TempDir())
-	s := newFilter(64, 4, func() {})
+	s := testFilter(64, 1000, func() {})
 	refused, kept := mqtt.Origin{Life: 1, Seq: 7}, mqtt.Origin{Life: 1, Seq: 8}
 	var one, other Touched
 	lost, writes := new(batch.Batch), new(batch.Batch)
@@ -184,7 +191,7 @@ func TestRefusedMarksAreNotWritten(t *testing.T) {
 	s.Write(other, writes)
 	commit(t, st, writes)
 	s.Settle(other, nil)
-	again := newFilter(64, 4, func() {})
+	again := testFilter(64, 1000, func() {})
 	if err := again.Load(st); err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +202,7 @@ func TestRefusedMarksAreNotWritten(t *testing.T) {
 
 func TestWindow(t *testing.T) {
 	beyond := 0
-	s, writes := newFilter(4, 4, func() { beyond++ }), new(batch.Batch)
+	s, writes := testFilter(4, 1000, func() { beyond++ }), new(batch.Batch)
 	mark := func(seq uint64) bool { return s.Mark(mqtt.Origin{Life: 1, Seq: seq}, new(Touched), writes) }
 	for _, seq := range []uint64{0, 1 << 32, 1<<32 + chunkBits, 1 << 33} {
 		if !mark(seq) || mark(seq) {
@@ -213,7 +220,7 @@ func TestWindow(t *testing.T) {
 // At the bound the origin that was not heard of for longest is forgotten, on disk too.
 func TestForgetsOrigins(t *testing.T) {
 	st := openStore(t, t.TempDir())
-	s := newFilter(4, 2, func() {})
+	s := testFilter(4, 2, func() {})
 	for _, origin := range []uint64{1, 2, 1, 3} {
 		writes, touched := new(batch.Batch), Touched(nil)
 		s.Mark(mqtt.Origin{Life: origin, Seq: 5}, &touched, writes)
@@ -221,7 +228,7 @@ func TestForgetsOrigins(t *testing.T) {
 		commit(t, st, writes)
 		s.Settle(touched, nil)
 	}
-	for name, each := range map[string]*Filter{"in memory": s, "on disk": newFilter(4, 2, func() {})} {
+	for name, each := range map[string]*Filter{"in memory": s, "on disk": testFilter(4, 2, func() {})} {
 		if name == "on disk" {
 			if err := each.Load(st); err != nil {
 				t.Fatal(err)
