@@ -55,6 +55,7 @@ func (n *neighbour) remove() {
 		n.b.cfg.Router.Unsubscribe(taker, filter)
 	}
 	n.wants = interest.Set{}
+	n.b.holders.leave(n)
 	if !n.closeQueue() {
 		return // it is back, or the next round will find it settled
 	}

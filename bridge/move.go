@@ -29,6 +29,7 @@ func (n *neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
 	})
 	n.kin.Store(newKin(c.Store, c.Lives))
 	n.moveFiltersLocked(was)
+	n.b.holders.leave(n)
 	n.b.cfg.Log.Info("edge moved", "edge", n.name, "to", core)
 	n.startMoving()
 }

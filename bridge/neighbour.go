@@ -70,12 +70,18 @@ func (b *Bridge) queueConfig(n *neighbour, num uint64) lane.Config {
 	cfg := lane.Config{
 		Store: b.cfg.Store, Num: num, Now: b.cfg.Now, Name: n.name, Log: b.cfg.Log,
 		MaxMessages: b.cfg.MaxQueueMessages, MaxBytes: b.cfg.MaxQueueBytes, WhenFull: b.cfg.WhenFull,
-		Changed: n.wake, Dropped: b.metrics.dropped, Parked: b.metrics.parked, Early: b.metrics.early, Late: b.metrics.earlyWritten,
+		Changed: n.wake, Dropped: n.dropped, Parked: b.metrics.parked, Early: b.metrics.early, Late: b.metrics.earlyWritten,
 	}
 	if n.scope == mqtt.ScopeUplink {
 		cfg.Patience, cfg.Spares = b.cfg.EarlyPatience, true
 	}
 	return cfg
+}
+
+// dropped counts messages that n is not sent. A retained one may be among them.
+func (n *neighbour) dropped(reason string, messages int) {
+	n.b.metrics.dropped(reason, messages)
+	n.doubt()
 }
 
 // Deliver implements mqtt.Subscriber.

@@ -21,6 +21,7 @@ type LinkStatus struct {
 	Received        uint64
 	Repeats         uint64    // recognised and not taken in again
 	LastError       string    // why it is not up
+	ClockAhead      bool      // its clock is too far ahead of this node's to go by
 	Full            lane.Full // how its queue stands at its bound
 	Twin            string    // another node that runs under the neighbour's name, or under ours where the neighbour told so; "" = none
 }
@@ -38,6 +39,7 @@ func (b *Bridge) Status() []LinkStatus {
 func (n *neighbour) status() LinkStatus {
 	s := LinkStatus{Name: n.name, Scope: n.scope, Sent: n.sent.Load(), Received: n.received.Load(), Repeats: n.repeats.Load()}
 	s.BacklogMessages, s.BacklogBytes = n.queue.Backlog()
+	s.ClockAhead = n.ahead.Load()
 	s.Full = n.queue.Full()
 	n.mu.Lock()
 	defer n.mu.Unlock()

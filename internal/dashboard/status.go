@@ -48,9 +48,10 @@ type Link struct {
 	BacklogBytes    int64     `json:"backlog_bytes"`
 	Sent            uint64    `json:"sent"` // messages since the start
 	Received        uint64    `json:"received"`
-	Repeats         uint64    `json:"repeats"`              // recognised and not taken in again
-	LastError       string    `json:"last_error,omitempty"` // why it is not up
-	Twin            string    `json:"twin,omitempty"`       // another node under its name, or under ours where it told so
+	Repeats         uint64    `json:"repeats"`               // recognised and not taken in again
+	LastError       string    `json:"last_error,omitempty"`  // why it is not up
+	ClockAhead      bool      `json:"clock_ahead,omitempty"` // its clock is too far ahead of this node's to go by
+	Twin            string    `json:"twin,omitempty"`        // another node under its name, or under ours where it told so
 }
 
 // Member is a node in the gossip pool.

@@ -77,6 +77,9 @@ type Limits struct {
 	WhenFull      string   // at those four: an overflow.Policy; "" = overflow.Default
 	WhenFullRules []string // as overflow.ParseRule reads them; the first that matches a topic counts, else WhenFull
 
+	Cleared    int           // retain.Config.MaxCleared; negative = none
+	ClearedFor time.Duration // retain.Config.ClearedKeep
+
 	TopicLevels    int           // broker.Config.TopicLevels
 	ReceiveMaximum int           // broker.Config.ReceiveMaximum
 	SessionExpiry  time.Duration // broker.Config.SessionExpiryMax; zero or negative = no bound

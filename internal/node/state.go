@@ -40,7 +40,8 @@ func (n *Node) openControl() error {
 
 // loadState makes what lives in the store and needs no neighbour: retained messages and routes.
 func (n *Node) loadState() (err error) {
-	n.retained, err = retain.New(retain.Config{Store: n.store, Log: n.logOf("retain"), Metrics: n.metrics})
+	n.retained, err = retain.New(retain.Config{Store: n.store, MaxCleared: n.cfg.Limits.Cleared, ClearedKeep: n.cfg.Limits.ClearedFor,
+		Log: n.logOf("retain"), Metrics: n.metrics})
 	if err != nil {
 		return err
 	}

@@ -105,7 +105,7 @@ func (n *Node) links() []dashboard.Link {
 		all = append(all, dashboard.Link{
 			Name: l.Name, Scope: scopes[l.Scope], State: l.State, Protocol: string(l.Protocol), Since: l.Since, Address: l.Addr,
 			BacklogMessages: l.BacklogMessages, BacklogBytes: int64(l.BacklogBytes),
-			Sent: l.Sent, Received: l.Received, Repeats: l.Repeats, LastError: l.LastError, Twin: l.Twin,
+			Sent: l.Sent, Received: l.Received, Repeats: l.Repeats, LastError: l.LastError, Twin: l.Twin, ClockAhead: l.ClockAhead,
 		})
 	}
 	return all

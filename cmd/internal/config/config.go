@@ -19,6 +19,7 @@ import (
 	"mangrove/internal/overflow"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/router"
+	"mangrove/retain"
 	"mangrove/session"
 )
 
@@ -89,6 +90,9 @@ type Config struct {
 		WhenFull      string
 		WhenFullRules []string
 
+		Cleared    int
+		ClearedFor time.Duration
+
 		TopicLevels    int
 		ReceiveMaximum int
 		SessionExpiry  time.Duration
@@ -143,6 +147,7 @@ func New(role Role) *Config {
 	c.Limits.LinkMessages = bridge.DefaultMaxQueueMessages
 	c.Limits.LinkBytes = bridge.DefaultMaxQueueBytes
 	c.Limits.WhenFull, c.Limits.WhenFullRules = string(overflow.Default), []string{}
+	c.Limits.Cleared, c.Limits.ClearedFor = retain.DefaultMaxCleared, retain.DefaultClearedKeep
 	c.Limits.TopicLevels = broker.DefaultTopicLevels
 	c.Limits.ReceiveMaximum = broker.DefaultReceiveMaximum
 	c.Shared.Strategy = router.BalanceNames[0]

@@ -53,7 +53,7 @@ func TestDocumentedDefaults(t *testing.T) {
 			seen++
 		}
 	}
-	if want := 10; seen != want {
+	if want := 12; seen != want {
 		t.Errorf("docs/operating.md gives %d defaults of [limits], want %d", seen, want)
 	}
 	if whenFull := strings.Trim(said["limits.when_full"], `"`); !strings.Contains(string(page), "| `"+whenFull+"` (default) |") {
