@@ -18,6 +18,7 @@ import (
 	"mangrove/mqtt/mqtttest"
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/topic"
+	"mangrove/mqtt/transport"
 	"mangrove/retain"
 )
 
@@ -414,6 +415,11 @@ func (c *serverConn) write(p packet.Packet) error {
 	defer c.mu.Unlock()
 	_, err := c.conn.Write(p.Append(nil, packet.V5))
 	return err
+}
+
+func (c *serverConn) Line() (mqtt.Line, bool) {
+	m, ok := transport.MovedOn(c.conn)
+	return mqtt.Line{Unacked: m.Unacked, Moved: m.Acked + m.Received}, ok
 }
 
 func (c *serverConn) Close(packet.ReasonCode) { c.conn.Close() }

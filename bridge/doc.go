@@ -13,6 +13,7 @@
 //	lane       what is still to be sent to a neighbour
 //	seen       which messages came before
 //	interest   which filters nodes want from each other
+//	pace       how much the line carries, and so how much may be under way
 //	reconcile  in which topics two nodes hold different retained messages
 //	remote     connections to brokers that are no Mangrove nodes
 //

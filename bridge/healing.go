@@ -360,7 +360,7 @@ func (l *link) queueHealed() (more bool) {
 
 func (l *link) sendRetained(f frame.Retained) error {
 	f.Clock = l.b.cfg.Retained.Clock()
-	return l.frame(frame.KindRetained, f.Append(nil))
+	return l.sendOnLine(frame.KindRetained, f.Append(nil), 0)
 }
 
 func (l *link) turnBytes() int {

@@ -32,6 +32,7 @@ type link struct {
 	addr    string
 	log     *slog.Logger
 
+	pace *linePace
 	wake bell.Bell
 	gone chan struct{} // closed by end: nothing happens any more
 
@@ -86,11 +87,13 @@ const (
 const closeGrace = time.Second
 
 func (b *Bridge) newLink(expect, addr string, dialled bool) *link {
-	return &link{
+	l := &link{
 		b: b, expect: expect, dialled: dialled, addr: addr,
 		log:  b.cfg.Log.With("addr", addr),
 		wake: bell.New(), gone: make(chan struct{}),
 	}
+	l.pace = newLinePace(l.unacked)
+	return l
 }
 
 // start gives the link its connection and begins. b.running was counted by the caller.
@@ -99,6 +102,12 @@ func (l *link) start(c mqtt.Carrier) {
 	l.carrier = c
 	l.mu.Unlock()
 	go l.run() // owned by the Bridge, ends with fail or Closed, Bridge.Close waits by b.running
+}
+
+// unacked is how much of what was sent is under way. Run only.
+func (l *link) unacked() int {
+	line, _ := l.carrier.Line()
+	return line.Unacked
 }
 
 // kick makes run look for work. Does not block.
@@ -113,6 +122,8 @@ func (l *link) run() {
 	defer trim.Stop()
 	summary := time.NewTicker(l.b.cfg.CheckInterest)
 	defer summary.Stop()
+	look := time.NewTimer(time.Hour)
+	defer look.Stop()
 	armed := false
 	if l.dialled {
 		if err := l.sendHello(l.b.heldOf(l.expect)); err != nil {
@@ -129,8 +140,12 @@ func (l *link) run() {
 			armed = true
 			trim.Reset(l.b.cfg.TrimDelay)
 		}
+		if l.pace.again > 0 {
+			look.Reset(l.pace.again)
+		}
 		select {
 		case <-l.wake:
+		case <-look.C:
 		case <-trim.C:
 			armed = false
 			l.trim()

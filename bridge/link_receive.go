@@ -171,6 +171,7 @@ func (l *link) handleAck(body []byte) error {
 	l.mu.Lock()
 	l.credit = lane.Credit{Messages: f.Window, Bytes: f.WindowBytes}
 	l.mu.Unlock()
+	l.pace.answered(f.Position)
 	l.n.queue.Ack(l, f.Position)
 	if l.n.queue.Untrimmed() >= trimEvery {
 		l.trim()

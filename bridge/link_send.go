@@ -6,11 +6,9 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/lane"
+	"mangrove/bridge/pace"
 	"mangrove/mqtt"
 )
-
-// frameTarget is where a DATA frame ends; a single larger message has a frame to itself.
-const frameTarget = 256 << 10
 
 // trimEvery is how many acknowledged messages at most wait to be removed from the disk.
 const trimEvery = 4096
@@ -74,9 +72,13 @@ func (l *link) sendNews() (sent bool, err error) {
 		l.coresSent = cores
 		return true, l.frame(frame.KindCores, frame.AppendCores(nil, cores.cores))
 	}
+	if !l.pace.room() {
+		return false, nil
+	}
+	window, frameBytes := l.pace.bounds()
 	if l.follower != nil {
-		if f, ok := l.follower.Pull(); ok {
-			return true, l.frame(frame.KindInterest, f.Append(nil))
+		if f, ok := l.follower.Pull(frameBytes); ok {
+			return true, l.sendOnLine(frame.KindInterest, f.Append(nil), 0)
 		}
 	}
 	if sent, err := l.agree(); sent || err != nil {
@@ -85,11 +87,11 @@ func (l *link) sendNews() (sent bool, err error) {
 	if sent, err := l.converse(); sent || err != nil {
 		return sent, err
 	}
-	durable, err := l.sendDurable()
+	durable, err := l.sendDurable(window, frameBytes)
 	if err != nil {
 		return false, err
 	}
-	volatile, err := l.sendVolatile()
+	volatile, err := l.sendVolatile(frameBytes)
 	return durable || volatile, err
 }
 
@@ -99,6 +101,12 @@ func (l *link) frame(kind string, body []byte) error {
 		return fmt.Errorf("send %s frame: %w", kind, err)
 	}
 	return nil
+}
+
+// sendOnLine sends a frame of the kind that waits for room. answer is the position that it will be acknowledged by; 0 = none.
+func (l *link) sendOnLine(kind string, body []byte, answer uint64) error {
+	l.pace.sent(len(body), answer)
+	return l.frame(kind, body)
 }
 
 func (l *link) sendHello(held frame.Digest) error {
@@ -123,11 +131,12 @@ func (l *link) sendAck(position uint64) error {
 }
 
 // sendDurable sends one frame of the durable lane, if credit and queue have one.
-func (l *link) sendDurable() (sent bool, err error) {
+func (l *link) sendDurable(window, frameBytes int) (sent bool, err error) {
 	l.mu.Lock()
-	c := l.credit
+	credit := l.credit
 	l.mu.Unlock()
-	entries, more := l.n.queue.Next(l, l.entries[:0], c, frameTarget, l.b.cfg.Now())
+	credit.Bytes = min(credit.Bytes, window)
+	entries, more := l.n.queue.Next(l, l.entries[:0], credit, frameBytes, l.b.cfg.Now())
 	l.entries = entries
 	defer clear(entries)
 	if len(entries) == 0 {
@@ -140,7 +149,7 @@ func (l *link) sendDurable() (sent bool, err error) {
 	if err != nil || count == 0 {
 		return true, err
 	}
-	return true, l.sendData(frame.LaneDurable, entries[0].Edge, first, count)
+	return true, l.sendData(frame.LaneDurable, entries[0].Edge, first, count, entries[len(entries)-1].Pos)
 }
 
 // gather writes the entries' items into l.items. What cannot be sent is dropped and counted.
@@ -226,8 +235,8 @@ func (l *link) maxBytes() int { return min(l.b.cfg.MaxFrameBytes, l.theirs.MaxBy
 func setQoS(b []byte, qos byte) { b[0] = b[0]&^3 | qos&3 }
 
 // sendVolatile sends one frame of QoS 0 messages, if there are any.
-func (l *link) sendVolatile() (sent bool, err error) {
-	messages, first := l.n.ring.Take(l.volatiles[:0], frameTarget)
+func (l *link) sendVolatile(frameBytes int) (sent bool, err error) {
+	messages, first := l.n.ring.Take(l.volatiles[:0], frameBytes)
 	l.volatiles = messages
 	defer clear(messages)
 	l.items = l.items[:0]
@@ -251,20 +260,20 @@ func (l *link) sendVolatile() (sent bool, err error) {
 	if count == 0 {
 		return len(messages) > 0, nil
 	}
-	if err = l.sendData(frame.LaneVolatile, "", first, count); err != nil {
+	if err = l.sendData(frame.LaneVolatile, "", first, count, 0); err != nil {
 		l.b.metrics.dropped(lane.DropLinkDown, count)
 	}
 	return true, err
 }
 
-// sendData sends the items gathered in l.items.
-func (l *link) sendData(which byte, edge string, first uint64, count int) error {
+// sendData sends the items gathered in l.items. answer is the position whose acknowledgement they will get; 0 = none.
+func (l *link) sendData(which byte, edge string, first uint64, count int, answer uint64) error {
 	data := frame.AppendData(nil, which, edge, first, count, l.items, l.b.compressor)
-	if cap(l.items) > 2*frameTarget {
+	if cap(l.items) > 2*pace.MaxFrame {
 		l.items, l.body, l.recoded = nil, nil, nil
 	}
 	l.n.sent.Add(uint64(count)) // before the frame: its acknowledgement may be handled before frame returns
-	if err := l.frame(frame.KindData, data); err != nil {
+	if err := l.sendOnLine(frame.KindData, data, answer); err != nil {
 		l.n.sent.Add(-uint64(count))
 		return err
 	}

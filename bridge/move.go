@@ -6,6 +6,7 @@ import (
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/lane"
+	"mangrove/bridge/pace"
 	"mangrove/internal/batch"
 	"mangrove/internal/bell"
 	"mangrove/mqtt"
@@ -141,7 +142,7 @@ func (m *mover) step() (more bool, err error) {
 	if target == nil {
 		return false, nil
 	}
-	entries, refill := q.Next(m, nil, lane.Credit{Messages: frame.MaxItems, Bytes: frameTarget}, frameTarget, b.cfg.Now())
+	entries, refill := q.Next(m, nil, lane.Credit{Messages: frame.MaxItems, Bytes: pace.MaxFrame}, pace.MaxFrame, b.cfg.Now())
 	if len(entries) == 0 {
 		if !refill {
 			return false, nil

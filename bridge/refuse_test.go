@@ -179,6 +179,8 @@ func (r *rawLink) Frame(kind string, body []byte) error {
 	return nil
 }
 
+func (r *rawLink) Line() (mqtt.Line, bool) { return mqtt.Line{}, false }
+
 func (r *rawLink) Close(packet.ReasonCode) {
 	r.mu.Lock()
 	r.gone = true

@@ -11,6 +11,7 @@ import (
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
 	"mangrove/bridge/lane"
+	"mangrove/bridge/pace"
 	"mangrove/bridge/remote"
 	"mangrove/internal/bell"
 	"mangrove/mqtt"
@@ -39,6 +40,7 @@ type remoteLink struct {
 	addr string
 	log  *slog.Logger
 	conn *remote.Conn
+	pace *linePace
 	wake bell.Bell
 
 	copies   *interest.Copies
@@ -85,6 +87,7 @@ func (b *Bridge) attemptRemote(ctx context.Context, n *neighbour, addr string) (
 		b.metrics.dialErrors.Inc()
 		return false, 0, err
 	}
+	l.pace = newLinePace(l.conn.Unacked)
 	defer context.AfterFunc(ctx, l.conn.Hurry)()
 	n.openRemote(l)
 	l.follower = b.announcer.Follow(frame.Digest{}, l.kick)
@@ -115,6 +118,8 @@ func (l *remoteLink) kick() { l.wake.Ring() }
 func (l *remoteLink) run(ctx context.Context) error {
 	trim := time.NewTimer(time.Hour)
 	defer trim.Stop()
+	look := time.NewTimer(time.Hour)
+	defer look.Stop()
 	armed := false
 	for {
 		more, err := l.step(ctx)
@@ -128,8 +133,12 @@ func (l *remoteLink) run(ctx context.Context) error {
 			armed = true
 			trim.Reset(l.b.cfg.TrimDelay)
 		}
+		if l.pace.again > 0 {
+			look.Reset(l.pace.again)
+		}
 		select {
 		case <-l.wake:
+		case <-look.C:
 		case <-trim.C:
 			armed = false
 			l.n.trim()
@@ -149,14 +158,18 @@ func (l *remoteLink) step(ctx context.Context) (more bool, err error) {
 	if err := l.failure(); err != nil || ctx.Err() != nil {
 		return false, err
 	}
-	if f, ok := l.follower.Pull(); ok {
+	if f, ok := l.follower.Pull(pace.MaxFrame); ok {
 		return true, l.hear(ctx, f)
 	}
-	durable, err := l.sendDurable()
+	if !l.pace.room() {
+		return false, nil
+	}
+	window, frameBytes := l.pace.bounds()
+	durable, err := l.sendDurable(window, frameBytes)
 	if err != nil {
 		return false, err
 	}
-	volatile, err := l.sendVolatile()
+	volatile, err := l.sendVolatile(frameBytes)
 	return durable || volatile, errors.Join(err, l.conn.Flush())
 }
 

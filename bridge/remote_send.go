@@ -15,9 +15,9 @@ import (
 const remoteQoS = 1
 
 // sendDurable publishes what the window has room for.
-func (l *remoteLink) sendDurable() (sent bool, err error) {
-	room := lane.Credit{Messages: l.conn.Window(), Bytes: l.b.cfg.WindowBytes}
-	entries, more := l.n.queue.Next(l, l.entries[:0], room, frameTarget, l.b.cfg.Now())
+func (l *remoteLink) sendDurable(window, frameBytes int) (sent bool, err error) {
+	room := lane.Credit{Messages: l.conn.Window(), Bytes: min(l.b.cfg.WindowBytes, window)}
+	entries, more := l.n.queue.Next(l, l.entries[:0], room, frameBytes, l.b.cfg.Now())
 	l.entries = entries
 	defer clear(entries)
 	if len(entries) == 0 {
@@ -30,12 +30,26 @@ func (l *remoteLink) sendDurable() (sent bool, err error) {
 		return false, err
 	}
 	defer clear(l.messages)
+	l.onLine(l.messages, entries[len(entries)-1].Pos)
 	for i, m := range l.messages {
 		if err := l.publish(entries[i].Pos, m); err != nil {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// onLine notes messages that are about to be sent; answer is the position of the last PUBACK, 0 = there is none.
+func (l *remoteLink) onLine(messages []*mqtt.Message, answer uint64) {
+	n := 0
+	for _, m := range messages {
+		if m != nil {
+			n += m.Size()
+		}
+	}
+	if n > 0 {
+		l.pace.sent(n, answer)
+	}
 }
 
 // fetch brings the entries' messages into l.messages: from memory where they are, else all in one read. nil =
@@ -107,10 +121,11 @@ func (l *remoteLink) sent() {
 }
 
 // sendVolatile publishes QoS 0 messages.
-func (l *remoteLink) sendVolatile() (sent bool, err error) {
-	messages, _ := l.n.ring.Take(l.volatile[:0], frameTarget)
+func (l *remoteLink) sendVolatile(frameBytes int) (sent bool, err error) {
+	messages, _ := l.n.ring.Take(l.volatile[:0], frameBytes)
 	l.volatile = messages
 	defer clear(messages)
+	l.onLine(messages, 0)
 	for i, m := range messages {
 		switch err := l.conn.Publish(m, 0, 0); {
 		case errors.Is(err, remote.ErrTooLarge):
@@ -138,6 +153,7 @@ func (l *remoteLink) answered(pos uint64, reason byte) {
 		l.b.metrics.dropped(dropRefused, 1)
 	}
 	if upTo := l.land(pos); upTo != 0 {
+		l.pace.answered(upTo)
 		l.n.queue.Ack(l, upTo)
 		if l.n.queue.Untrimmed() >= trimEvery {
 			l.n.trim()

@@ -18,8 +18,16 @@ type Carrier interface {
 	// Frame sends one frame as a QoS 0 PUBLISH on topic.LinkPrefix + kind. It may block while the connection's buffer
 	// is full, until Close. body is the caller's again after the call.
 	Frame(kind string, body []byte) error
+	// Line is what is known of the way to the other end; false = nothing is.
+	Line() (Line, bool)
 	// Close ends the connection with DISCONNECT. Does not block; may be called from anywhere, twice.
 	Close(reason packet.ReasonCode)
+}
+
+// Line is what is known of the way to the other end of a connection.
+type Line struct {
+	Unacked int    // bytes that were handed over and that the other end's kernel has not acknowledged
+	Moved   uint64 // bytes acknowledged and received since the beginning, on the line
 }
 
 // LinkEnd is what a link is to the connection under it.

@@ -13,7 +13,7 @@ import (
 // told applies what a Follower pulls to a set, as the far side does.
 func told(l *Follower, held *Set) (frames int) {
 	for {
-		f, ok := l.Pull()
+		f, ok := l.Pull(128 << 10)
 		if !ok {
 			return frames
 		}
@@ -84,7 +84,7 @@ func TestAnnouncerSnapshotOnlyWhenNeeded(t *testing.T) {
 	}
 	l.Stop()
 	l = a.Follow(held.Digest(), func() {})
-	if f, ok := l.Pull(); !ok || len(f.Entries) != 0 || f.First {
+	if f, ok := l.Pull(128 << 10); !ok || len(f.Entries) != 0 || f.First {
 		t.Errorf("got %+v, want one empty frame", f)
 	}
 }

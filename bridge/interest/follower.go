@@ -48,12 +48,12 @@ func (f *Follower) changeLocked(w frame.Want) {
 }
 
 // Pull takes the next frame, if there is one. The first one after Follow completes what the far side needs to know, or
-// starts a snapshot.
-func (f *Follower) Pull() (next frame.Interest, ok bool) {
+// starts a snapshot. It ends at maxBytes of filters: it may be longer by one.
+func (f *Follower) Pull(maxBytes int) (next frame.Interest, ok bool) {
 	f.a.mu.Lock()
 	defer f.a.mu.Unlock()
 	if f.sending {
-		n := fitting(f.snapshot)
+		n := fitting(f.snapshot, maxBytes)
 		next = frame.Interest{First: f.first, Last: n == len(f.snapshot), Entries: f.snapshot[:n]}
 		f.snapshot, f.first, f.sending = f.snapshot[n:], false, !next.Last
 		return next, true
@@ -64,7 +64,7 @@ func (f *Follower) Pull() (next frame.Interest, ok bool) {
 	}
 	size := 0
 	for filter, w := range f.changes {
-		if len(next.Entries) == frame.MaxEntries || size > frameBytes {
+		if len(next.Entries) == frame.MaxEntries || size > maxBytes {
 			break
 		}
 		size += len(filter)
@@ -74,14 +74,11 @@ func (f *Follower) Pull() (next frame.Interest, ok bool) {
 	return next, len(next.Entries) > 0
 }
 
-// frameBytes is where an INTEREST frame ends: it may be longer by one filter.
-const frameBytes = 128 << 10
-
 // fitting is how many entries go into one frame.
-func fitting(entries []frame.Want) int {
+func fitting(entries []frame.Want, maxBytes int) int {
 	size := 0
 	for i, w := range entries {
-		if i == frame.MaxEntries || size > frameBytes {
+		if i == frame.MaxEntries || size > maxBytes {
 			return i
 		}
 		size += len(w.Filter)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/eclipse/paho.golang/packets"
 	"github.com/eclipse/paho.golang/paho"
+
+	"mangrove/mqtt/transport"
 )
 
 // Conn is one connection to a broker. Publish, Flush, Ack, Subscribe and Unsubscribe are for one goroutine;
@@ -99,6 +101,12 @@ func (c *Conn) Window() int {
 		return min(int(*p.ReceiveMaximum), c.cfg.Window)
 	}
 	return c.cfg.Window
+}
+
+// Unacked is how many bytes were written that the broker's kernel has not acknowledged; 0 where nobody can tell.
+func (c *Conn) Unacked() int {
+	m, _ := transport.MovedOn(c.wire.Conn)
+	return m.Unacked
 }
 
 // Done is closed when the connection is over and neither OnMessage nor OnAck will be called any more.

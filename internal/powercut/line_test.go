@@ -131,6 +131,9 @@ func (c *carrier) send(p packet.Packet) error {
 	return err
 }
 
+// Line implements mqtt.Carrier.
+func (c *carrier) Line() (mqtt.Line, bool) { return mqtt.Line{}, false }
+
 // Close implements mqtt.Carrier.
 func (c *carrier) Close(packet.ReasonCode) { c.wire.Close() }
 

@@ -24,6 +24,7 @@ var rows = map[string]int{
 	"internal/due":           0,
 	"internal/hlc":           0,
 	"bridge/reconcile":       0,
+	"bridge/pace":            0,
 	"mqtt/topic":             0,
 	"internal/metrics":       0,
 	"internal/setting":       0,

@@ -8,6 +8,7 @@ import (
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/topic"
+	"mangrove/mqtt/transport"
 )
 
 // acceptLink greets another node: from here on the connection carries link frames.
@@ -90,6 +91,13 @@ func (k carrier) Frame(kind string, body []byte) error {
 	}
 	c.send(p)
 	return nil
+}
+
+// Line implements mqtt.Carrier.
+func (k carrier) Line() (mqtt.Line, bool) {
+	waiting := k.c.out.pending()
+	m, ok := transport.MovedOn(k.c.nc)
+	return mqtt.Line{Unacked: waiting + m.Unacked, Moved: m.Acked + m.Received}, ok
 }
 
 // Close implements mqtt.Carrier.

@@ -76,6 +76,13 @@ func (o *out) pendingLocked() int {
 	return o.inHand + len(o.beforeConnack) + len(o.ready.b)
 }
 
+// pending is the number of bytes that the kernel may not have yet.
+func (o *out) pending() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.pendingLocked()
+}
+
 // spaceLocked returns where to append a packet; o.appendedLocked must follow.
 func (o *out) spaceLocked() *outBuffer {
 	if o.ready == nil {

@@ -39,6 +39,7 @@ type writer struct {
 
 	mu      sync.Mutex
 	buf     []byte
+	inHand  int           // bytes that were taken out of buf and may not be written yet
 	active  bool          // the goroutine is there
 	ending  bool          // nothing more is taken; the connection is closed behind what is in buf
 	room    chan struct{} // closed when buf was taken to be written; nil = nobody waits
@@ -132,7 +133,7 @@ func (w *writer) take() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := w.buf
-	w.buf = nil
+	w.buf, w.inHand = nil, len(out)
 	if w.room != nil {
 		close(w.room)
 		w.room = nil
@@ -194,6 +195,13 @@ func (w *writer) ends() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.ending
+}
+
+// waiting is how many bytes the kernel may not have yet.
+func (w *writer) waiting() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.buf) + w.inHand
 }
 
 // idle reports whether nothing was written since it was asked last.

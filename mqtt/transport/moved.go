@@ -3,16 +3,14 @@ package transport
 import (
 	"net"
 	"syscall"
-	"time"
 )
 
 // Moved is what has crossed a connection so far, as the kernel saw it. Bytes count as they are on the line: with TLS and
 // the borders of WebSocket, and also those of the handshakes.
 type Moved struct {
-	Acked    uint64        // of ours, acknowledged by the other end's kernel; its differences are exact
-	Received uint64        // of theirs
-	Unacked  int           // of ours, written and not acknowledged yet
-	RTT      time.Duration // the shortest round trip so far; 0 = not known
+	Acked    uint64 // of ours, acknowledged by the other end's kernel; its differences are exact
+	Received uint64 // of theirs
+	Unacked  int    // of ours, written and not acknowledged yet
 }
 
 // Since is how many bytes moved after earlier, in both directions.
@@ -40,23 +38,4 @@ func MovedOn(c net.Conn) (m Moved, ok bool) {
 		return m, ok && err == nil
 	}
 	return m, false
-}
-
-// UnackedOn is Moved.Unacked alone, for those who ask often.
-func UnackedOn(c net.Conn) (n int, ok bool) {
-	switch c := c.(type) {
-	case interface{ Moved() (Moved, bool) }:
-		m, ok := c.Moved()
-		return m.Unacked, ok
-	case interface{ NetConn() net.Conn }:
-		return UnackedOn(c.NetConn())
-	case syscall.Conn:
-		raw, err := c.SyscallConn()
-		if err != nil {
-			return 0, false
-		}
-		err = raw.Control(func(fd uintptr) { n, ok = unackedOn(int(fd)) })
-		return n, ok && err == nil
-	}
-	return 0, false
 }

@@ -1,0 +1,174 @@
+package pace
+
+import (
+	"testing"
+	"time"
+)
+
+// line is a simulated one: bytes leave it at rate, and the answer comes after rtt.
+type line struct {
+	p    Pace
+	rate float64       // bytes a second
+	rtt  time.Duration // without waiting
+	disk time.Duration // how long the other node takes to keep what came
+
+	now     time.Time
+	free    time.Time // when all that was sent has left
+	flights []flight
+	pos     uint64
+	sent    int
+	longest time.Duration // that a frame waited and took
+}
+
+type flight struct {
+	size         int
+	pos          uint64
+	left, landed time.Time // left the line; acknowledged by the other node
+}
+
+func newLine(rate float64, rtt, disk time.Duration) *line {
+	return &line{p: New(), rate: rate, rtt: rtt, disk: disk, now: time.Unix(1, 0), free: time.Unix(1, 0)}
+}
+
+// run sends all it can, in frames of at least message bytes, for d.
+func (l *line) run(d time.Duration, message int, durable bool) {
+	for end := l.now.Add(d); l.now.Before(end); l.now = l.now.Add(l.step()) {
+		l.arrive(durable)
+		for l.underWay(durable) == 0 || l.underWay(durable)+max(l.p.Frame(), message) <= l.p.Window() {
+			if !l.p.Room() {
+				break
+			}
+			l.send(max(l.p.Frame(), message), durable)
+		}
+	}
+}
+
+func (l *line) step() time.Duration { return max(l.rtt/20, time.Millisecond) }
+
+func (l *line) send(n int, durable bool) {
+	l.pos++
+	if l.free.Before(l.now) {
+		l.free = l.now
+	}
+	l.free = l.free.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
+	f := flight{size: n, pos: l.pos, left: l.free.Add(l.rtt)}
+	f.landed = f.left.Add(l.disk)
+	l.longest = max(l.longest, l.free.Sub(l.now))
+	l.flights = append(l.flights, f)
+	answer := uint64(0)
+	if durable {
+		answer = l.pos
+	}
+	l.p.Sent(n, answer, l.now)
+	l.sent += n
+}
+
+func (l *line) underWay(durable bool) (n int) {
+	for _, f := range l.flights {
+		if durable || f.left.After(l.now) {
+			n += f.size
+		}
+	}
+	return n
+}
+
+func (l *line) arrive(durable bool) {
+	unacked := 0
+	for len(l.flights) > 0 && !l.flights[0].landed.After(l.now) {
+		if durable {
+			l.p.Answered(l.flights[0].pos, l.now)
+		}
+		l.flights = l.flights[1:]
+	}
+	for _, f := range l.flights {
+		if f.left.After(l.now) {
+			unacked += f.size
+		}
+	}
+	l.p.Look(unacked, l.now)
+}
+
+// On each line that is not filled by others, most of what it carries is used, and no frame takes much more than a second
+// and what is inevitable.
+func TestPaceFindsTheLine(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		rate      float64
+		rtt, disk time.Duration
+	}{
+		{"2.4 kbit/s by satellite", 300, 2 * time.Second, 10 * time.Millisecond},
+		{"2.4 kbit/s", 300, 50 * time.Millisecond, 10 * time.Millisecond},
+		{"32 kbit/s", 4000, 400 * time.Millisecond, 50 * time.Millisecond},
+		{"64 kbit/s, slow card", 8000, 100 * time.Millisecond, 700 * time.Millisecond},
+		{"1 Mbit/s", 125_000, 50 * time.Millisecond, 10 * time.Millisecond},
+		{"1 Gbit/s", 125_000_000, time.Millisecond, 5 * time.Millisecond},
+	} {
+		for _, durable := range []bool{true, false} {
+			l := newLine(c.rate, c.rtt, c.disk)
+			l.run(time.Minute, 1, durable)
+			l.sent, l.longest = 0, 0
+			l.run(time.Minute, 1, durable)
+			if want := min(c.rate, 10_000_000) * 60 / 2; float64(l.sent) < want {
+				t.Errorf("%s, durable %v: %d bytes in a minute, want at least %.0f; window %d", c.name, durable, l.sent, want, l.p.Window())
+			}
+			if most := 2*time.Second + time.Duration(3*MinWindow/c.rate*float64(time.Second)); l.longest > most {
+				t.Errorf("%s, durable %v: a frame took %v, want at most %v; window %d", c.name, durable, l.longest, most, l.p.Window())
+			}
+		}
+	}
+}
+
+// A fast line is found in no time.
+func TestPaceGrowsAtOnce(t *testing.T) {
+	l := newLine(125_000_000, time.Millisecond, time.Millisecond)
+	l.run(100*time.Millisecond, 1, true)
+	if l.p.Frame() != MaxFrame {
+		t.Errorf("frames of %d bytes after 100 ms, want %d", l.p.Frame(), MaxFrame)
+	}
+}
+
+// The line becomes a hundred times thinner, and wide again.
+func TestPaceFollowsTheLine(t *testing.T) {
+	l := newLine(100_000, 50*time.Millisecond, time.Millisecond)
+	l.run(20*time.Second, 1, true)
+	l.rate = 1000
+	l.run(5*time.Minute, 1, true)
+	if w := l.p.Window(); w > 3000 {
+		t.Errorf("window of %d bytes at 1000 bytes a second, want at most 3000", w)
+	}
+	l.rate = 100_000
+	l.run(time.Minute, 1, true)
+	if w := l.p.Window(); w < 30_000 {
+		t.Errorf("window of %d bytes at 100,000 bytes a second, want at least 30,000", w)
+	}
+}
+
+// Small messages now and then prove nothing.
+func TestPaceOfAQuietLink(t *testing.T) {
+	l := newLine(300, 50*time.Millisecond, time.Millisecond)
+	for range 1000 {
+		l.send(10, true)
+		l.run(0, 1, true)
+		l.now = l.now.Add(time.Second)
+		l.arrive(true)
+	}
+	if w := l.p.Window(); w > 2*MinWindow {
+		t.Errorf("the window has grown to %d bytes with nothing in it", w)
+	}
+}
+
+// A message larger than the window goes all the same, and the next one waits for it.
+func TestPaceOfALargeMessage(t *testing.T) {
+	l := newLine(1000, 50*time.Millisecond, time.Millisecond)
+	l.run(time.Millisecond, 100_000, true)
+	l.now = l.now.Add(50 * time.Second)
+	l.arrive(true)
+	if l.p.Room() {
+		t.Error("room behind a message of which half has arrived")
+	}
+	l.now = l.now.Add(51 * time.Second)
+	l.arrive(true)
+	if !l.p.Room() || l.p.Window() != MinWindow && l.p.Window() != 4*MinWindow {
+		t.Errorf("room %v, window %d after it has arrived", l.p.Room(), l.p.Window())
+	}
+}
