@@ -14,6 +14,7 @@ import (
 	"mangrove/bridge/interest"
 	"mangrove/bridge/seen"
 	"mangrove/internal/batch"
+	"mangrove/internal/notice"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -42,6 +43,8 @@ type Bridge struct {
 	neighbours map[string]*neighbour
 	links      map[*link]struct{}
 	dialers    map[string]*peerDialer
+
+	refusals notice.Book // of links that others dialled
 }
 
 // errClosing is why links end when the node stops.
@@ -95,6 +98,7 @@ func (b *Bridge) load() error {
 			rec.lastSeen = grace // the node itself was away
 		}
 		n := b.newNeighbour(name, rec)
+		n.down = n.since
 		b.neighbours[name] = n
 		if err := n.queue.Load(); err != nil {
 			return err

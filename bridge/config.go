@@ -46,6 +46,7 @@ const (
 	DefaultRefuseRetry         = 5 * time.Second
 	DefaultHandshake           = 10 * time.Second
 	DefaultTrimDelay           = time.Second
+	DefaultAckPatience         = 30 * time.Second
 	DefaultHealQuiet           = time.Second
 	DefaultCheckInterest       = 10 * time.Second
 	DefaultKeepAlive           = 15 * time.Second
@@ -92,6 +93,7 @@ type Config struct {
 	RefuseRetry     time.Duration // when to come again after a refused message
 	Handshake       time.Duration // bound on dialling, and on the wait for HELLO
 	EarlyPatience   time.Duration // how long an edge waits for the core to acknowledge a message before it writes it; 0 = it is written first
+	AckPatience     time.Duration // how long a plain broker may take to acknowledge a message that it has got; then the link is made anew
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company
 	CheckInterest   time.Duration // how often both ends of a link check that they agree on interest; not more often than KeepAlive
 	HealQuiet       time.Duration // how long a link is in doubt before both ends compare what they retain
@@ -191,6 +193,7 @@ func (c *Config) numbers() error {
 		setting.Default("Config.RefuseRetry", &c.RefuseRetry, DefaultRefuseRetry),
 		setting.Default("Config.Handshake", &c.Handshake, DefaultHandshake),
 		setting.Default("Config.EarlyPatience", &c.EarlyPatience, 0),
+		setting.Default("Config.AckPatience", &c.AckPatience, DefaultAckPatience),
 		setting.Default("Config.TrimDelay", &c.TrimDelay, DefaultTrimDelay),
 		setting.Default("Config.HealQuiet", &c.HealQuiet, DefaultHealQuiet),
 		setting.Default("Config.KeepAlive", &c.KeepAlive, DefaultKeepAlive),

@@ -14,15 +14,14 @@ import (
 // frameRoom is what a frame may need beyond the messages in it.
 const frameRoom = 64 << 10
 
-// attempt dials once and, if that works, stays until the link is over. prepare runs between the two; nil = nothing. up tells
-// whether the link came up; retry is what the other side asked to wait.
-func (b *Bridge) attempt(ctx context.Context, expect, addr string, prepare func() error) (up bool, retry time.Duration, err error) {
+// attempt dials once and, if that works, stays until the link is over. prepare runs between the two; nil = nothing.
+func (b *Bridge) attempt(ctx context.Context, expect, addr string, prepare func() error) outcome {
 	b.metrics.dials.Inc()
 	l := b.newLink(expect, addr, true)
 	c, err := b.dial(ctx, l)
 	if err != nil {
 		b.metrics.dialErrors.Inc()
-		return false, 0, fmt.Errorf("dial %s: %w", addr, err)
+		return outcome{err: fmt.Errorf("dial %s: %w", addr, err)}
 	}
 	defer func() { <-c.Done() }()
 	if !isLink(c.Connack().Props) {
@@ -35,11 +34,10 @@ func (b *Bridge) attempt(ctx context.Context, expect, addr string, prepare func(
 	}
 	if err != nil {
 		c.Close(packet.Success)
-		return false, 0, err
+		return outcome{err: err}
 	}
 	l.start(c)
-	retry, err = l.wait(ctx)
-	return l.wasUp(), retry, err
+	return l.wait(ctx)
 }
 
 // isLink tells whether the answer to CONNECT is that of a Mangrove node that takes the link.

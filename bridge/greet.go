@@ -124,9 +124,9 @@ func (n *neighbour) opened(l *link) {
 	n.queue.Attach(l)
 	n.queue.AllowEarly(l)
 	n.ring.SetOpen(true)
-	n.since, n.addr, n.lastError = n.b.cfg.Now(), l.addr, ""
+	told := n.upLocked(l.addr)
 	n.mu.Unlock()
-	l.log.Info("link up")
+	l.log.Info("link up", told...)
 	l.kick()
 }
 
@@ -142,11 +142,12 @@ func (n *neighbour) release(l *link) {
 	n.link.Store(nil)
 	n.ring.SetOpen(false)
 	n.since = n.b.cfg.Now()
+	n.down = n.since
 	l.mu.Lock()
 	err := l.err
 	l.mu.Unlock()
 	if err != nil {
-		n.lastError = err.Error()
+		n.lastError = reasonText(err)
 	}
 	l.log.Info("link down", "reason", err)
 	writes := new(batch.Batch)

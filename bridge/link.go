@@ -41,7 +41,7 @@ type link struct {
 	mu      sync.Mutex
 	carrier mqtt.Carrier
 	stage   stage
-	rose    bool       // it was up
+	rose    time.Time  // when it came up; zero = it did not
 	n       *neighbour // from greeted on
 	theirs  frame.Hello
 	counts  uint64 // the attach number told to an edge that comes with a lower one; 0 = none
@@ -195,7 +195,7 @@ func (l *link) failLocked(err error, bye *frame.Goaway) {
 // end takes the link out of everything; the last thing run does.
 func (l *link) end() {
 	l.mu.Lock()
-	bye, carrier, n := l.bye, l.carrier, l.n
+	bye, carrier, n, rose, err := l.bye, l.carrier, l.n, l.rose, l.err
 	l.mu.Unlock()
 	reason := packet.Success
 	if bye != nil {
@@ -220,6 +220,9 @@ func (l *link) end() {
 		n.release(l)
 		n.unrivalled()
 	}
+	if rose.IsZero() {
+		l.refused(err)
+	}
 	l.b.dismiss(l)
 	close(l.gone)
 }
@@ -238,8 +241,8 @@ func (l *link) Closed(err error) {
 	l.fail(err, nil)
 }
 
-// wait returns when the link is over, and why.
-func (l *link) wait(ctx context.Context) (retry time.Duration, err error) {
+// wait returns when the link is over.
+func (l *link) wait(ctx context.Context) outcome {
 	select {
 	case <-l.gone:
 	case <-ctx.Done():
@@ -248,13 +251,7 @@ func (l *link) wait(ctx context.Context) (retry time.Duration, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.retry, l.err
-}
-
-func (l *link) wasUp() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.rose
+	return outcome{up: l.b.upFor(l.rose), retry: l.retry, err: l.err}
 }
 
 // farEnd is who is there, and how far the link has come.

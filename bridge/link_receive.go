@@ -123,7 +123,6 @@ func (b *Bridge) isSelf(h *frame.Hello) bool {
 
 // refuseName tells a node that its name belongs to another one that is connected.
 func (l *link) refuseName(h frame.Hello) {
-	l.log.Warn("another node has this name already", "node", h.Name, "store", h.Store)
 	err := fmt.Errorf("name %q is in use by another node", h.Name)
 	l.fail(err, &frame.Goaway{Code: frame.GoawayNameInUse, Retry: l.b.cfg.Backoff.Max, Text: err.Error()})
 }

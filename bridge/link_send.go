@@ -58,7 +58,7 @@ func (l *link) bringUp() error {
 	}
 	l.mu.Lock()
 	if l.stage == stageGreeted {
-		l.stage, l.rose = stageUp, true
+		l.stage, l.rose = stageUp, l.b.cfg.Now()
 	}
 	l.mu.Unlock()
 	l.n.opened(l)

@@ -9,6 +9,7 @@ import (
 	"mangrove/bridge/interest"
 	"mangrove/bridge/lane"
 	"mangrove/internal/batch"
+	"mangrove/internal/notice"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -45,8 +46,10 @@ type neighbour struct {
 	rec       record
 	holder    frame.Hello // of link
 	twin      twin
-	rival     *rival    // while it is found out which core an edge is at; else nil
-	since     time.Time // of the state
+	rival     *rival         // while it is found out which core an edge is at; else nil
+	since     time.Time      // of the state
+	down      time.Time      // since when there is no link; zero = there is, or none was looked for
+	failing   notice.Trouble // of attempts to reach it
 	lastError string
 	addr      string // of the link, or what is dialled
 	dialling  bool

@@ -122,14 +122,14 @@ func (d *peerDialer) run(ctx context.Context) {
 		if n != nil {
 			n.setDialling(d.address())
 		}
-		up, retry, err := d.b.attempt(ctx, d.name, d.address(), nil)
-		if up {
+		o := d.b.attempt(ctx, d.name, d.address(), nil)
+		if d.b.lasted(o) {
 			failures = 0
 		}
 		if n != nil {
-			n.noteFailure(err)
+			n.ended(o)
 		}
-		if ctx.Err() != nil || !d.b.pause(ctx, failures, retry, d.changed) {
+		if ctx.Err() != nil || !d.b.pause(ctx, failures, o.retry, d.changed) {
 			return
 		}
 	}

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -65,6 +64,7 @@ type remoteLink struct {
 // remoteFlight is a message on the way.
 type remoteFlight struct {
 	pos   uint64
+	topic string
 	acked bool
 }
 
@@ -75,19 +75,21 @@ var errNotLink = errors.New("not a Mangrove node")
 func remoteClientID(node string) string { return "mangrove-" + node }
 
 // attemptRemote dials a broker once and, if that works, stays until the connection is over. As Bridge.attempt.
-func (b *Bridge) attemptRemote(ctx context.Context, n *neighbour, addr string) (up bool, retry time.Duration, err error) {
+func (b *Bridge) attemptRemote(ctx context.Context, n *neighbour, addr string) outcome {
+	var err error
 	b.metrics.dials.Inc()
 	l := &remoteLink{b: b, n: n, addr: addr, log: b.cfg.Log.With("addr", addr), wake: bell.New(),
 		wanted: map[string]byte{}, granted: map[string]subscription{}, copies: interest.NewCopies()}
 	if l.held, err = b.loadHeld(n, addr); err != nil {
-		return false, 0, err
+		return outcome{err: err}
 	}
 	l.copies.Use(identifiers(l.held))
 	if l.conn, err = l.dial(ctx); err != nil {
 		b.metrics.dialErrors.Inc()
-		return false, 0, err
+		return outcome{err: err}
 	}
 	l.pace = newLinePace(l.conn.Unacked)
+	rose := b.cfg.Now()
 	defer context.AfterFunc(ctx, l.conn.Hurry)()
 	n.openRemote(l)
 	l.follower = b.announcer.Follow(frame.Digest{}, l.kick)
@@ -97,7 +99,7 @@ func (b *Bridge) attemptRemote(ctx context.Context, n *neighbour, addr string) (
 	n.closeRemote(l, err)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return true, l.retry, err
+	return outcome{up: b.upFor(rose), retry: l.retry, err: err}
 }
 
 func (l *remoteLink) dial(ctx context.Context) (*remote.Conn, error) {
@@ -121,6 +123,9 @@ func (l *remoteLink) run(ctx context.Context) error {
 	look := time.NewTimer(time.Hour)
 	defer look.Stop()
 	armed := false
+	watch := time.NewTicker(max(l.b.cfg.AckPatience/looks, time.Millisecond))
+	defer watch.Stop()
+	l.b.uplink.stall.begin()
 	for {
 		more, err := l.step(ctx)
 		if err != nil {
@@ -142,6 +147,10 @@ func (l *remoteLink) run(ctx context.Context) error {
 		case <-trim.C:
 			armed = false
 			l.n.trim()
+		case <-watch.C:
+			if err := l.watch(); err != nil {
+				return err
+			}
 		case <-l.conn.Done():
 			return l.conn.Err()
 		case <-ctx.Done():
@@ -209,9 +218,10 @@ func (n *neighbour) openRemote(l *remoteLink) {
 	n.remote.Store(l)
 	n.queue.Attach(l)
 	n.ring.SetOpen(true)
-	n.since, n.addr, n.lastError = n.b.cfg.Now(), l.addr, ""
+	told := n.upLocked(l.addr)
 	n.mu.Unlock()
-	l.log.Info("link up", "protocol", ProtocolMQTT, "window", l.conn.Window(), "session", l.conn.SessionPresent())
+	told = append(told, "protocol", ProtocolMQTT, "window", l.conn.Window(), "session", l.conn.SessionPresent())
+	l.log.Info("link up", told...)
 }
 
 func (n *neighbour) closeRemote(l *remoteLink, err error) {
@@ -220,6 +230,7 @@ func (n *neighbour) closeRemote(l *remoteLink, err error) {
 	defer n.mu.Unlock()
 	n.remote.Store(nil)
 	n.ring.SetOpen(false)
-	n.since, n.lastError = n.b.cfg.Now(), fmt.Sprint(err)
+	n.since, n.lastError = n.b.cfg.Now(), reasonText(err)
+	n.down = n.since
 	l.log.Info("link down", "protocol", ProtocolMQTT, "reason", err)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
 
 	"mangrove/bridge/lane"
 	"mangrove/bridge/remote"
@@ -88,7 +89,7 @@ func (l *remoteLink) publish(pos uint64, m *mqtt.Message) error {
 		late.Retain, m = false, &late // the broker may hold the newer one, and knows no versions
 	}
 	l.mu.Lock()
-	l.flights = append(l.flights, remoteFlight{pos: pos}) // before the answer can come
+	l.flights = append(l.flights, remoteFlight{pos: pos, topic: strings.Clone(m.Topic)}) // before the answer can come
 	l.mu.Unlock()
 	err := l.conn.Publish(m, remoteQoS, pos)
 	if errors.Is(err, remote.ErrTooLarge) {

@@ -24,6 +24,7 @@ type LinkStatus struct {
 	ClockAhead      bool      // its clock is too far ahead of this node's to go by
 	Full            lane.Full // how its queue stands at its bound
 	Twin            string    // another node that runs under the neighbour's name, or under ours where the neighbour told so; "" = none
+	Attempts        int       // to reach it that failed, since it was up for a while
 }
 
 // Status lists the neighbours by name.
@@ -46,6 +47,9 @@ func (n *neighbour) status() LinkStatus {
 	s.Addr, s.Since, s.LastError = n.addr, n.since, n.lastError
 	if n.twin.fresh(n.b.cfg.Now()) {
 		s.Twin = n.twin.text
+	}
+	if s.Attempts = n.failing.Times; s.LastError == "" {
+		s.Attempts = 0
 	}
 	up := false
 	if n.scope == mqtt.ScopeUplink {
@@ -83,17 +87,8 @@ func (n *neighbour) setDialling(addr string) {
 	if !n.dialling {
 		n.dialling, n.since = true, n.b.cfg.Now()
 	}
+	if n.down.IsZero() && n.link.Load() == nil {
+		n.down = n.since
+	}
 	n.addr = addr
-}
-
-// noteFailure notes why an attempt, or the link that came of it, ended.
-func (n *neighbour) noteFailure(err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if err != nil {
-		n.lastError = err.Error()
-	}
-	if n.link.Load() == nil {
-		n.dialling = false
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/internal/batch"
@@ -22,6 +21,7 @@ type uplink struct {
 	b       *Bridge
 	n       *neighbour
 	changed bell.Bell // there is something to dial, or something else
+	stall   stall     // run only
 
 	mu      sync.Mutex
 	balance balance
@@ -113,18 +113,19 @@ func (u *uplink) run() {
 	}
 }
 
-// round tries cores until one was up for a while, or all have failed.
+// round tries cores until one was up for a while, or all have failed. One whose link did not last is asked once more before the
+// others are.
 func (u *uplink) round(ctx context.Context, order []frame.Core, failures int) int {
 	for _, c := range order {
 		u.n.setDialling(c.Addr)
-		up, retry, err := u.attempt(ctx, c)
-		u.n.noteFailure(err)
-		if up {
+		o := u.attempt(ctx, c)
+		u.n.ended(o)
+		failures++
+		lasted := u.b.lasted(o)
+		if lasted {
 			failures = 0
-		} else {
-			failures++
 		}
-		if ctx.Err() != nil || !u.b.pause(ctx, failures/len(order), retry, nil) || up {
+		if !u.b.pause(ctx, failures/len(order), o.retry, nil) || lasted || o.up > 0 && failures == 1 {
 			return failures
 		}
 	}
@@ -133,11 +134,11 @@ func (u *uplink) round(ctx context.Context, order []frame.Core, failures int) in
 
 // attempt dials one address in the protocol that is configured, or that it turns out to speak. It is asked anew each
 // time: who answers there may change.
-func (u *uplink) attempt(ctx context.Context, c frame.Core) (up bool, retry time.Duration, err error) {
+func (u *uplink) attempt(ctx context.Context, c frame.Core) outcome {
 	if u.b.cfg.Protocol != ProtocolMQTT {
-		up, retry, err = u.b.attempt(ctx, c.Name, c.Addr, u.attach)
-		if !errors.Is(err, errNotLink) || u.b.cfg.Protocol == ProtocolMangrove {
-			return up, retry, err
+		o := u.b.attempt(ctx, c.Name, c.Addr, u.attach)
+		if !errors.Is(o.err, errNotLink) || u.b.cfg.Protocol == ProtocolMangrove {
+			return o
 		}
 		if !u.plain[c.Addr] {
 			u.b.cfg.Log.Info("not a Mangrove node: speaking plain MQTT 5", "addr", c.Addr)

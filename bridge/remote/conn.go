@@ -15,7 +15,7 @@ import (
 	"mangrove/mqtt/transport"
 )
 
-// Conn is one connection to a broker. Publish, Flush, Ack, Subscribe and Unsubscribe are for one goroutine;
+// Conn is one connection to a broker. Publish, Flush, Ping, Ack, Subscribe and Unsubscribe are for one goroutine;
 // the rest is safe for concurrent use.
 //
 //	Dial → connected ─┬ Close: DISCONNECT, the session stays ┬→ Done
@@ -108,6 +108,20 @@ func (c *Conn) Unacked() int {
 	m, _ := transport.MovedOn(c.wire.Conn)
 	return m.Unacked
 }
+
+// Ping sends PINGREQ, besides those that Config.KeepAlive asks for.
+func (c *Conn) Ping() error {
+	c.wire.Lock()
+	_, err := c.wire.Write([]byte{packets.PINGREQ << 4, 0})
+	c.wire.Unlock()
+	if err != nil {
+		return fmt.Errorf("ping broker: %w", err)
+	}
+	return c.Flush()
+}
+
+// Pongs is how many PINGRESP came.
+func (c *Conn) Pongs() uint32 { return c.wire.pongs.Load() }
 
 // Done is closed when the connection is over and neither OnMessage nor OnAck will be called any more.
 func (c *Conn) Done() <-chan struct{} { return c.paho.Done() }

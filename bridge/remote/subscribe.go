@@ -35,7 +35,7 @@ func (c *Conn) Subscribe(ctx context.Context, filters []Filter) (refused []Filte
 			continue
 		}
 		if ack == nil {
-			return refused, fmt.Errorf("subscribe at broker: %w", err)
+			return refused, c.lost("subscribe at broker", err)
 		}
 		for i, f := range some {
 			if i >= len(ack.Reasons) || ack.Reasons[i] >= 0x80 {
@@ -66,6 +66,14 @@ func (c *Conn) marks() bool {
 	return c.connack.Properties == nil || c.connack.Properties.SubIDAvailable
 }
 
+// lost is why a request has no answer: what the broker said when it ended the connection, else err.
+func (c *Conn) lost(doing string, err error) error {
+	if why := c.session.why(); why != nil {
+		return why
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
 func subscribePacket(filters []Filter, marks bool) *paho.Subscribe {
 	p := &paho.Subscribe{Properties: new(paho.SubscribeProperties)}
 	if id := int(filters[0].ID); id != 0 && marks {
@@ -91,7 +99,7 @@ func (c *Conn) Unsubscribe(ctx context.Context, filters []string) error {
 		filters = filters[len(some):]
 		ack, err := c.paho.Unsubscribe(ctx, &paho.Unsubscribe{Topics: some})
 		if ack == nil {
-			return fmt.Errorf("unsubscribe at broker: %w", err)
+			return c.lost("unsubscribe at broker", err)
 		}
 	}
 	return nil

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/eclipse/paho.golang/packets"
 )
@@ -20,6 +21,7 @@ type wire struct {
 	maxPacket int
 	left      int // bytes of the packet that is being read
 	header    []byte
+	pongs     atomic.Uint32 // PINGRESP packets that came
 
 	marksMu sync.Mutex
 	marks   []int // subscription identifiers of each PUBLISH that was read and not yet given to OnMessage; as countMarks
@@ -151,8 +153,11 @@ func (w *wire) next() error {
 		return fmt.Errorf("%w: %d bytes, %d are", errTooLarge, len(header)+length, w.maxPacket)
 	}
 	w.header, w.left = header, length
-	if kind>>4 == packets.PUBLISH {
+	switch kind >> 4 {
+	case packets.PUBLISH:
 		return w.countMarks(kind >> 1 & 3)
+	case packets.PINGRESP:
+		w.pongs.Add(1)
 	}
 	return nil
 }

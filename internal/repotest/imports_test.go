@@ -27,6 +27,7 @@ var rows = map[string]int{
 	"bridge/pace":            0,
 	"mqtt/topic":             0,
 	"internal/metrics":       0,
+	"internal/notice":        0,
 	"internal/setting":       0,
 	"internal/overflow":      1,
 	"internal/gossip":        1,
