@@ -17,7 +17,10 @@ type listener struct {
 func (s *Server) listen(cfg ListenerConfig) (*listener, error) {
 	l, err := transport.Listen(cfg.Addr, transport.Config{
 		TLS: cfg.TLS, Proxy: cfg.Proxy, HandshakeTimeout: s.cfg.ConnectTimeout, MaxConns: s.cfg.MaxConns, Log: s.log,
-		Rejected: func(_ net.Addr, err error) { s.metrics.closed(rejection(err)) },
+		Rejected: func(addr net.Addr, err error) {
+			s.metrics.closed(rejection(err))
+			s.tell("connection refused", rejection(err), err.Error(), addr)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -58,6 +61,9 @@ func (s *Server) serve(nc net.Conn, name string, g *grants) {
 	if why := s.enter(c); why != "" {
 		nc.Close() // an error means that it is closed already
 		s.metrics.closed(why)
+		if !usual(why) {
+			s.tell("connection refused", why, "limits.connections", nc.RemoteAddr())
+		}
 		return
 	}
 }

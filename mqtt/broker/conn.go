@@ -89,6 +89,7 @@ func (c *conn) run() {
 func (c *conn) finish(err error) {
 	c.shut(endingOf(err))
 	c.leave()
+	c.srv.complain(c, c.end.Load())
 	c.out.join()
 	c.lingerForLastPacket()
 	c.nc.Close() // an error means that it is closed already

@@ -60,8 +60,6 @@ func (c *conn) refuse(err error) error {
 	reason, detail := packet.ServerUnavailable, ""
 	if fault := (*packet.Error)(nil); errors.As(err, &fault) {
 		reason, detail = fault.Reason, fault.Detail
-	} else {
-		c.srv.log.Warn("connection refused", "client", c.client.ID, "error", err)
 	}
 	c.send(&packet.Connack{Reason: reason, Props: c.because(reason, detail)})
 	return &endError{ending{why: reasonLabel(reason), detail: err.Error(), linger: true}}

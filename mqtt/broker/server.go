@@ -31,6 +31,8 @@ type Server struct {
 	grants   *grants       // where no listener has its own
 	unparked unparked      // connections that cannot be parked
 
+	complaints complaints
+
 	// Accept loops, connections' readers, the wheel and the $SYS publisher; Close waits for all.
 	running sync.WaitGroup
 
