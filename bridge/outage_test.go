@@ -52,8 +52,8 @@ func TestRefusedLinkIsToldAtBothEnds(t *testing.T) {
 	second.dial(x)
 	eventually(t, "the second edge has tried often", func() bool { return second.b.uplink.n.status().Attempts >= 4 })
 	for who, log := range map[string]*lockedLog{"core": &there, "edge": &here} {
-		if got := log.count("is in use by another node"); got != 1 {
-			t.Errorf("%s: got %d warnings, want 1: %s", who, got, log.String())
+		if got := log.count("is in use by another node"); got < 1 || got > 2 { // the link, and the twin
+			t.Errorf("%s: got %d warnings, want 1 or 2: %s", who, got, log.String())
 		}
 	}
 }
