@@ -2,6 +2,7 @@ package retain
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -56,12 +57,14 @@ func New(cfg Config) (*Store, error) {
 
 // load reads the index. The messages stay on disk.
 func (s *Store) load() error {
+	lives := s.cfg.Store.Lives()
 	var broken error
 	err := s.cfg.Store.Scan(batch.Retained, nil, nil, func(k, v []byte) bool {
 		var e *entry
 		if e, broken = decodeRecord(k, v); broken != nil {
 			return false
 		}
+		e.here = e.here || e.time == hlc.First && slices.Contains(lives, e.origin.Life) // form 1 does not say
 		s.showLocked(s.root.grow(e.topic), e)
 		s.versions.Hold(e.time)
 		return true

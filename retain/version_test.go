@@ -1,6 +1,7 @@
 package retain
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -250,6 +251,25 @@ func TestRecordForm1(t *testing.T) {
 			t.Errorf("cut at byte %d of %d: got no error", n, len(v))
 		}
 	}
+}
+
+// A record of the version before does not say who published its message: what this folder has numbered was published here, and
+// is not let go.
+func TestRecordForm1OfThisNodeStays(t *testing.T) {
+	b := start(t, true, Config{})
+	for topic, life := range map[string]uint64{"mine": b.disk.Lives()[0], "theirs": 5} {
+		m := b.message(topic, "x")
+		record := binary.AppendUvarint([]byte{recordForm1}, life)
+		writes := new(batch.Batch)
+		writes.PutRef(batch.Retained, []byte(topic), m.ID, append(record, 6, 7, 0),
+			func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })
+		b.disk.Commit(writes)
+	}
+	b.written()
+	b.open()
+	b.want("#", "mine=x theirs=x")
+	b.LetGo(func(string) bool { return false })
+	b.want("#", "mine=x")
 }
 
 // Whatever comes in whatever order, over restarts, the newest of each topic is held.
