@@ -65,14 +65,19 @@ func newConfigDefault(name string, roles []config.Role) *cobra.Command {
 		words = append(words, string(r))
 		example += fmt.Sprintf("  %[1]s config default %[2]s > %[2]s.toml\n", name, r)
 	}
+	use, number := "default ROLE", cobra.ExactArgs(1)
+	if len(roles) == 1 { // it need not be said
+		use, number = "default ["+words[0]+"]", cobra.MaximumNArgs(1)
+		example = fmt.Sprintf("  %s config default > %s.toml\n", name, words[0])
+	}
 	return &cobra.Command{
-		Use:       "default ROLE",
+		Use:       use,
 		Short:     "Print a commented configuration file with every key at its default",
 		Example:   example,
 		ValidArgs: words,
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:      cobra.MatchAll(number, cobra.OnlyValidArgs),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return config.WriteDefault(cmd.OutOrStdout(), config.Role(args[0]), name)
+			return config.WriteDefault(cmd.OutOrStdout(), config.Role(slices.Concat(args, words)[0]), name)
 		},
 	}
 }
