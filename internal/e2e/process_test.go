@@ -266,6 +266,7 @@ type status struct {
 	Node          string
 	Clients       int
 	Subscriptions int
+	Retained      int
 	Out           int            `json:"messages_out"`
 	Queued        int            `json:"queued_messages"`
 	Drops         map[string]int // by reason
