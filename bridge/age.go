@@ -12,7 +12,7 @@ import (
 // age forgets neighbours that have been away for too long, until ctx ends.
 func (b *Bridge) age() {
 	defer b.running.Done()
-	period := min(b.cfg.NeighbourExpiry, b.cfg.MovedLinger) / 8
+	period := min(b.cfg.NeighbourExpiry, b.cfg.MovedLinger, 8*b.cfg.SettleTime) / 8
 	ticker := time.NewTicker(min(max(period, 10*time.Millisecond), time.Minute))
 	defer ticker.Stop()
 	for {
@@ -33,7 +33,12 @@ func (n *neighbour) age(now time.Time) {
 	rec, cfg := n.snapshot(), &n.b.cfg
 	switch {
 	case n.scope == mqtt.ScopeUplink:
+	case n.past.Load() != nil:
+		n.agePast(now)
 	case n.Online():
+		if n.scope == mqtt.ScopePeer && n.queue.Empty() {
+			n.forgetLeft()
+		}
 		if now.Sub(rec.lastSeen) > cfg.NeighbourExpiry/8 {
 			writes := new(batch.Batch)
 			n.update(writes, func(r *record) { r.lastSeen = now })
@@ -63,17 +68,20 @@ func (n *neighbour) remove() {
 		m.stop()
 		<-m.done
 	}
-	if messages, _ := n.queue.Backlog(); messages > 0 {
+	if messages, _ := n.queue.Backlog(); messages > 0 && n.past.Load() == nil {
 		n.b.metrics.dropped(lane.DropNeighbourGone, messages)
 		n.b.cfg.Log.Warn("neighbour forgotten with its queue", "neighbour", n.name, "messages", messages)
 	}
 	writes := new(batch.Batch)
-	writes.Delete(batch.Neighbours, []byte(n.name))
+	n.mu.Lock()
+	key := n.key
+	n.mu.Unlock()
+	writes.Delete(batch.Neighbours, []byte(key))
 	n.queue.Forget(writes)
 	writes.DeleteRange(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
 	n.b.cfg.Store.Commit(writes)
 	n.b.mu.Lock()
-	delete(n.b.neighbours, n.name)
+	delete(n.b.neighbours, key)
 	n.b.mu.Unlock()
 }
 

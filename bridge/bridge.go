@@ -14,6 +14,7 @@ import (
 	"mangrove/bridge/interest"
 	"mangrove/bridge/seen"
 	"mangrove/internal/batch"
+	"mangrove/internal/bell"
 	"mangrove/internal/notice"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
@@ -97,7 +98,7 @@ func (b *Bridge) load() error {
 		if rec.lastSeen.Before(grace) {
 			rec.lastSeen = grace // the node itself was away
 		}
-		n := b.newNeighbour(name, rec)
+		n := b.loadNeighbour(name, rec)
 		n.down = n.since
 		b.neighbours[name] = n
 		if err := n.queue.Load(); err != nil {
@@ -105,6 +106,17 @@ func (b *Bridge) load() error {
 		}
 	}
 	return nil
+}
+
+// loadNeighbour makes one of what is kept under key.
+func (b *Bridge) loadNeighbour(key string, rec record) *neighbour {
+	if !strings.HasPrefix(key, pastPrefix) {
+		return b.newNeighbour(key, rec)
+	}
+	n := b.newNeighbour(rec.movedTo, rec)
+	n.key = key
+	n.past.Store(&past{n: n, wake: bell.New(), done: make(chan struct{})})
+	return n
 }
 
 // register starts what runs as long as the Bridge, and tells the Router of the neighbours.
@@ -120,8 +132,13 @@ func (b *Bridge) register() {
 		if err := n.loadWants(); err != nil {
 			b.cfg.Log.Error("interest is asked for anew", "error", err)
 		}
-		if !n.snapshot().moved.IsZero() {
+		if !n.snapshot().moved.IsZero() && n.scope == mqtt.ScopeEdge {
 			n.startMoving()
+		}
+	}
+	for _, n := range b.neighbours { // when it is known where edges are
+		if n.past.Load() != nil {
+			n.startPast()
 		}
 	}
 	b.unwatch = b.cfg.Router.Interest(scopes, b.announcer.Changed)
@@ -283,7 +300,7 @@ func (b *Bridge) all() []*neighbour {
 
 func (b *Bridge) withScope(scope mqtt.Scope) (found []*neighbour) {
 	for _, n := range b.all() {
-		if n.scope == scope {
+		if n.scope == scope && n.past.Load() == nil {
 			found = append(found, n)
 		}
 	}

@@ -49,6 +49,7 @@ const (
 	DefaultAckPatience         = 30 * time.Second
 	DefaultHealQuiet           = time.Second
 	DefaultCheckInterest       = 10 * time.Second
+	DefaultSettleTime          = 45 * time.Second
 	DefaultKeepAlive           = 15 * time.Second
 	DefaultMinBackoff          = 200 * time.Millisecond
 	DefaultMaxBackoff          = 30 * time.Second
@@ -96,6 +97,7 @@ type Config struct {
 	AckPatience     time.Duration // how long a plain broker may take to acknowledge a message that it has got; then the link is made anew
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company
 	CheckInterest   time.Duration // how often both ends of a link check that they agree on interest; not more often than KeepAlive
+	SettleTime      time.Duration // how long edges of a core that lost its memory may take to turn up somewhere
 	HealQuiet       time.Duration // how long a link is in doubt before both ends compare what they retain
 
 	// Dialling.
@@ -196,6 +198,7 @@ func (c *Config) numbers() error {
 		setting.Default("Config.AckPatience", &c.AckPatience, DefaultAckPatience),
 		setting.Default("Config.TrimDelay", &c.TrimDelay, DefaultTrimDelay),
 		setting.Default("Config.HealQuiet", &c.HealQuiet, DefaultHealQuiet),
+		setting.Default("Config.SettleTime", &c.SettleTime, DefaultSettleTime),
 		setting.Default("Config.KeepAlive", &c.KeepAlive, DefaultKeepAlive),
 		setting.Default("Config.Backoff.Min", &c.Backoff.Min, DefaultMinBackoff),
 		setting.Default("Config.Backoff.Max", &c.Backoff.Max, DefaultMaxBackoff),

@@ -18,6 +18,9 @@ func (b *Bridge) control(from *neighbour, body []byte, writes *batch.Batch) {
 		b.cfg.Log.Warn("control record is not valid", "neighbour", from.name, "error", err)
 		return
 	}
+	if !c.Answer {
+		b.noteEdge(from, c, writes)
+	}
 	if n := b.lookup(c.Edge); n != nil && n.scope == mqtt.ScopeEdge {
 		n.heardOf(from, c, writes)
 	}
@@ -32,6 +35,7 @@ func (b *Bridge) announceEdge(n *neighbour, h frame.Hello) {
 			b.tellEdge(peer, n, writes)
 		}
 	}
+	b.noteEdge(nil, frame.EdgeAt{Edge: n.name, Store: rec.store, Attach: rec.attach}, writes)
 	n.update(writes, func(r *record) { r.settled = r.attach })
 	b.cfg.Store.Commit(writes)
 }

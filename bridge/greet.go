@@ -24,6 +24,7 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 		l.refuseName(h)
 		return nil
 	}
+	n = l.b.succeed(n, h)
 	if !n.claim(l, h) {
 		n.contest(l, h)
 		return nil
@@ -49,7 +50,7 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 func (n *neighbour) claim(l *link, h frame.Hello) bool {
 	n.mu.Lock()
 	old := n.link.Load()
-	if n.queue.IsClosed() || old != nil && n.scope != mqtt.ScopeUplink && !supersedes(&n.holder, &h) {
+	if n.queue.IsClosed() || n.past.Load() != nil || old != nil && n.scope != mqtt.ScopeUplink && !supersedes(&n.holder, &h) {
 		n.mu.Unlock()
 		return false
 	}
@@ -152,7 +153,7 @@ func (n *neighbour) release(l *link) {
 	l.log.Info("link down", "reason", err)
 	writes := new(batch.Batch)
 	n.rec.lastSeen = n.since
-	writes.Put(batch.Neighbours, []byte(n.name), n.rec.append(nil))
+	writes.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil))
 	n.b.cfg.Store.Commit(writes)
 }
 

@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/lane"
@@ -106,6 +107,8 @@ func (l *link) handleHello(body []byte) error {
 		return errors.New("node is linked to itself")
 	case l.expect != "" && l.expect != h.Name:
 		return fmt.Errorf("node is %q, expected %q", h.Name, l.expect)
+	case strings.HasPrefix(h.Name, "$"):
+		return fmt.Errorf("node name %q begins with $", h.Name)
 	case h.Name == l.b.cfg.Node:
 		l.refuseName(h)
 		return nil
@@ -154,6 +157,9 @@ func (l *link) handleInterest(body []byte) error {
 		l.settled = true
 		if l.n.scope == mqtt.ScopeEdge {
 			l.b.announceEdge(l.n, l.theirs)
+		}
+		if l.n.scope == mqtt.ScopePeer {
+			l.b.claimPasts(l.n.name)
 		}
 	}
 	return nil

@@ -201,8 +201,8 @@ func (b *Bridge) takeFor(edge string, it frame.Item, writes *batch.Batch) {
 		b.metrics.dropped(dropInvalid, 1)
 		return
 	}
-	if n.kin.Load().has(m.Origin.Life) {
-		return
+	if n.kin.Load().has(m.Origin.Life) || !n.wantsTopic(m.Topic) {
+		return // what was kept for a core that lost its memory may be for another of its edges
 	}
 	m.ID = b.cfg.Store.NextID()
 	n.queue.Append(n.queue.Entry(m, m.QoS, it.Kind), writes, func(dst []byte) []byte { return mqtt.AppendMessage(dst, m) })

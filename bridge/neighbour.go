@@ -42,9 +42,13 @@ type neighbour struct {
 	wants    interest.Set
 	incoming *interest.Set // snapshot that is being received
 
+	past atomic.Pointer[past] // of a peer that came back without its memory; nil = it has not
+
 	mu        sync.Mutex
 	rec       record
-	holder    frame.Hello // of link
+	key       string          // in table Neighbours and in Bridge.neighbours: the name, but for a past
+	stays     map[string]stay // of a peer: edges, by name
+	holder    frame.Hello     // of link
 	twin      twin
 	rival     *rival         // while it is found out which core an edge is at; else nil
 	since     time.Time      // of the state
@@ -60,7 +64,7 @@ type neighbour struct {
 type ghost struct{ n *neighbour }
 
 func (b *Bridge) newNeighbour(name string, rec record) *neighbour {
-	n := &neighbour{b: b, name: name, scope: rec.scope, rec: rec, since: b.cfg.Now()}
+	n := &neighbour{b: b, name: name, key: name, scope: rec.scope, rec: rec, since: b.cfg.Now()}
 	n.ghost.n = n
 	n.kin.Store(newKin(rec.store, rec.lives))
 	n.queue = lane.NewQueue(b.queueConfig(n, rec.num))
@@ -121,6 +125,9 @@ func (n *neighbour) take(m *mqtt.Message, qos, kind byte, r *mqtt.Receipt) {
 		}
 		return
 	}
+	if n.past.Load() != nil {
+		return // QoS 0 is not kept
+	}
 	if n.ring.Add(m) {
 		n.wake()
 	}
@@ -178,7 +185,7 @@ func (n *neighbour) wake() {
 func (n *neighbour) update(b *batch.Batch, change func(*record)) {
 	n.mu.Lock()
 	change(&n.rec)
-	b.Put(batch.Neighbours, []byte(n.name), n.rec.append(nil))
+	b.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil))
 	n.mu.Unlock()
 }
 

@@ -29,6 +29,8 @@ func (n *neighbour) loadWants() error {
 	err := n.b.cfg.Store.Scan(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""), func(k, v []byte) bool {
 		if len(k) > 8 && len(v) == 1 && v[0] <= 2 {
 			n.wants.Put(string(k[8:]), v[0])
+		} else if len(k) > 8 && len(v) > 1 {
+			n.loadStay(string(k[8:]), v)
 		}
 		return true // what is damaged is missing in the digest, and announced again
 	})
@@ -44,7 +46,7 @@ func (n *neighbour) loadWants() error {
 
 // takerLocked is who stands in the Router for the neighbour; the caller holds wantsMu.
 func (n *neighbour) takerLocked() mqtt.Subscriber {
-	if n.snapshot().moved.IsZero() {
+	if n.snapshot().moved.IsZero() || n.past.Load() != nil {
 		return n
 	}
 	return &n.ghost
@@ -133,6 +135,13 @@ func (n *neighbour) forgetWants(writes *batch.Batch) {
 	}
 	n.wants, n.incoming = interest.Set{}, nil
 	writes.DeleteRange(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""))
+}
+
+// wantsTopic tells whether a message on a topic is for the neighbour.
+func (n *neighbour) wantsTopic(name string) bool {
+	n.wantsMu.Lock()
+	defer n.wantsMu.Unlock()
+	return n.wants.Matches(name)
 }
 
 // wanted lists the filters that the neighbour is interested in.

@@ -12,7 +12,7 @@ type LinkStatus struct {
 	Name            string // node name; of an edge's uplink the core it is linked to, or the address of a plain broker, or ""
 	Scope           mqtt.Scope
 	Protocol        Protocol  // ProtocolMangrove or ProtocolMQTT while it is up, else ""
-	State           string    // up, connecting, down, moved
+	State           string    // up, connecting, down, moved, past
 	Addr            string    // of the link, or what is dialled
 	Since           time.Time // of the state
 	BacklogMessages int
@@ -70,6 +70,8 @@ func (n *neighbour) status() LinkStatus {
 	switch {
 	case up:
 		s.State = "up"
+	case n.past.Load() != nil:
+		s.Name, s.State, s.Since = n.key, "past", n.rec.moved
 	case !n.rec.moved.IsZero():
 		s.State, s.Since = "moved", n.rec.moved
 	case n.dialling || n.link.Load() != nil:

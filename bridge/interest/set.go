@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"mangrove/bridge/frame"
+	"mangrove/mqtt/topic"
 )
 
 // Set is a set of filters with their QoS, and its digest. The zero value is empty. Not safe for concurrent use.
@@ -26,6 +27,16 @@ func (s *Set) All() iter.Seq2[string, byte] { return maps.All(s.filters) }
 func (s *Set) QoS(filter string) (qos byte, ok bool) {
 	qos, ok = s.filters[filter]
 	return qos, ok
+}
+
+// Matches tells whether a filter of the set matches a topic name.
+func (s *Set) Matches(name string) bool {
+	for filter := range s.filters {
+		if topic.Match(filter, name) {
+			return true
+		}
+	}
+	return false
 }
 
 // Put adds or changes a filter. had is its QoS before.

@@ -186,6 +186,42 @@ func (q *Queue) takePage(from, to uint64, page []Entry, damaged int) (progress b
 	return true
 }
 
+// Read returns entries that are stable, from a position on, and the position to go on from; none when there are no more. It
+// changes nothing, and may be called by anybody. Not called from the store's writer.
+func (q *Queue) Read(from uint64) (found []Entry, next uint64, err error) {
+	to := q.firstUnsettled()
+	if from >= to {
+		return nil, from, nil
+	}
+	next = to
+	err = q.st.Scan(batch.LinkQueues, q.key(from), q.key(to), func(k, v []byte) bool {
+		e, err := q.decode(k, v)
+		if err == nil {
+			found, next = append(found, e), e.Pos+1
+		}
+		return len(found) < pageSize
+	})
+	if err != nil {
+		return nil, from, fmt.Errorf("read link queue: %w", err)
+	}
+	return found, next, nil
+}
+
+// firstUnsettled is the first position whose batch is under way, or the one that is given next.
+func (q *Queue) firstUnsettled() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for i := range q.mem {
+		if s := q.mem[i].state; s == pending || s == unwritten {
+			return q.mem[i].Pos
+		}
+	}
+	if len(q.behind) > 0 {
+		return q.behind[0].pos
+	}
+	return q.last + 1
+}
+
 // Ack removes what is on the way up to a position.
 func (q *Queue) Ack(owner any, pos uint64) {
 	release(q.takeAcked(owner, pos), nil)

@@ -1,0 +1,122 @@
+package bridge
+
+import (
+	"testing"
+	"time"
+)
+
+// lostFleet is three cores, each linked to the others, and an edge at y that wants t; y loses its disk.
+type lostFleet struct {
+	movedFleet
+	z     *node
+	cores []*node
+}
+
+func startLost(t *testing.T, settle time.Duration) *lostFleet {
+	t.Helper()
+	f := new(lostFleet)
+	for _, name := range []string{"x", "y", "z"} {
+		f.cores = append(f.cores, newNode(t, RoleCore, name, func(c *Config) { c.SettleTime = settle }))
+	}
+	join(f.cores...)
+	f.x, f.y, f.z = f.cores[0], f.cores[1], f.cores[2]
+	f.b = newEdge(t, "b", f.y)
+	f.sub = f.b.subscribe("s", "t", 1)
+	for _, c := range []*node{f.x, f.z} {
+		c.wantInterest("y", "t", true)
+		eventually(t, c.name+" knows that b is at y", func() bool { _, ok := c.b.lookup("y").stayOf("b"); return ok })
+	}
+	return f
+}
+
+// wipeY takes y's disk; the others know it again.
+func (f *lostFleet) wipeY(t *testing.T) {
+	t.Helper()
+	f.y.wipe()
+	join(f.cores...)
+	f.x.wantState("y", "up")
+	f.z.wantState("y", "up")
+	f.x.wantInterest("y", "t", false)
+}
+
+// What a core holds for another one that comes back empty goes to the edges that were there, wherever they are now.
+func TestEmptyCoreIsNotGivenWhatIsForItsEdges(t *testing.T) {
+	cases := []struct {
+		why  string
+		move func(*lostFleet)
+		late bool // the edge turns up after the core is back
+	}{
+		{"the edge moved before the core came back", func(f *lostFleet) { f.b.dial(f.z); f.b.wantState("z", "up") }, false},
+		{"the edge moved to the core that holds its messages", func(f *lostFleet) { f.b.dial(f.x); f.b.wantState("x", "up") }, false},
+		{"the edge was attached nowhere, then at a third core", func(f *lostFleet) { f.b.dial(f.z); f.b.wantState("z", "up") }, true},
+		{"the edge was attached nowhere, then at the empty core", func(f *lostFleet) { f.b.dial(f.y); f.b.wantState("y", "up") }, true},
+		{"the same, and the core that holds was restarted", func(f *lostFleet) {
+			f.x.restart()
+			join(f.cores...)
+			f.b.dial(f.y)
+			f.b.wantState("y", "up")
+		}, true},
+	}
+	for _, c := range cases {
+		t.Run(c.why, func(t *testing.T) {
+			t.Parallel()
+			f := startLost(t, 50*time.Millisecond)
+			f.x.mustPublish("t", 1, numbered("m", 0, 5)...)
+			f.sub.want(t, numbered("m", 0, 5)...)
+			f.b.b.SetCores(nil, false)
+			f.y.stop()
+			f.x.mustPublish("t", 1, numbered("m", 5, 10)...)
+			if !c.late {
+				c.move(f)
+				f.x.mustPublish("t", 1, numbered("m", 10, 15)...)
+			}
+			f.wipeY(t)
+			if c.late {
+				f.x.mustPublish("t", 1, numbered("m", 10, 15)...)
+				c.move(f)
+			}
+			f.wantEach(t, numbered("m", 0, 15))
+			for _, n := range []*node{f.x, f.z} {
+				eventually(t, n.name+" has forgotten y's past", func() bool { return len(n.b.pastsOf("y")) == 0 })
+				if got := n.reg.Drops(); len(got) > 0 {
+					t.Errorf("%s dropped %v, want nothing", n.name, got)
+				}
+			}
+			f.x.mustPublish("t", 1, "later")
+			f.wantEach(t, append(numbered("m", 0, 15), "later"))
+		})
+	}
+}
+
+// A core from a backup, with its sessions but under another store id, gets what was queued for it; what nobody wants is counted.
+func TestRestoredCoreGetsWhatItWants(t *testing.T) {
+	x := newNode(t, RoleCore, "x", func(c *Config) { c.SettleTime = 50 * time.Millisecond })
+	y := newCore(t, "y")
+	join(x, y)
+	y.subscribe("s", "t", 1)
+	y.subscribe("gone", "u", 1)
+	x.wantInterest("y", "u", true)
+	y.stop()
+	x.mustPublish("t", 1, numbered("m", 0, 10)...)
+	x.mustPublish("u", 1, "for nobody")
+	y.wipe()
+	s := y.subscribe("s", "t", 1)
+	join(x, y)
+	s.want(t, numbered("m", 0, 10)...)
+	eventually(t, "x has forgotten y's past", func() bool { return len(x.b.pastsOf("y")) == 0 })
+	s.want(t, numbered("m", 0, 10)...)
+	if got := x.reg.Drops(); len(got) != 1 || got[dropNoTaker] != 1 {
+		t.Errorf("got drops %v, want one without a taker", got)
+	}
+}
+
+// While an edge of the lost core has not turned up, messages that it wanted are kept.
+func TestPastWaitsForItsEdges(t *testing.T) {
+	f := startLost(t, 10*time.Millisecond)
+	f.b.b.SetCores(nil, false)
+	f.wipeY(t)
+	<-time.After(200 * time.Millisecond)
+	f.x.mustPublish("t", 1, "m")
+	f.b.dial(f.z)
+	f.sub.want(t, "m")
+}
