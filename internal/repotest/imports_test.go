@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os/exec"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -36,7 +37,7 @@ var rows = map[string]int{
 	"internal/wal":           1,
 	"bridge/frame":           1,
 	"mqtt":                   2,
-	"mqtt/client":            2,
+	"mqtt/client":            3,
 	"mqtt/router":            3,
 	"mqtt/mqtttest":          3,
 	"bridge/remote":          3,
@@ -150,6 +151,35 @@ func TestImportsPointDown(t *testing.T) {
 			if rows[to] >= rows[from] && !within[[2]string{from, to}] {
 				t.Errorf("%s (row %d) imports %s (row %d): imports point down only", p.ImportPath, rows[from], imp, rows[to])
 			}
+		}
+	}
+}
+
+// docs/architecture.md draws the rows, and its table says of each part what it holds; a part inside another one may be
+// said there.
+func TestRowsAreDrawn(t *testing.T) {
+	drawing, table, ok := strings.Cut(read(t, "docs/architecture.md"), "| part | what it holds |")
+	if !ok {
+		t.Fatal("docs/architecture.md has no table of parts")
+	}
+	drawn, row := map[string]int{}, -1
+	for _, line := range strings.Split(drawing, "\n") {
+		if n := find(`^ row (\d)  `, line); n != nil {
+			row = int(n[0][0] - '0')
+		}
+		for _, word := range strings.Fields(line) {
+			if _, known := rows[word]; known && row >= 0 && strings.HasPrefix(line, " ") {
+				drawn[word] = row
+			}
+		}
+	}
+	cells := strings.Join(find("(?m)^\\| (`[^|]+`) \\|", table), " ")
+	for name, row := range rows {
+		if at, ok := drawn[name]; !ok || at != row {
+			t.Errorf("%s is of row %d; docs/architecture.md draws it in row %d (drawn: %v)", name, row, at, ok)
+		}
+		if !strings.Contains(cells, "`"+name+"`") && !strings.Contains(cells, "`"+path.Dir(name)+"`") {
+			t.Errorf("the table of docs/architecture.md does not say what %s holds", name)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,6 +71,32 @@ func TestLinksBetweenDocumentsLead(t *testing.T) {
 			}
 			if _, err := os.Stat(filepath.Join("../..", filepath.Dir(doc), link)); err != nil {
 				t.Errorf("%s links to %s: %v", doc, link, err)
+			}
+		}
+	}
+}
+
+// The table of folders names what is directly below mqtt, bridge and internal, and nothing that is not there.
+func TestFoldersInReadmeExist(t *testing.T) {
+	readme := read(t, "README.md")
+	for _, parent := range []string{"mqtt", "bridge", "internal"} {
+		row := find("(?m)^\\| `"+parent+"/` \\|(.*)\\|$", readme)
+		if len(row) != 1 {
+			t.Fatalf("got %d rows of %s/ in README, want one", len(row), parent)
+		}
+		named := find("`([a-z0-9]+)`", row[0])
+		folders, err := filepath.Glob("../../" + parent + "/*/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, folder := range folders {
+			if name := filepath.Base(folder); name != "testdata" && !slices.Contains(named, name) {
+				t.Errorf("README does not say what %s/%s holds", parent, name)
+			}
+		}
+		for _, name := range named {
+			if !exists(parent + "/" + name) {
+				t.Errorf("README names %s in the row of %s/, where it is not", name, parent)
 			}
 		}
 	}
