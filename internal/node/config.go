@@ -217,7 +217,7 @@ func plain(listen string) string {
 
 func encrypted(listen string) bool {
 	a, err := transport.ParseAddr(plain(listen))
-	return err == nil && (a.Scheme == transport.TLS || a.Scheme == transport.WSS)
+	return err == nil && a.Secure()
 }
 
 func (c *Config) checkHTTP() error {

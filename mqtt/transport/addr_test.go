@@ -57,3 +57,22 @@ func TestParseAddrRefuses(t *testing.T) {
 		}
 	}
 }
+
+// A scheme is a row: what its addresses look like is what is parsed, in each of its words, and it has a port if it has hosts.
+func TestSchemes(t *testing.T) {
+	for _, s := range schemes {
+		for _, word := range append(s.words, s.name) {
+			addr := word + strings.NewReplacer("host:port", "127.0.0.1:1").Replace(strings.TrimPrefix(s.form, s.name))
+			a, err := ParseAddr(addr)
+			if err != nil || a.Scheme != s.name || a.Secure() != s.tls || a.web() != s.ws {
+				t.Errorf("%s: got %+v, error %v, want what its row says: %+v", addr, a, err, s)
+			}
+			if got := DefaultPort(word); (got == "") != (a.Host == "") {
+				t.Errorf("%s: got the port %q for the host %q", addr, got, a.Host)
+			}
+		}
+		if !strings.Contains(Forms(), s.form) {
+			t.Errorf("Forms() leaves out %s", s.form)
+		}
+	}
+}

@@ -66,10 +66,10 @@ func shakeAsClient(ctx context.Context, c net.Conn, a Addr, cfg DialConfig) (net
 	raw := c
 	interrupted := context.AfterFunc(ctx, func() { abandon(raw) })
 	var err error
-	if a.Scheme == TLS || a.Scheme == WSS {
+	if a.Secure() {
 		c, err = secureClient(ctx, c, a, cfg.TLS)
 	}
-	if err == nil && (a.Scheme == WS || a.Scheme == WSS) {
+	if err == nil && a.web() {
 		c, err = upgradeClient(c, a, cfg.Header)
 	}
 	if !interrupted() {

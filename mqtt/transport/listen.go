@@ -79,7 +79,7 @@ func Listen(addr string, cfg Config) (Listener, error) {
 		a.Host = raw.Addr().String()
 	}
 	s := newSocket(raw, a, cfg)
-	if (a.Scheme == TCP || a.Scheme == Unix) && !cfg.Proxy {
+	if !a.Secure() && !a.web() && !cfg.Proxy {
 		return s, nil
 	}
 	return newShaker(s, cfg), nil
@@ -108,7 +108,7 @@ func (c *Config) check(a Addr) error {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	if a.Scheme == TLS || a.Scheme == WSS {
+	if a.Secure() {
 		return c.checkTLS()
 	}
 	return nil

@@ -37,14 +37,14 @@ func handshakeOf(a Addr, cfg Config) func(net.Conn) (net.Conn, error) {
 				return nil, err
 			}
 		}
-		if a.Scheme == TLS || a.Scheme == WSS {
+		if a.Secure() {
 			secure := tls.Server(c, cfg.TLS)
 			if err := secure.Handshake(); err != nil {
 				return nil, err
 			}
 			c = secure
 		}
-		if a.Scheme != WS && a.Scheme != WSS {
+		if !a.web() {
 			return c, nil
 		}
 		return upgrade(c, a.Path)

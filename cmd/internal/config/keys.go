@@ -9,6 +9,7 @@ import (
 	"mangrove/internal/overflow"
 	"mangrove/mqtt/broker"
 	"mangrove/mqtt/router"
+	"mangrove/mqtt/transport"
 )
 
 // key is one thing an operator can say.
@@ -54,7 +55,7 @@ func (c *Config) nodeKeys() []key {
 			value: text{p: &c.Data, word: "DIR", allowed: "the path of a folder"}},
 		{name: "profile", flag: "profile", help: "What the disk under that folder is like: standard, or sd-card for one that is slow and wears out: fewer and fuller pages are written, for acknowledgements that come up to 50 ms later under load, and link.early is on.",
 			value: choice(&c.Profile, node.Standard, node.SDCard)},
-		{name: "listen", flag: "listen", help: "Where clients and other nodes connect, several times if need be: HOST:PORT, tls://, ws://, wss:// or unix:///path. What clients there are granted may follow, as ADDR?max-qos=1&retain=off: " + broker.ListenerOptions + ". Port 0 picks a free one. Beyond loopback it needs auth.password_file or allow_anonymous.",
+		{name: "listen", flag: "listen", help: "Where clients and other nodes connect, several times if need be: " + transport.Forms() + ". What clients there are granted may follow, as ADDR?max-qos=1&retain=off: " + broker.ListenerOptions + ". Port 0 picks a free one. Beyond loopback it needs auth.password_file or allow_anonymous.",
 			value: list{p: &c.Listen, word: "ADDR", allowed: "addresses such as \"127.0.0.1:1883\" or \"wss://0.0.0.0:443\"", check: listener}},
 		{name: "allow_anonymous", flag: "allow-anonymous", help: "Let everybody who reaches the listeners connect. Without a password file this is so on loopback anyway.",
 			value: toggle{&c.AllowAnonymous}},

@@ -14,6 +14,7 @@ import (
 
 	"mangrove/mqtt/client"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
 )
 
 // options are the flags that pub and sub share.
@@ -120,9 +121,8 @@ func (o *options) setURL(*client.Config) error {
 		o.user = u.User.Username()
 		o.password, _ = u.User.Password()
 	}
-	ports := map[string]string{"mqtt": "1883", "tcp": "1883", "mqtts": "8883", "ssl": "8883", "tls": "8883", "ws": "80", "wss": "443"}
-	port, ok := ports[u.Scheme]
-	if !ok {
+	port := transport.DefaultPort(u.Scheme)
+	if port == "" {
 		return usage("-L %s: unknown scheme %q", o.url, u.Scheme)
 	}
 	if u.Port() != "" {
