@@ -25,9 +25,6 @@ type jam struct {
 	refused        uint64
 }
 
-// slackBytes is overflow.Slack's least in bytes.
-const slackMessages, slackBytes = 1024, 1 << 20
-
 // fullLocked reports whether one more message of that size is above the session's bounds.
 func (s *Session) fullLocked(size int) bool {
 	t := s.traffic
@@ -100,7 +97,7 @@ const linkScopes = mqtt.ScopeEdge | mqtt.ScopePeer | mqtt.ScopeUplink
 
 func (s *Session) slackLocked() (messages int, bytes int64) {
 	most, size := s.bounds()
-	return overflow.Slack(most, slackMessages), overflow.Slack(size, slackBytes)
+	return overflow.Slack(most, overflow.SlackMessages), overflow.Slack(size, overflow.SlackBytes)
 }
 
 // displaceLocked takes m; the oldest give way, for a queue on disk a little later.

@@ -62,24 +62,6 @@ func (s *Session) connected() bool {
 	return s.outletLocked() != nil
 }
 
-// summary is what can be told of a session from outside.
-type summary struct {
-	Queued        int // messages owed, those in flight included
-	QueuedBytes   int64
-	InFlight      int // sent and not acknowledged
-	Subscriptions int
-}
-
-func (s *Session) info() summary {
-	s.lock()
-	defer s.unlock()
-	i := summary{Subscriptions: s.filters.len()}
-	if t := s.traffic; t != nil {
-		i.Queued, i.QueuedBytes, i.InFlight = t.out.count, t.out.bytes, t.out.inFlight()
-	}
-	return i
-}
-
 // attachLocked connects out.
 func (s *Session) attachLocked(out mqtt.Outlet, req *mqtt.OpenRequest) {
 	s.expiry = s.m.cfg.clamp(req.Expiry)

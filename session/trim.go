@@ -32,7 +32,7 @@ func (s *Session) trim() {
 		s.unlock()
 		return
 	}
-	if s.sweepsFirstLocked() || t.sweeping != nil {
+	if s.sweepsFirstLocked() {
 		s.beginSweepLocked()
 		s.unlock()
 		s.sweep() // likewise
@@ -56,9 +56,12 @@ func (s *Session) trim() {
 // sweepRest is for each message of a queue the time until a full queue is swept again: some ten times as long as that takes.
 const sweepRest = 50 * time.Microsecond
 
-// sweepsFirstLocked reports whether something in the tail may have expired, and it is time to look.
+// sweepsFirstLocked reports whether something in the tail may have expired, and it is time to look, or is being done.
 func (s *Session) sweepsFirstLocked() bool {
 	t := s.traffic
+	if t != nil && (t.sweeping != nil || t.cut != nil && t.cut.why == dropExpired) {
+		return true
+	}
 	if t == nil || t.soonest == 0 || t.out.tail == 0 || t.soonest > s.m.stored.Stamp(s.m.cfg.Now()) {
 		return false
 	}

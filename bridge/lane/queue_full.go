@@ -34,9 +34,6 @@ type bound struct {
 	refused uint64
 }
 
-// slackMessages and slackBytes are overflow.Slack's least.
-const slackMessages, slackBytes = 1024, 4 << 20
-
 func (q *Queue) fullLocked(size int) bool {
 	return q.messages >= q.cfg.MaxMessages || q.messages > 0 && q.bytes+size > q.cfg.MaxBytes
 }
@@ -52,7 +49,7 @@ func (q *Queue) beyondLocked(size, messages, bytes int) bool {
 
 // admitsLocked does what was configured for a queue at its bound; it reports whether m is to be queued all the same. [promise P6]
 func (q *Queue) admitsLocked(m *mqtt.Message, size int, r *mqtt.Receipt) bool {
-	messages, bytes := overflow.Slack(q.cfg.MaxMessages, slackMessages), overflow.Slack(q.cfg.MaxBytes, slackBytes)
+	messages, bytes := overflow.Slack(q.cfg.MaxMessages, overflow.SlackMessages), overflow.Slack(q.cfg.MaxBytes, overflow.SlackBytes)
 	switch policy := q.cfg.WhenFull.Of(m.Topic); {
 	case policy == overflow.DropOldest && !q.beyondLocked(size, messages, bytes):
 		q.bound.gives = true

@@ -37,6 +37,7 @@ const (
 type Config struct {
 	Address string            // HOST:PORT to listen on
 	Status  func() Status     // asked on each request; must be quick and safe for concurrent use
+	Remark  func() string     // one line that a ready node says as well; "" = nothing to say. nil = never
 	Ready   func() error      // nil when the node accepts clients and keeps messages, else why not
 	Profile bool              // serve /debug/pprof/ too
 	Metrics *metrics.Registry // nil = only the process's metrics

@@ -39,7 +39,13 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
 		s.answer(w, http.StatusServiceUnavailable, plainText, []byte("not ready: "+err.Error()+"\n"))
 		return
 	}
-	s.answer(w, http.StatusOK, plainText, []byte("ready\n"))
+	text := "ready\n"
+	if s.cfg.Remark != nil {
+		if remark := s.cfg.Remark(); remark != "" {
+			text += remark + "\n"
+		}
+	}
+	s.answer(w, http.StatusOK, plainText, []byte(text))
 }
 
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {

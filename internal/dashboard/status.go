@@ -30,10 +30,24 @@ type Status struct {
 
 	QueuedMessages int               `json:"queued_messages"` // for clients
 	QueuedBytes    int64             `json:"queued_bytes"`
-	Drops          map[string]uint64 `json:"drops"` // by reason
+	Drops          map[string]uint64 `json:"drops"`       // by reason
+	FullQueues     int               `json:"full_queues"` // of clients and neighbours, at their bound
+	Full           []FullQueue       `json:"full,omitempty"`
 
 	Links   []Link   `json:"links"`
 	Members []Member `json:"members"`
+}
+
+// FullQueue is a queue at its bound. Status has the largest of them.
+type FullQueue struct {
+	Kind     string    `json:"kind"` // client or neighbour
+	Name     string    `json:"name"`
+	Messages int       `json:"messages"`
+	Bytes    int64     `json:"bytes"`
+	Oldest   float64   `json:"oldest_seconds"` // age of the oldest message, at most; 0 = not known
+	Since    time.Time `json:"since"`
+	Dropped  uint64    `json:"dropped"` // at the bound
+	Refused  uint64    `json:"refused"` // publishes
 }
 
 // Link is a neighbour node.
@@ -46,7 +60,8 @@ type Link struct {
 	Address         string    `json:"address,omitempty"`
 	BacklogMessages int       `json:"backlog_messages"`
 	BacklogBytes    int64     `json:"backlog_bytes"`
-	Sent            uint64    `json:"sent"` // messages since the start
+	Oldest          float64   `json:"oldest_seconds"` // age of the oldest message of the backlog, at most; 0 = not known
+	Sent            uint64    `json:"sent"`           // messages since the start
 	Received        uint64    `json:"received"`
 	Repeats         uint64    `json:"repeats"`               // recognised and not taken in again
 	LastError       string    `json:"last_error,omitempty"`  // why it is not up

@@ -63,8 +63,35 @@ func TestP6FullQueueStopsNobody(t *testing.T) {
 	}
 	here.wantNumbered("the one who is connected", "t", "m", 0, messages)
 	eventually(t, "what is dropped is counted", func() bool { return edge.status().Drops["queue-full"] == messages-bound })
+	if full := edge.status().Full; len(full) != 1 || full[0].Name != "away" || full[0].Dropped != messages-bound {
+		t.Errorf("got %+v as full queues, want the one of the client that is away", full)
+	}
+	if got := string(edge.get("/readyz")); !strings.HasPrefix(got, "ready\n1 queues are at their bound") {
+		t.Errorf("got %q from /readyz", got)
+	}
 	away.connect()
 	away.wantNumbered("the one who was away", "t", "m", messages-bound, messages)
+}
+
+// A session at a core whose queue is full and refuses does not stop the link that brings a message for it.
+func TestP6RefusingQueueStopsNoLink(t *testing.T) {
+	const bound, alarms = 20, 60
+	core := startNode(t, append([]string{"core", "--node", "core-1"},
+		withConfig(t, fmt.Sprintf("role = \"core\"\n[limits]\nqueue_messages = %d\nwhen_full = \"refuse\"\n", bound))...))
+	edge := startNode(t, []string{"edge", "--node", "edge-a", "--core", core.addr()})
+	eventually(t, "the link is up", func() bool { return edge.linksUp() == 1 })
+	away, live, pub := dial(t, core.addr(), "away"), dial(t, core.addr(), "live"), dial(t, edge.addr(), "sensor")
+	away.subscribe("alarm", 1)
+	live.subscribe("telemetry", 1)
+	away.disconnect()
+	pub.publishNumbered("alarm", "a", 0, alarms, 1)
+	pub.publishNumbered("telemetry", "t", 0, 50, 1)
+	live.wantNumbered("behind what the full queue did not take", "telemetry", "t", 0, 50)
+	if got := core.status().Drops["parking-full"]; got != alarms-2*bound {
+		t.Errorf("got %d dropped above twice the bound, want %d", got, alarms-2*bound)
+	}
+	away.connect()
+	away.wantNumbered("in its bound and parked", "alarm", "a", 0, 2*bound)
 }
 
 func TestP6BoundedQueueRefusesWhereChosen(t *testing.T) {

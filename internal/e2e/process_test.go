@@ -270,6 +270,10 @@ type status struct {
 	Out           int            `json:"messages_out"`
 	Queued        int            `json:"queued_messages"`
 	Drops         map[string]int // by reason
+	Full          []struct {
+		Kind, Name string
+		Dropped    int
+	}
 	Members       []struct{ Name, State string }
 	Links         []struct {
 		Name     string

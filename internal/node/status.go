@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -59,7 +60,7 @@ func (n *Node) serveHTTP() (err error) {
 		return nil
 	}
 	n.http, err = dashboard.Start(dashboard.Config{
-		Address: n.cfg.HTTP, Profile: n.cfg.HTTPProfile, Status: n.Status, Ready: n.Ready, Metrics: n.metrics, Log: n.logOf("dashboard"),
+		Address: n.cfg.HTTP, Profile: n.cfg.HTTPProfile, Status: n.Status, Remark: n.remark, Ready: n.Ready, Metrics: n.metrics, Log: n.logOf("dashboard"),
 	})
 	if err == nil {
 		n.OnClose("dashboard", n.http.Close)
@@ -84,6 +85,7 @@ func (n *Node) Status() dashboard.Status {
 	s.Listen, s.Gossip, s.HTTP = n.bound(), n.gossipAddress(), n.httpAddress()
 	n.countInto(&s)
 	s.Links, s.Members = n.links(), n.members()
+	s.Full, s.FullQueues = n.fullQueues()
 	return s
 }
 
@@ -96,6 +98,42 @@ func (n *Node) countInto(s *dashboard.Status) {
 	s.Retained = n.retained.Len()
 }
 
+// remark is what a probe of a ready node is told: that queues drop their oldest, or refuse.
+func (n *Node) remark() string {
+	if !n.running.Load() {
+		return ""
+	}
+	full := n.sessions.CountFull()
+	for _, l := range n.Links.Status() {
+		if l.Full.Spell.Full() {
+			full++
+		}
+	}
+	if full == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d queues are at their bound (limits.when_full): /api/v1/status names them", full)
+}
+
+// fullShown is how many full queues of clients Status shows.
+const fullShown = 10
+
+// fullQueues are those at their bound: of neighbours all, of clients the largest; and how many there are.
+func (n *Node) fullQueues() (full []dashboard.FullQueue, all int) {
+	for _, l := range n.Links.Status() {
+		if f := l.Full; f.Spell.Full() {
+			full = append(full, dashboard.FullQueue{Kind: "neighbour", Name: cmp.Or(l.Name, scopes[l.Scope]), Messages: l.BacklogMessages,
+				Bytes: int64(l.BacklogBytes), Oldest: f.Oldest.Seconds(), Since: f.Spell.Since, Dropped: f.Dropped, Refused: f.Refused})
+		}
+	}
+	all = len(full) + n.sessions.CountFull()
+	for _, i := range n.sessions.Full(fullShown) {
+		full = append(full, dashboard.FullQueue{Kind: "client", Name: i.ClientID, Messages: i.Queued, Bytes: i.QueuedBytes,
+			Oldest: i.Oldest.Seconds(), Since: i.FullSince, Dropped: i.Dropped, Refused: i.Refused})
+	}
+	return full, all
+}
+
 // scopes are the words for what a neighbour is to this node.
 var scopes = map[mqtt.Scope]string{mqtt.ScopeEdge: "edge", mqtt.ScopePeer: "peer", mqtt.ScopeUplink: "uplink"}
 
@@ -104,7 +142,7 @@ func (n *Node) links() []dashboard.Link {
 	for _, l := range n.Links.Status() {
 		all = append(all, dashboard.Link{
 			Name: l.Name, Scope: scopes[l.Scope], State: l.State, Protocol: string(l.Protocol), Since: l.Since, Address: l.Addr,
-			BacklogMessages: l.BacklogMessages, BacklogBytes: int64(l.BacklogBytes),
+			BacklogMessages: l.BacklogMessages, BacklogBytes: int64(l.BacklogBytes), Oldest: l.Full.Oldest.Seconds(),
 			Sent: l.Sent, Received: l.Received, Repeats: l.Repeats, LastError: l.LastError, Twin: l.Twin, ClockAhead: l.ClockAhead,
 		})
 	}

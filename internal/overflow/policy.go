@@ -95,5 +95,12 @@ func ParseRule(s string) (r Rule, err error) {
 	return r, r.Policy.check()
 }
 
-// Slack is how far a queue may go above a bound while the oldest are being removed: an eighth, and least at the least.
+// What Slack is at the least: what many publishers have on its way to the disk, which cannot give way before it is there.
+const (
+	SlackMessages = 4096
+	SlackBytes    = 4 << 20
+)
+
+// Slack is how far a queue may go above a bound while the oldest are being removed: an eighth, and least at the least. Above it
+// the newest are dropped.
 func Slack[T int | int64](bound, least T) T { return max(bound/8, least) }
