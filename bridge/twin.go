@@ -87,7 +87,7 @@ func (n *neighbour) contest(l *link, h frame.Hello) {
 
 // twinRetry is when a newcomer may come again: soon at first, so that it gets in when the other one turns out to be dead.
 func (b *Bridge) twinRetry(times int) time.Duration {
-	first, most := min(b.cfg.Handshake, b.cfg.Backoff.Max), 4*b.cfg.Backoff.Max
+	first, most := min(time.Second, b.cfg.Backoff.Max), 4*b.cfg.Backoff.Max
 	return min(first<<min(times-1, 16), most)
 }
 

@@ -26,7 +26,8 @@ temporary folder.
 
 While the fleet runs, one edge's uplink is cut for some seconds and one edge is killed with kill -9 and started
 again. A verifier listens to each edge's devices at the next edge and reports at the end what was published,
-acknowledged and received. It needs no root, and cleans up after itself.
+acknowledged and received. When the devices rest, an old image of an edge is put back, and what it
+publishes then is counted as well. It needs no root, and cleans up after itself.
 
 Exit codes:
   0    no acknowledged message was lost

@@ -16,6 +16,7 @@ type publisher struct {
 	client
 	next  int
 	wills int
+	plain bool       // retains nothing
 	way   []*sending // in the order in which they were first sent
 }
 
@@ -58,7 +59,7 @@ func (p *publisher) new() *message {
 	p.next++
 	m := &message{from: p.id, n: p.next, topic: fmt.Sprintf("t/%d", p.w.rng.IntN(2)), payload: fmt.Sprintf("%d of %s", p.next, p.id),
 		qos: byte(1 + p.w.rng.IntN(2))}
-	if p.w.rng.IntN(4) == 0 {
+	if p.w.rng.IntN(4) == 0 && !p.plain {
 		m.topic, m.retain = p.own(), true
 		if p.w.rng.IntN(4) == 0 {
 			m.payload = ""

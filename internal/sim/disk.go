@@ -79,6 +79,18 @@ func (d *Disk) Steps() (n int) { d.locked(func() { n = d.steps }); return n }
 // Calls is what was asked for so far.
 func (d *Disk) Calls() (c DiskCalls) { d.locked(func() { c = d.calls }); return c }
 
+// Image is a copy of the disk at rest: what programs see of it now is all stable in the copy, which has no limits or faults.
+func (d *Disk) Image() *Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	image := NewDisk()
+	for name, node := range d.names {
+		n := &inode{data: append([]byte(nil), node.data...), stable: append([]byte(nil), node.data...)}
+		image.names[name], image.stable[name] = n, n
+	}
+	return image
+}
+
 func (d *Disk) locked(f func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -84,13 +84,17 @@ func (s *system) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	screen.Print(s.outcome(report))
+	image, err := s.putBack(ctx)
+	if err != nil {
+		return err
+	}
+	screen.Print(s.outcome(report, image))
 	if s.cfg.Keep {
 		screen.Print(s.invitation())
 		<-ctx.Done()
 		screen.Print("\nstopping\n")
 	}
-	if !report.OK() {
+	if !report.OK() || !image.OK() {
 		return ErrLost
 	}
 	return nil
@@ -247,11 +251,12 @@ func (s *system) nodeTable() string {
 }
 
 // outcome is the report and the sentence that counts.
-func (s *system) outcome(r *firmwaresim.Report) string {
+func (s *system) outcome(r *firmwaresim.Report, image *imageReport) string {
 	var b strings.Builder
 	b.WriteByte('\n')
 	_ = r.WriteText(&b) // a strings.Builder takes everything
-	if r.OK() {
+	fmt.Fprintln(&b, image)
+	if r.OK() && image.OK() {
 		b.WriteString("\nPASS: no acknowledged message was lost\n")
 	} else {
 		b.WriteString("\nFAIL: acknowledged messages were lost\n")

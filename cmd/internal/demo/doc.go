@@ -9,6 +9,8 @@
 //	        │           ▲       ▲       ▲
 //	        └─runs────▶ firmwaresim: devices at each edge, verified at the next
 //
+// When the devices are gone an old image of an edge is put back, and what it publishes then arrives too.
+//
 // Run owns every process, proxy and goroutine and ends them before it returns. On Linux the kernel ends the
 // processes should the demo itself be killed.
 package demo
