@@ -23,6 +23,7 @@ func (b *Bridge) age() {
 		}
 		for _, n := range b.all() {
 			n.age(b.cfg.Now())
+			n.agePart(b.cfg.Now())
 		}
 	}
 }

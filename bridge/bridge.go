@@ -27,6 +27,7 @@ type Bridge struct {
 	seen       *seen.Filter
 	announcer  *interest.Announcer
 	compressor *frame.Compressor
+	parts      atomic.Int64 // bytes of frames that have come in part
 	tap        *retainedTap
 	holders    holders
 	snapshots  snapshots
@@ -58,7 +59,7 @@ func New(cfg Config) (*Bridge, error) {
 	if err := cfg.check(); err != nil {
 		return nil, fmt.Errorf("make bridge: %w", err)
 	}
-	c, err := frame.NewCompressor(cfg.MaxFrameBytes)
+	c, err := frame.NewCompressor(cfg.MaxFrameBytes, cfg.MaxPartBytes)
 	if err != nil {
 		return nil, fmt.Errorf("make bridge: %w", err)
 	}

@@ -417,10 +417,7 @@ func (c *serverConn) write(p packet.Packet) error {
 	return err
 }
 
-func (c *serverConn) Line() (mqtt.Line, bool) {
-	m, ok := transport.MovedOn(c.conn)
-	return mqtt.Line{Unacked: m.Unacked, Moved: m.Acked + m.Received}, ok
-}
+func (c *serverConn) Moved() (transport.Moved, bool) { return transport.MovedOn(c.conn) }
 
 func (c *serverConn) Close(packet.ReasonCode) { c.conn.Close() }
 

@@ -330,7 +330,7 @@ func TestExpiredMessagesAreNotSent(t *testing.T) {
 }
 
 func TestTooLargeMessageDoesNotBlock(t *testing.T) {
-	x := newCore(t, "x")
+	x := newNode(t, RoleCore, "x", func(c *Config) { c.MaxPartBytes = 1 })
 	sub := x.subscribe("s", "#", 1)
 	a := newNode(t, RoleEdge, "a", func(c *Config) { c.MaxFrameBytes = 10_000 })
 	a.dial(x)

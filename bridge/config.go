@@ -36,6 +36,8 @@ const (
 	DefaultMaxVolatileBytes    = 4 << 20
 	DefaultMaxInterest         = 200_000
 	DefaultMaxFrameBytes       = 4<<20 - frameRoom
+	DefaultMaxPartBytes        = 256<<20 + frameRoom // MQTT knows no larger messages
+	DefaultPartLinger          = time.Hour
 	DefaultWindow              = 1024
 	DefaultWindowBytes         = 4 << 20
 	DefaultSeenBytes           = 64 << 20 // of a core: 100,000 origins, most of them with two chunks
@@ -78,9 +80,13 @@ type Config struct {
 	// MaxInterest bounds the filters taken from one neighbour; above it its link is closed. This node announces "#" instead
 	// of more than half of that.
 	MaxInterest int
-	// MaxFrameBytes bounds the messages in one frame: above it a message cannot cross a link, and is
-	// dropped and counted. The lower bound of both sides counts. The listener for links must take 64 KiB more.
+	// MaxFrameBytes bounds the messages in one frame: above it a message goes in fragments; to a node that knows none
+	// it cannot, and is dropped and counted. The lower bound of both sides counts. The listener for links must take 64 KiB more.
 	MaxFrameBytes int
+	// MaxPartBytes bounds a frame that comes in fragments, because it has one message that is too large for the line or for
+	// MaxFrameBytes, and all together that are not whole yet; PartLinger is how long one waits for the neighbour to come back.
+	MaxPartBytes int
+	PartLinger   time.Duration
 	// Window and WindowBytes bound what a neighbour may send before it is acknowledged.
 	Window      int
 	WindowBytes int
@@ -187,6 +193,8 @@ func (c *Config) numbers() error {
 		setting.Default("Config.MaxVolatileBytes", &c.MaxVolatileBytes, DefaultMaxVolatileBytes),
 		setting.Default("Config.MaxInterest", &c.MaxInterest, DefaultMaxInterest),
 		setting.Default("Config.MaxFrameBytes", &c.MaxFrameBytes, DefaultMaxFrameBytes),
+		setting.Default("Config.MaxPartBytes", &c.MaxPartBytes, DefaultMaxPartBytes),
+		setting.Default("Config.PartLinger", &c.PartLinger, DefaultPartLinger),
 		setting.Default("Config.Window", &c.Window, DefaultWindow),
 		setting.Default("Config.WindowBytes", &c.WindowBytes, DefaultWindowBytes),
 		setting.Default("Config.SeenBytes", &c.SeenBytes, seenBytes),

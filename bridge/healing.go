@@ -50,7 +50,7 @@ const (
 
 // features is what this node understands.
 func (b *Bridge) features() frame.Features {
-	f := frame.FeatureLinkForm2 | frame.FeatureSummary
+	f := frame.FeatureFragments | frame.FeatureLinkForm2 | frame.FeatureSummary
 	if b.cfg.Retained != nil {
 		f |= frame.FeatureReconcile
 	}

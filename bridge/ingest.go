@@ -38,6 +38,11 @@ func (l *link) handleData(body []byte) error {
 	if err != nil {
 		return err
 	}
+	return l.takeData(f)
+}
+
+// takeData takes what is in a DATA frame.
+func (l *link) takeData(f frame.Data) error {
 	if f.Lane != frame.LaneDurable {
 		l.takeVolatile(f)
 		return nil
@@ -144,7 +149,7 @@ func (l *link) repeated() {
 
 // decode makes a message out of an item; nil when it may not come in, counted. Nothing of the frame is held on to.
 func (l *link) decode(it frame.Item) *mqtt.Message {
-	m, err := decodeMessage(bytes.Clone(it.Body), l.b.cfg.Now())
+	m, err := decodeMessage(bytes.Clone(it.Body), l.b.cfg.Now().Add(-l.aged))
 	if err != nil {
 		l.log.Warn("message from neighbour is not valid", "error", err)
 		l.b.metrics.dropped(dropInvalid, 1)

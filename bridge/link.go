@@ -55,6 +55,9 @@ type link struct {
 	ackDue  bool
 	inbound []*inbound // DATA frames that are being kept, in order
 	notes   []note     // to be sent, in order
+	held    frame.Held // answer to the latest fragment
+	heldDue bool
+	cutting *cutting // the frame that goes in fragments, before any other message; nil = none
 	asking  asking
 	asked   atomic.Bool // asking waits for a sign of life
 
@@ -64,6 +67,8 @@ type link struct {
 	settled              bool               // interest of the far side is complete; reading only
 	stranger             uint64             // the life of the last message that was not our own; reading only
 	coresSent            *coreList          // run only
+	volatilePart         part               // reading only: a frame of the volatile lane that comes in fragments
+	aged                 time.Duration      // reading only: how long the message that is read was under way
 	items, body, recoded []byte             // run only: buffers
 	spans                []span             // run only
 	ids                  []uint64           // run only
@@ -106,8 +111,8 @@ func (l *link) start(c mqtt.Carrier) {
 
 // unacked is how much of what was sent is under way. Run only.
 func (l *link) unacked() int {
-	line, _ := l.carrier.Line()
-	return line.Unacked
+	m, _ := l.carrier.Moved()
+	return m.Unacked
 }
 
 // kick makes run look for work. Does not block.
@@ -214,6 +219,10 @@ func (l *link) end() {
 	l.reading.Unlock()
 	if l.follower != nil {
 		l.follower.Stop()
+	}
+	l.b.dropPart(&l.volatilePart)
+	if l.cutting != nil && l.cutting.lane == frame.LaneVolatile {
+		l.b.metrics.dropped(lane.DropLinkDown, 1)
 	}
 	if n != nil {
 		l.trim()

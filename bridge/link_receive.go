@@ -34,6 +34,10 @@ func handlers(kind string) (handle func(*link, []byte) error, when turn) {
 	switch kind {
 	case frame.KindData:
 		return (*link).handleData, afterHello
+	case frame.KindFragment:
+		return (*link).handleFragment, afterHello
+	case frame.KindHeld:
+		return (*link).handleHeld, afterHello
 	case frame.KindAck:
 		return (*link).handleAck, afterHello
 	case frame.KindInterest:
@@ -178,6 +182,7 @@ func (l *link) handleAck(body []byte) error {
 	l.mu.Unlock()
 	l.pace.answered(f.Position)
 	l.n.queue.Ack(l, f.Position)
+	l.n.wholeArrived(f.Position)
 	if l.n.queue.Untrimmed() >= trimEvery {
 		l.trim()
 	}

@@ -22,7 +22,11 @@ func (l *link) step() bool {
 		l.ackDue = false
 	}
 	var due note
-	if stage == stageUp && len(l.notes) > 0 && !ackDue {
+	held, heldDue := l.held, l.heldDue && stage == stageUp && !ackDue
+	if heldDue {
+		l.heldDue = false
+	}
+	if stage == stageUp && len(l.notes) > 0 && !ackDue && !heldDue {
 		due, l.notes = l.notes[0], l.notes[1:]
 	}
 	l.mu.Unlock()
@@ -35,6 +39,8 @@ func (l *link) step() bool {
 		err = l.bringUp()
 	case ackDue:
 		err = l.sendAck(ack)
+	case heldDue:
+		err = l.frame(frame.KindHeld, held.Append(nil))
 	case due.kind != "":
 		err = l.frame(due.kind, due.body)
 	default:
@@ -76,6 +82,7 @@ func (l *link) sendNews() (sent bool, err error) {
 		return false, nil
 	}
 	window, frameBytes := l.pace.bounds()
+	frameBytes = min(frameBytes, l.maxBytes()/2) // the rest is for what items need beyond their messages
 	if l.follower != nil {
 		if f, ok := l.follower.Pull(frameBytes); ok {
 			return true, l.sendOnLine(frame.KindInterest, f.Append(nil), 0)
@@ -87,9 +94,15 @@ func (l *link) sendNews() (sent bool, err error) {
 	if sent, err := l.converse(); sent || err != nil {
 		return sent, err
 	}
+	if l.cutting != nil {
+		return l.sendFragment(window, frameBytes)
+	}
 	durable, err := l.sendDurable(window, frameBytes)
 	if err != nil {
 		return false, err
+	}
+	if l.cutting != nil {
+		return true, nil
 	}
 	volatile, err := l.sendVolatile(frameBytes)
 	return durable || volatile, err
@@ -113,7 +126,7 @@ func (l *link) sendHello(held frame.Digest) error {
 	h := frame.Hello{
 		Name: l.b.cfg.Node, Store: l.b.cfg.Store.ID(), Role: l.b.cfg.Role.code(), Held: held,
 		Window: l.b.cfg.Window, WindowBytes: l.b.cfg.WindowBytes, MaxBytes: l.b.cfg.MaxFrameBytes,
-		Features: l.b.features(), Lives: l.b.lives(), Counts: l.counts,
+		MaxPart: l.b.cfg.MaxPartBytes, Features: l.b.features(), Lives: l.b.lives(), Counts: l.counts,
 	}
 	if l.b.cfg.Retained != nil {
 		h.Clock = uint64(max(l.b.cfg.Retained.Clock(), 0))
@@ -122,7 +135,21 @@ func (l *link) sendHello(held frame.Digest) error {
 		rec := l.b.uplink.n.snapshot()
 		h.Attach, h.Last = rec.attach, frame.Attachment{Store: rec.store, Attach: rec.settled}
 	}
+	if n := l.knownNeighbour(); n != nil {
+		h.Part = n.partHeld()
+	}
 	return l.frame(frame.KindHello, h.Append(nil))
+}
+
+// knownNeighbour is who is at the other end, as far as that is known when HELLO is sent; nil = nobody that was met before.
+func (l *link) knownNeighbour() *neighbour {
+	switch {
+	case !l.dialled:
+		return l.n
+	case l.b.uplink != nil:
+		return l.b.uplink.n
+	}
+	return l.b.lookup(l.expect)
 }
 
 func (l *link) sendAck(position uint64) error {
@@ -145,11 +172,14 @@ func (l *link) sendDurable(window, frameBytes int) (sent bool, err error) {
 		}
 		return l.n.queue.Refill(l)
 	}
+	if len(entries) == 1 && l.resume(&entries[0]) {
+		return true, nil
+	}
 	first, count, err := l.gather(entries)
 	if err != nil || count == 0 {
 		return true, err
 	}
-	return true, l.sendData(frame.LaneDurable, entries[0].Edge, first, count, entries[len(entries)-1].Pos)
+	return true, l.sendData(frame.LaneDurable, entries[0].Edge, first, count, entries[len(entries)-1].Pos, frameBytes)
 }
 
 // gather writes the entries' items into l.items. What cannot be sent is dropped and counted.
@@ -158,7 +188,10 @@ func (l *link) gather(entries []lane.Entry) (first uint64, count int, err error)
 		return 0, 0, err
 	}
 	l.items = l.items[:0]
-	last := uint64(0)
+	last, most := uint64(0), l.maxBytes()
+	if len(entries) == 1 {
+		most = l.maxAlone()
+	}
 	for i := range entries {
 		e, drop := &entries[i], ""
 		body := l.body[l.spans[i].from:l.spans[i].to]
@@ -167,7 +200,7 @@ func (l *link) gather(entries []lane.Entry) (first uint64, count int, err error)
 		}
 		if len(body) == 0 {
 			drop = lane.DropDamaged
-		} else if len(l.items)+len(body)+frame.MaxItemHead > l.maxBytes() {
+		} else if len(l.items)+len(body)+frame.MaxItemHead > most {
 			drop = dropTooLarge
 		}
 		if drop != "" {
@@ -240,12 +273,15 @@ func (l *link) sendVolatile(frameBytes int) (sent bool, err error) {
 	l.volatiles = messages
 	defer clear(messages)
 	l.items = l.items[:0]
-	last, count := first, 0
+	last, count, most := first, 0, l.maxBytes()
+	if len(messages) == 1 {
+		most = l.maxAlone()
+	}
 	for i, m := range messages {
 		l.body = mqtt.AppendMessage(l.body[:0], m)
 		body := l.coded(l.body, m.Expires)
 		setQoS(body, 0)
-		if len(l.items)+len(body)+frame.MaxItemHead > l.maxBytes() {
+		if len(l.items)+len(body)+frame.MaxItemHead > most {
 			l.b.metrics.dropped(dropTooLarge, 1)
 			continue
 		}
@@ -260,17 +296,22 @@ func (l *link) sendVolatile(frameBytes int) (sent bool, err error) {
 	if count == 0 {
 		return len(messages) > 0, nil
 	}
-	if err = l.sendData(frame.LaneVolatile, "", first, count, 0); err != nil {
+	if err = l.sendData(frame.LaneVolatile, "", first, count, 0, frameBytes); err != nil {
 		l.b.metrics.dropped(lane.DropLinkDown, count)
 	}
 	return true, err
 }
 
-// sendData sends the items gathered in l.items. answer is the position whose acknowledgement they will get; 0 = none.
-func (l *link) sendData(which byte, edge string, first uint64, count int, answer uint64) error {
+// sendData sends the items gathered in l.items, or begins to when it is one message that is too long for the line. answer is
+// the position whose acknowledgement they will get; 0 = none.
+func (l *link) sendData(which byte, edge string, first uint64, count int, answer uint64, frameBytes int) error {
 	data := frame.AppendData(nil, which, edge, first, count, l.items, l.b.compressor)
 	if cap(l.items) > 2*pace.MaxFrame {
 		l.items, l.body, l.recoded = nil, nil, nil
+	}
+	if count == 1 && l.isLong(data, frameBytes) {
+		l.cut(which, answer, data)
+		return nil
 	}
 	l.n.sent.Add(uint64(count)) // before the frame: its acknowledgement may be handled before frame returns
 	if err := l.sendOnLine(frame.KindData, data, answer); err != nil {

@@ -32,6 +32,8 @@ type neighbour struct {
 	kin    atomic.Pointer[kin] // of record.store and record.lives, for Deliver
 	link   atomic.Pointer[link]
 	remote atomic.Pointer[remoteLink] // in place of link, when the uplink is a broker that is no Mangrove node
+	whole  atomic.Pointer[whole]      // what goes to it in fragments and is not acknowledged
+	part   part                       // what comes from it in fragments
 	mover  atomic.Pointer[mover]      // while the edge is at another core
 
 	sent, received, repeats atomic.Uint64 // messages

@@ -13,6 +13,7 @@ import (
 	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
 )
 
 // holder keeps messages elsewhere and says so when it is told to.
@@ -179,7 +180,7 @@ func (r *rawLink) Frame(kind string, body []byte) error {
 	return nil
 }
 
-func (r *rawLink) Line() (mqtt.Line, bool) { return mqtt.Line{}, false }
+func (r *rawLink) Moved() (transport.Moved, bool) { return transport.Moved{}, false }
 
 func (r *rawLink) Close(packet.ReasonCode) {
 	r.mu.Lock()

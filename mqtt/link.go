@@ -1,6 +1,9 @@
 package mqtt
 
-import "mangrove/mqtt/packet"
+import (
+	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
+)
 
 // LinkProperty is the user property of a CONNECT that asks for a link; its value is the range of
 // protocol versions, as "1-1".
@@ -18,16 +21,11 @@ type Carrier interface {
 	// Frame sends one frame as a QoS 0 PUBLISH on topic.LinkPrefix + kind. It may block while the connection's buffer
 	// is full, until Close. body is the caller's again after the call.
 	Frame(kind string, body []byte) error
-	// Line is what is known of the way to the other end; false = nothing is.
-	Line() (Line, bool)
+	// Moved is what has crossed the connection so far; bytes that still wait on this side are among Unacked. false = nobody
+	// can tell.
+	Moved() (transport.Moved, bool)
 	// Close ends the connection with DISCONNECT. Does not block; may be called from anywhere, twice.
 	Close(reason packet.ReasonCode)
-}
-
-// Line is what is known of the way to the other end of a connection.
-type Line struct {
-	Unacked int    // bytes that were handed over and that the other end's kernel has not acknowledged
-	Moved   uint64 // bytes acknowledged and received since the beginning, on the line
 }
 
 // LinkEnd is what a link is to the connection under it.

@@ -14,21 +14,23 @@ type Compressor struct {
 	enc *zstd.Encoder
 	dec *zstd.Decoder
 	max int // bytes of items in one frame
+	all int // bytes of items in one that came in fragments
 }
 
-// NewCompressor makes one for frames with up to maxBytes bytes of items. Close must follow.
-func NewCompressor(maxBytes int) (*Compressor, error) {
+// NewCompressor makes one for frames with up to maxBytes bytes of items, maxWhole in those that came in fragments. Close must
+// follow.
+func NewCompressor(maxBytes, maxWhole int) (*Compressor, error) {
 	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithWindowSize(256<<10), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, fmt.Errorf("make zstd encoder: %w", err)
 	}
 	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(uint64(maxBytes)), zstd.WithDecodeAllCapLimit(true))
+		zstd.WithDecoderMaxMemory(uint64(max(maxBytes, maxWhole))), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		return nil, fmt.Errorf("make zstd decoder: %w", err)
 	}
-	return &Compressor{enc: enc, dec: dec, max: maxBytes}, nil
+	return &Compressor{enc: enc, dec: dec, max: maxBytes, all: maxWhole}, nil
 }
 
 // shrink compresses items; ok is false when that gains nothing.

@@ -67,7 +67,12 @@ func AppendData(dst []byte, lane byte, edge string, first uint64, count int, ite
 }
 
 // DecodeData reads a DATA frame. The items' bodies alias b, or the buffer they were decompressed into.
-func DecodeData(b []byte, c *Compressor) (f Data, err error) {
+func DecodeData(b []byte, c *Compressor) (f Data, err error) { return decodeData(b, c, c.max) }
+
+// DecodeWhole is DecodeData of a frame that came in fragments.
+func DecodeWhole(b []byte, c *Compressor) (f Data, err error) { return decodeData(b, c, c.all) }
+
+func decodeData(b []byte, c *Compressor, limit int) (f Data, err error) {
 	r := bytesread.New(b)
 	checkVersion(&r)
 	flags := r.Uint8()
@@ -75,7 +80,7 @@ func DecodeData(b []byte, c *Compressor) (f Data, err error) {
 	f.Edge = r.Text(MaxName)
 	position := r.Uvarint()
 	count := r.Count(MaxItems)
-	size := r.Count(c.max)
+	size := r.Count(limit)
 	if r.Err() == nil && flags&dataCompressed != 0 {
 		expanded, err := c.expand(r.Rest(), size)
 		if err != nil {
@@ -91,7 +96,7 @@ func DecodeData(b []byte, c *Compressor) (f Data, err error) {
 			r.Fail(errors.New("positions run over"))
 		}
 		position += step
-		f.Items = append(f.Items, Item{Position: position, Kind: r.Uint8(), Body: r.Prefixed(c.max)})
+		f.Items = append(f.Items, Item{Position: position, Kind: r.Uint8(), Body: r.Prefixed(limit)})
 	}
 	return f, done(&r, KindData)
 }

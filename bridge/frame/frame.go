@@ -18,6 +18,8 @@ const (
 	KindAck      = "ack"
 	KindGoaway   = "goaway"
 	KindRetained = "retained"
+	KindFragment = "fragment"
+	KindHeld     = "held"
 	KindProbe    = "probe"
 	KindTwin     = "twin"
 	KindSummary  = "summary"

@@ -19,7 +19,7 @@ const testFrameBytes = 1 << 20
 
 func testCompressor(t testing.TB) *Compressor {
 	t.Helper()
-	c, err := NewCompressor(testFrameBytes)
+	c, err := NewCompressor(testFrameBytes, testFrameBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,8 @@ func frameCases(t testing.TB) []frameCase {
 	return []frameCase{
 		row("hello", Hello{Name: "core-1", Store: 7, Role: RoleCore, Attach: 300, Last: Attachment{5, 299},
 			Held: Digest{2, 1 << 63}, Window: 1024, WindowBytes: 1 << 22, MaxBytes: 1 << 20,
-			Features: FeatureLinkForm2 | FeatureReconcile, Clock: 1764000000000, Lives: []uint64{1 << 63, 5, 6}, Counts: 301},
+			Features: FeatureLinkForm2 | FeatureReconcile, Clock: 1764000000000, Lives: []uint64{1 << 63, 5, 6}, Counts: 301,
+			Part: Held{Name: 1 << 63, Bytes: 5}, MaxPart: 1 << 28},
 			fresh(Hello.Append), DecodeHello),
 		row("cores", []Core{{Name: "x", Addr: "127.0.0.1:1", Weight: 2}, {Name: "y", Addr: "tls://h:2", Suspect: true}},
 			encodeCores, DecodeCores),
@@ -95,6 +96,9 @@ func frameCases(t testing.TB) []frameCase {
 			{Kind: reconcile.Whole, Range: reconcile.Range{Bits: 60}, Items: []reconcile.Item{}},
 			{Kind: reconcile.Some, Items: []reconcile.Item{{Key: 9, Stamp: 1}}}, {Kind: reconcile.Want, Keys: []uint64{1, 2}}}},
 			fresh(Retained.Append), DecodeRetained),
+		row("fragment", Fragment{Lane: 1, Name: 1 << 63, Size: 1000, From: 300, Age: time.Minute, Bytes: []byte("part")},
+			fresh(Fragment.Append), DecodeFragment),
+		row("held", Held{Name: 1 << 63, Bytes: 304}, fresh(Held.Append), DecodeHeld),
 		row("summary", Summary{Told: Digest{3, 1 << 63}}, fresh(Summary.Append), DecodeSummary),
 		row("summary asked for", Summary{Ask: true}, fresh(Summary.Append), DecodeSummary),
 		row("probe", Probe{Answer: true}, fresh(Probe.Append), DecodeProbe),
@@ -126,6 +130,8 @@ func TestBytes(t *testing.T) {
 		{"data", data.append(nil, c), []byte{1, 0, 1, 1, 'b', 5, 2, 7, 0, 0, 1, 'm', 2, 1, 0}},
 		{"ack", Ack{Lane: 1, Position: 5, Window: 6, WindowBytes: 7}.Append(nil), []byte{1, 1, 5, 6, 7}},
 		{"goaway", Goaway{Code: GoawayNameInUse, Retry: time.Second, Text: "no"}.Append(nil), []byte{1, 3, 0xE8, 7, 2, 'n', 'o'}},
+		{"fragment", Fragment{Lane: 1, Name: 5, Size: 9, From: 6, Age: time.Millisecond, Bytes: []byte("abc")}.Append(nil), []byte{1, 1, 0, 0, 0, 0, 0, 0, 0, 5, 9, 6, 1, 3, 'a', 'b', 'c'}},
+		{"held", Held{Name: 5, Bytes: 9}.Append(nil), []byte{1, 0, 0, 0, 0, 0, 0, 0, 5, 9}},
 		{"probe", Probe{}.Append(nil), []byte{1, 0}},
 		{"twin", Twin{Store: 5, Life: 6, Where: "x"}.Append(nil), []byte{1, 5, 6, 1, 'x'}},
 		{"edge at", EdgeAt{Edge: "b", Store: 3, Attach: 4, Lives: []uint64{5}}.Append(nil), []byte{1, 1, 'b', 3, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5}},

@@ -25,6 +25,9 @@ type Hello struct {
 	WindowBytes int // bytes of such messages
 	MaxBytes    int // bytes of the messages in one frame that the sender takes
 
+	Part    Held // the frame of the durable lane that has come in part, so that the rest will do; Name 0 = there is none
+	MaxPart int  // bytes of the largest frame that the sender takes in fragments
+
 	Features Features // what the sender understands
 	Clock    uint64   // the time of the fleet as the sender knows it, in Unix milliseconds; 0 = it does not tell
 }
@@ -34,6 +37,7 @@ type Hello struct {
 type Features uint64
 
 const (
+	FeatureFragments Features = 1 << 0 // FRAGMENT and HELD frames
 	FeatureLinkForm2 Features = 1 << 1 // messages as mqtt.LinkForm2
 	FeatureReconcile Features = 1 << 2 // RETAINED frames, and healed messages
 	FeatureSummary   Features = 1 << 3 // SUMMARY frames; and it holds the interest that its HELLO says
@@ -71,6 +75,9 @@ const (
 	tagEarlier     = 14 // 8 bytes each
 	tagCounts      = 15
 	tagClock       = 21
+	tagPart        = 24
+	tagPartHeld    = 25
+	tagMaxPart     = 26
 )
 
 // Append writes the frame behind dst.
@@ -96,7 +103,7 @@ func (h Hello) Append(dst []byte) []byte {
 		value := binary.AppendUvarint(nil, f.value)
 		dst = AppendPrefixed(dst, value)
 	}
-	return h.appendLives(dst)
+	return h.appendPart(h.appendLives(dst))
 }
 
 // appendLives writes fields that the version before does not know.
@@ -110,6 +117,19 @@ func (h Hello) appendLives(dst []byte) []byte {
 	if h.Counts != 0 {
 		dst = binary.AppendUvarint(dst, tagCounts)
 		dst = AppendPrefixed(dst, binary.AppendUvarint(nil, h.Counts))
+	}
+	return dst
+}
+
+// appendPart writes what is to be known for fragments.
+func (h Hello) appendPart(dst []byte) []byte {
+	for _, f := range []struct{ tag, value uint64 }{
+		{tagPart, h.Part.Name}, {tagPartHeld, uint64(h.Part.Bytes)}, {tagMaxPart, uint64(h.MaxPart)},
+	} {
+		if f.value != 0 {
+			dst = binary.AppendUvarint(dst, f.tag)
+			dst = AppendPrefixed(dst, binary.AppendUvarint(nil, f.value))
+		}
 	}
 	return dst
 }
@@ -169,6 +189,12 @@ func (h *Hello) field(tag uint64, r *bytesread.Reader) {
 		h.Counts = r.Uvarint()
 	case tagFeatures:
 		h.Features = Features(r.Uvarint())
+	case tagPart:
+		h.Part.Name = r.Uvarint()
+	case tagPartHeld:
+		h.Part.Bytes = r.Count(MaxSize)
+	case tagMaxPart:
+		h.MaxPart = r.Count(MaxSize)
 	case tagClock:
 		h.Clock = r.Uvarint()
 	}

@@ -12,6 +12,7 @@ import (
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 	"mangrove/mqtt/topic"
+	"mangrove/mqtt/transport"
 )
 
 // line is the network between an edge and a core. A machine without power says nothing on it and hears nothing.
@@ -131,8 +132,8 @@ func (c *carrier) send(p packet.Packet) error {
 	return err
 }
 
-// Line implements mqtt.Carrier.
-func (c *carrier) Line() (mqtt.Line, bool) { return mqtt.Line{}, false }
+// Moved implements mqtt.Carrier.
+func (c *carrier) Moved() (transport.Moved, bool) { return transport.Moved{}, false }
 
 // Close implements mqtt.Carrier.
 func (c *carrier) Close(packet.ReasonCode) { c.wire.Close() }

@@ -93,11 +93,12 @@ func (k carrier) Frame(kind string, body []byte) error {
 	return nil
 }
 
-// Line implements mqtt.Carrier.
-func (k carrier) Line() (mqtt.Line, bool) {
+// Moved implements mqtt.Carrier.
+func (k carrier) Moved() (m transport.Moved, ok bool) {
 	waiting := k.c.out.pending()
-	m, ok := transport.MovedOn(k.c.nc)
-	return mqtt.Line{Unacked: waiting + m.Unacked, Moved: m.Acked + m.Received}, ok
+	m, ok = transport.MovedOn(k.c.nc)
+	m.Unacked += waiting
+	return m, ok
 }
 
 // Close implements mqtt.Carrier.

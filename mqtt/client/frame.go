@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 
-	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 	"mangrove/mqtt/transport"
 )
@@ -28,9 +27,11 @@ func (c *Client) Frame(kind string, body []byte) error {
 	return c.w.message(&m, 0, false, c.cfg.Version)
 }
 
-// Line tells what is known of the way to the server.
-func (c *Client) Line() (mqtt.Line, bool) {
+// Moved is what has crossed the connection so far; bytes that still wait on this side are among Unacked. false = nobody can
+// tell.
+func (c *Client) Moved() (m transport.Moved, ok bool) {
 	waiting := c.w.waiting()
-	m, ok := transport.MovedOn(c.conn)
-	return mqtt.Line{Unacked: waiting + m.Unacked, Moved: m.Acked + m.Received}, ok
+	m, ok = transport.MovedOn(c.conn)
+	m.Unacked += waiting
+	return m, ok
 }

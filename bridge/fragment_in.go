@@ -1,0 +1,122 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"mangrove/bridge/frame"
+)
+
+// part is a DATA frame of a neighbour that has come in fragments, not all of them yet. In memory only: after a restart the
+// neighbour begins that frame again.
+type part struct {
+	mu    sync.Mutex
+	name  uint64 // 0 = there is none
+	body  []byte
+	since time.Time // of the latest fragment
+}
+
+// handleFragment collects a frame. When it is whole it is handled as if it had come as one.
+func (l *link) handleFragment(body []byte) error {
+	l.b.metrics.bytesIn.Add(len(body))
+	f, err := frame.DecodeFragment(body)
+	switch {
+	case err != nil:
+		return err
+	case f.Size > l.b.cfg.MaxPartBytes:
+		return fmt.Errorf("frame of %d bytes in fragments, %d are taken", f.Size, l.b.cfg.MaxPartBytes)
+	}
+	p := &l.n.part
+	if f.Lane != frame.LaneDurable {
+		p = &l.volatilePart
+	}
+	if !l.b.partRoom(p, len(f.Bytes)) {
+		text := "no room for more messages that come in parts"
+		l.fail(errors.New(text), &frame.Goaway{Code: frame.GoawayRefused, Retry: l.b.cfg.RefuseRetry, Text: text})
+		return nil
+	}
+	held, whole, err := l.b.collect(p, f)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.held, l.heldDue = frame.Held{Name: f.Name, Bytes: held}, true
+	l.mu.Unlock()
+	l.kick()
+	if whole == nil {
+		return nil
+	}
+	data, err := frame.DecodeWhole(whole, l.b.compressor)
+	if err != nil {
+		return err
+	}
+	l.aged = f.Age
+	defer func() { l.aged = 0 }()
+	return l.takeData(data)
+}
+
+// collect adds a fragment to p, and takes the frame out of it when it is whole.
+func (b *Bridge) collect(p *part, f frame.Fragment) (held int, whole []byte, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f.Name != p.name && f.From == 0 {
+		b.parts.Add(-int64(len(p.body)))
+		p.name, p.body = f.Name, nil
+	}
+	if f.Name != p.name || f.From > len(p.body) {
+		return 0, nil, fmt.Errorf("fragment from %d of a frame of which %d bytes are here", f.From, len(p.body))
+	}
+	p.since = b.cfg.Now()
+	if more := f.From + len(f.Bytes) - len(p.body); more > 0 {
+		b.parts.Add(int64(more))
+		p.body = append(p.body[:f.From], f.Bytes...)
+	}
+	if len(p.body) < f.Size {
+		return len(p.body), nil, nil
+	}
+	whole = p.body
+	b.parts.Add(-int64(len(whole)))
+	p.name, p.body = 0, nil
+	return f.Size, whole, nil
+}
+
+// partRoom makes room for n bytes more of mine, at the cost of those whose neighbours are away.
+func (b *Bridge) partRoom(mine *part, n int) bool {
+	has := func() bool { return b.parts.Load()+int64(n) <= int64(b.cfg.MaxPartBytes) }
+	if has() {
+		return true
+	}
+	for _, other := range b.all() {
+		if p := &other.part; p != mine && !other.Online() {
+			b.dropPart(p)
+		}
+	}
+	return has()
+}
+
+// dropPart forgets what has come: the neighbour will begin again.
+func (b *Bridge) dropPart(p *part) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	b.parts.Add(-int64(len(p.body)))
+	p.name, p.body = 0, nil
+}
+
+// agePart drops what has waited for too long.
+func (n *neighbour) agePart(now time.Time) {
+	n.part.mu.Lock()
+	old := n.part.name != 0 && now.Sub(n.part.since) > n.b.cfg.PartLinger
+	n.part.mu.Unlock()
+	if old && !n.Online() {
+		n.b.dropPart(&n.part)
+	}
+}
+
+// partHeld is what HELLO says of it.
+func (n *neighbour) partHeld() frame.Held {
+	n.part.mu.Lock()
+	defer n.part.mu.Unlock()
+	return frame.Held{Name: n.part.name, Bytes: len(n.part.body)}
+}
