@@ -36,6 +36,7 @@ type healing struct {
 	index *reconcile.Index // run only
 	send  []uint64         // run only: topics that the other side wants, still to be queued
 	sent  int              // run only: how many were, in this conversation
+	turn  int              // run only: bytes that the next turn may have
 }
 
 const (
@@ -103,17 +104,12 @@ func (b *Bridge) heal() {
 	defer b.running.Done()
 	ticker := time.NewTicker(b.cfg.HealQuiet)
 	defer ticker.Stop()
-	var withdrawn uint64
-	steady, shown := time.Now(), b.cfg.Retained.Clock()
+	steady, shown, changes := time.Now(), b.cfg.Retained.Clock(), uint64(0)
 	for rounds := 0; ; rounds++ {
 		select {
 		case <-b.ctx.Done():
 			return
 		case <-ticker.C:
-		}
-		if gone := b.announcer.Withdrawn(); b.uplink != nil && gone != withdrawn && b.uplink.n.Online() {
-			withdrawn = gone
-			b.letGo()
 		}
 		jumped := b.clockJumped(&steady, &shown)
 		for _, n := range b.all() {
@@ -123,6 +119,9 @@ func (b *Bridge) heal() {
 			}
 		}
 		b.snapshots.forget(b.cfg.Now())
+		if rounds%10 == 9 && b.uplink != nil {
+			b.lookAgain(&changes)
+		}
 		if rounds%600 == 599 {
 			b.pruneHolders()
 		}
@@ -210,9 +209,13 @@ func (l *link) hearClock(milli int64) {
 	}
 }
 
-// converse sends one turn, if one is due.
-func (l *link) converse() (sent bool, err error) {
+// converse sends one turn of about room bytes at most, if one is due.
+func (l *link) converse(room int) (sent bool, err error) {
+	l.healing.turn = min(room, l.turnBytes())
 	h := &l.healing
+	if l.n.scope == mqtt.ScopeUplink {
+		l.b.letGo(l.follower)
+	}
 	if len(h.send) > 0 {
 		return l.queueHealed(), nil
 	}
@@ -243,9 +246,6 @@ func (l *link) converse() (sent bool, err error) {
 
 // beginTalk sends the first turn.
 func (l *link) beginTalk(due time.Time) (sent bool, err error) {
-	if l.n.scope == mqtt.ScopeUplink {
-		l.b.letGo()
-	}
 	if !l.newTalk(due) {
 		return false, nil // looked after again in a second
 	}
@@ -258,7 +258,7 @@ func (l *link) beginTalk(due time.Time) (sent bool, err error) {
 	}
 	h.mu.Unlock()
 	l.b.metrics.compared.Inc()
-	return true, l.sendRetained(frame.Retained{First: true, Parts: h.talk.Say(l.turnBytes())})
+	return true, l.sendRetained(frame.Retained{First: true, Parts: h.talk.Say(h.turn)})
 }
 
 // newTalk prepares a conversation about what is held, changes up to after included; false = later.
@@ -304,7 +304,7 @@ func (l *link) nextTurn() (sent bool, err error) {
 		l.endTalk()
 		return false, nil
 	}
-	parts := h.talk.Say(l.turnBytes())
+	parts := h.talk.Say(h.turn)
 	over := h.talk.Over()
 	if err := l.sendRetained(frame.Retained{Parts: parts}); err != nil {
 		return false, err

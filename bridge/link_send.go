@@ -91,7 +91,7 @@ func (l *link) sendNews() (sent bool, err error) {
 	if sent, err := l.agree(); sent || err != nil {
 		return sent, err
 	}
-	if sent, err := l.converse(); sent || err != nil {
+	if sent, err := l.converse(frameBytes); sent || err != nil {
 		return sent, err
 	}
 	if l.cutting != nil {

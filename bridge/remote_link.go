@@ -170,6 +170,7 @@ func (l *remoteLink) step(ctx context.Context) (more bool, err error) {
 	if f, ok := l.follower.Pull(pace.MaxFrame); ok {
 		return true, l.hear(ctx, f)
 	}
+	l.b.letGo(l.follower)
 	if !l.pace.room() {
 		return false, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"mangrove/bridge/interest"
 	"mangrove/bridge/reconcile"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
@@ -141,12 +142,24 @@ func (b *Bridge) newest(name string) *mqtt.Message {
 	return &numbered
 }
 
-// letGo forgets what came from the cores and is not wanted any more: an edge does not hear when it changes.
-func (b *Bridge) letGo() {
-	filters := b.announcer.Filters()
+// letGo forgets what came from the cores and is not wanted any more: an edge does not hear when it changes. It waits until they have
+// been told so: when it is wanted again, they send it again. run of the uplink's link calls it. What was on its way then is
+// found by lookAgain.
+func (b *Bridge) letGo(f *interest.Follower) {
+	u, withdrawn := b.uplink, b.announcer.Withdrawn()
+	if b.cfg.Retained == nil || u.follower == f && u.withdrawn == withdrawn && !u.look.Load() {
+		return
+	}
+	filters, ok := f.Announced()
+	if !ok {
+		return
+	}
+	told, _ := f.Told()
+	u.look.Store(false)
+	u.follower, u.withdrawn = f, withdrawn
 	var tree topic.Tree[int, struct{}]
-	for i, f := range filters {
-		tree.Set(f, i, struct{}{})
+	for i, filter := range filters {
+		tree.Set(filter, i, struct{}{})
 	}
 	n := b.cfg.Retained.LetGo(func(name string) (wanted bool) {
 		tree.Match(name, func(int, struct{}) { wanted = true })
@@ -154,5 +167,17 @@ func (b *Bridge) letGo() {
 	})
 	if n > 0 {
 		b.cfg.Log.Debug("retained messages that nobody wants any more are let go", "messages", n)
+	}
+	if again, ok := f.Told(); !ok || again != told {
+		u.n.doubt() // something of it may be wanted since
+	}
+}
+
+// lookAgain has letGo look once more when something has changed since changes.
+func (b *Bridge) lookAgain(changes *uint64) {
+	if now := b.cfg.Retained.Changes(); now != *changes {
+		*changes = now
+		b.uplink.look.Store(true)
+		b.uplink.n.wake()
 	}
 }

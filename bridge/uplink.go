@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/interest"
 	"mangrove/internal/batch"
 	"mangrove/internal/bell"
 	"mangrove/mqtt"
@@ -22,6 +24,10 @@ type uplink struct {
 	n       *neighbour
 	changed bell.Bell // there is something to dial, or something else
 	stall   stall     // run only
+
+	follower  *interest.Follower // run of a link only: the link that was up when letGo looked last
+	withdrawn uint64             // run of a link only: how many filters had been withdrawn by then
+	look      atomic.Bool        // letGo is to look again
 
 	mu      sync.Mutex
 	balance balance

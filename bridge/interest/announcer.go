@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mangrove/bridge/frame"
@@ -28,13 +29,14 @@ type Announcer struct {
 	now    func() time.Time
 	leaves bell.Bell // due has a first entry
 
+	withdrawn atomic.Uint64 // how many filters were
+
 	mu        sync.Mutex
 	set       Set // what is wanted, or leaving
 	leaving   map[string]time.Time
 	due       []leaver // in the order of their times, at most 2 max; some are wanted again
 	followers map[*Follower]struct{}
-	flooded   bool   // "#" is announced in place of set
-	withdrawn uint64 // filters that were withdrawn
+	flooded   bool // "#" is announced in place of set
 }
 
 // leaver is a filter that is withdrawn at its time, unless it is wanted again by then.
@@ -102,7 +104,7 @@ func (a *Announcer) withdrawLocked() {
 	if a.leavesLocked(d) {
 		delete(a.leaving, d.filter)
 		a.set.Remove(d.filter)
-		a.withdrawn++
+		a.withdrawn.Add(1)
 		a.tellLocked(frame.Want{Filter: d.filter, Gone: true})
 	}
 }
@@ -175,19 +177,5 @@ func (a *Announcer) announcedLocked() []frame.Want {
 	return all
 }
 
-// Filters lists what is announced, in any order.
-func (a *Announcer) Filters() (filters []string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, w := range a.announcedLocked() {
-		filters = append(filters, w.Filter)
-	}
-	return filters
-}
-
 // Withdrawn is how many filters were withdrawn so far.
-func (a *Announcer) Withdrawn() uint64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.withdrawn
-}
+func (a *Announcer) Withdrawn() uint64 { return a.withdrawn.Load() }

@@ -93,6 +93,19 @@ func (f *Follower) Told() (d frame.Digest, ok bool) {
 	return f.a.digestLocked(), !f.sending && !f.agreed && len(f.changes) == 0
 }
 
+// Announced lists what is announced, in any order. ok is false while there is more to pull.
+func (f *Follower) Announced() (filters []string, ok bool) {
+	f.a.mu.Lock()
+	defer f.a.mu.Unlock()
+	if f.sending || f.agreed || len(f.changes) > 0 {
+		return nil, false
+	}
+	for _, w := range f.a.announcedLocked() {
+		filters = append(filters, w.Filter)
+	}
+	return filters, true
+}
+
 // Again makes f tell everything once more.
 func (f *Follower) Again() {
 	f.a.mu.Lock()
