@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"regexp"
 	"sync"
 	"testing"
 	"time"
@@ -356,5 +358,22 @@ func TestCloseSaysGoodbye(t *testing.T) {
 	}
 	if r.frames(frame.KindGoaway) != 1 || !r.isGone() {
 		t.Errorf("got %d goodbyes, closed %v, want 1 and true", r.frames(frame.KindGoaway), r.isGone())
+	}
+}
+
+// A kind of frame that is known has somebody who handles it.
+func TestEveryKindIsHandled(t *testing.T) {
+	src, err := os.ReadFile("frame/frame.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := regexp.MustCompile(`(?m)^\tKind\w+ += "(\w+)"`).FindAllStringSubmatch(string(src), -1)
+	if len(kinds) < 7 {
+		t.Fatalf("found %d kinds of frame in frame.go", len(kinds))
+	}
+	for _, k := range kinds {
+		if handle, _ := handlers(k[1]); handle == nil {
+			t.Errorf("handlers has no row for %s frames: they would be skipped", k[1])
+		}
 	}
 }

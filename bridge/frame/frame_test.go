@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -104,6 +106,27 @@ func frameCases(t testing.TB) []frameCase {
 		row("probe", Probe{Answer: true}, fresh(Probe.Append), DecodeProbe),
 		row("twin", Twin{Store: 1 << 63, Life: 7, Where: "10.0.0.7:4711"}, fresh(Twin.Append), DecodeTwin),
 		row("edge at", EdgeAt{Edge: "b", Store: 9, Attach: 3, Answer: true, Live: true, Lives: []uint64{1 << 63, 5}}, fresh(EdgeAt.Append), DecodeEdgeAt),
+	}
+}
+
+// Every kind has a row, so that all the tests of frames try it.
+func TestEveryKindHasARow(t *testing.T) {
+	src, err := os.ReadFile("frame.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, c := range frameCases(t) {
+		names[c.name] = true
+	}
+	kinds := regexp.MustCompile(`(?m)^\tKind\w+ += "(\w+)"`).FindAllStringSubmatch(string(src), -1)
+	if len(kinds) < 7 {
+		t.Fatalf("found %d kinds of frame in frame.go", len(kinds))
+	}
+	for _, k := range kinds {
+		if !names[k[1]] {
+			t.Errorf("frameCases has no row %q", k[1])
+		}
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"mangrove/cmd/internal/cli"
 )
 
@@ -148,5 +150,17 @@ func TestEveryCommandTeachesByExample(t *testing.T) {
 		if c.Example == "" || c.Short == "" {
 			t.Errorf("%s has no example or no short description", c.Name())
 		}
+		wantArgs(t, c)
+	}
+}
+
+// wantArgs wants the arguments of c and of the commands below it to be checked: cobra takes any where Args is not set.
+func wantArgs(t *testing.T, c *cobra.Command) {
+	t.Helper()
+	if c.Args == nil && c.RunE != nil && !c.DisableFlagParsing {
+		t.Errorf("%s does not say which arguments it takes: set Args", c.CommandPath())
+	}
+	for _, sub := range c.Commands() {
+		wantArgs(t, sub)
 	}
 }

@@ -6,9 +6,11 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"net"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -214,6 +216,50 @@ func TestZeroAndNegativeInEveryConfig(t *testing.T) {
 		})
 		if tried == 0 {
 			t.Errorf("%s.%s has no numbers: leave it out", c.dir, c.name)
+		}
+	}
+}
+
+// untried are Configs with numbers that are not in configs, and why the rule is not for them.
+var untried = map[string]string{
+	"bridge/lane.Config":       "made of a bridge.Config that was checked",
+	"bridge/seen.Config":       "likewise",
+	"edge.Config":              "its one time goes into a bridge.Config",
+	"mqtt/router.Config":       "its number is a name",
+	"cmd/internal/demo.Config": "made of flags that were checked",
+}
+
+// A new Config with numbers is tried too.
+func TestEveryConfigIsTried(t *testing.T) {
+	tried := map[string]bool{}
+	for _, c := range configs(t) {
+		tried[c.dir+"."+c.name] = true
+	}
+	number := regexp.MustCompile(`(?m)^\t\w+(, \w+)* +(u?int\d*|float64|time\.Duration)( |$)`)
+	found := map[string]bool{}
+	err := filepath.WalkDir("../..", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		name := strings.TrimPrefix(filepath.ToSlash(path), "../../")
+		for _, body := range find(`(?ms)^type Config struct \{\n(.*?)^\}`, read(t, name)) {
+			if number.MatchString(body) {
+				found[filepath.ToSlash(filepath.Dir(name))+".Config"] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for c := range found {
+		if !tried[c] && untried[c] == "" {
+			t.Errorf("%s has numbers: add it to configs, or say in untried why not", c)
+		}
+	}
+	for c := range untried {
+		if !found[c] {
+			t.Errorf("%s has no numbers, or is not there: take it out of untried", c)
 		}
 	}
 }
