@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
@@ -31,6 +32,8 @@ type Bridge struct {
 	tap        *retainedTap
 	holders    holders
 	snapshots  snapshots
+	settling   settling
+	started    time.Time
 	own        ownLives // this node's; never changed
 	unwatch    func()   // ends the announcer's interest in the Router
 
@@ -71,6 +74,7 @@ func New(cfg Config) (*Bridge, error) {
 	b.seen = seen.New(seen.Config{Window: cfg.Window, MaxBytes: cfg.SeenBytes, Beyond: b.metrics.beyondWindow.Inc, Evicted: b.metrics.seenEvicted.Inc})
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.tap = &retainedTap{b}
+	b.started = cfg.Now()
 	b.cores.Store(new(coreList))
 	if err := b.load(); err != nil {
 		b.cancel()
@@ -171,6 +175,12 @@ func (b *Bridge) gauges() {
 	})
 	b.cfg.Metrics.Gauge("mangrove_link_seen_origins", func() float64 { n, _ := b.seen.Size(); return float64(n) })
 	b.cfg.Metrics.Gauge("mangrove_link_seen_bytes", func() float64 { _, n := b.seen.Size(); return float64(n) })
+	b.cfg.Metrics.Gauge("mangrove_link_settling", func() float64 {
+		if b.isSettling() {
+			return 1
+		}
+		return 0
+	})
 	b.cfg.Metrics.Gauge("mangrove_links_up", func() float64 {
 		up := 0
 		for _, n := range b.all() {
@@ -315,6 +325,7 @@ func (b *Bridge) Close(ctx context.Context) error {
 	if first {
 		b.unwatch()
 		b.cancel()
+		b.stopSettling()
 	}
 	done := make(chan struct{})
 	go func() { // ends when the last goroutine does; Close waits for it below

@@ -306,6 +306,7 @@ func (n *node) start() {
 		Node: n.name, Role: n.role, Store: n.st, Router: n.router, Retained: n.router.retained, Metrics: n.reg,
 		InterestLinger: time.Millisecond, Backoff: Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond},
 		RefuseRetry: 10 * time.Millisecond, TrimDelay: time.Millisecond, HealQuiet: 5 * time.Millisecond,
+		SettleTime: 100 * time.Millisecond,
 	}
 	if n.tweak != nil {
 		n.tweak(&cfg)

@@ -51,7 +51,7 @@ const (
 	DefaultAckPatience         = 30 * time.Second
 	DefaultHealQuiet           = time.Second
 	DefaultCheckInterest       = 10 * time.Second
-	DefaultSettleTime          = 45 * time.Second
+	DefaultSettleTime          = DefaultMaxBackoff + 5*time.Second
 	DefaultKeepAlive           = 15 * time.Second
 	DefaultMinBackoff          = 200 * time.Millisecond
 	DefaultMaxBackoff          = 30 * time.Second
@@ -103,7 +103,7 @@ type Config struct {
 	AckPatience     time.Duration // how long a plain broker may take to acknowledge a message that it has got; then the link is made anew
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company
 	CheckInterest   time.Duration // how often both ends of a link check that they agree on interest; not more often than KeepAlive
-	SettleTime      time.Duration // how long edges of a core that lost its memory may take to turn up somewhere
+	SettleTime      time.Duration // how long edges of a core that lost its memory may take to turn up somewhere: longer than their Backoff.Max
 	HealQuiet       time.Duration // how long a link is in doubt before both ends compare what they retain
 
 	// Dialling.

@@ -34,7 +34,9 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 	l.acquaint(n, h)
 	l.mu.Lock()
 	l.n, l.theirs, l.stage = n, h, stageGreeted
-	l.credit = lane.Credit{Messages: h.Window, Bytes: h.WindowBytes}
+	if !h.Hold {
+		l.credit = lane.Credit{Messages: h.Window, Bytes: h.WindowBytes}
+	}
 	leaving := l.leaving
 	l.mu.Unlock()
 	l.hearClock(int64(min(h.Clock, math.MaxInt64)))
@@ -76,6 +78,9 @@ func (l *link) acquaint(n *neighbour, h frame.Hello) {
 	}
 	n.kin.Store(newKin(h.Store, h.Lives))
 	b.seen.End(h.Lives[min(1, len(h.Lives)):])
+	if n.lacksMemory(&was, &h) {
+		b.settle(n.name)
+	}
 	if (isNew || image) && n.scope == mqtt.ScopePeer {
 		if !h.Features.Has(frame.FeatureReconcile) { // else they compare
 			writes = n.replay("#", 2, writes)

@@ -77,6 +77,9 @@ func (l *link) expectFrame(in *inbound, items int) error {
 
 // takeDurable takes the items in until one is refused.
 func (l *link) takeDurable(f frame.Data, in *inbound, writes *batch.Batch) (refused error) {
+	if l.n.scope == mqtt.ScopeEdge && l.b.isSettling() {
+		return errSettling
+	}
 	for _, it := range f.Items {
 		switch {
 		case it.Kind == frame.ItemControl:

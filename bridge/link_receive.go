@@ -111,8 +111,8 @@ func (l *link) handleHello(body []byte) error {
 		return errors.New("node is linked to itself")
 	case l.expect != "" && l.expect != h.Name:
 		return fmt.Errorf("node is %q, expected %q", h.Name, l.expect)
-	case strings.HasPrefix(h.Name, "$"):
-		return fmt.Errorf("node name %q begins with $", h.Name)
+	case strings.HasPrefix(h.Name, reserved):
+		return fmt.Errorf("node name %q begins with %s", h.Name, reserved)
 	case h.Name == l.b.cfg.Node:
 		l.refuseName(h)
 		return nil

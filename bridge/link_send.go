@@ -127,6 +127,7 @@ func (l *link) sendHello(held frame.Digest) error {
 		Name: l.b.cfg.Node, Store: l.b.cfg.Store.ID(), Role: l.b.cfg.Role.code(), Held: held,
 		Window: l.b.cfg.Window, WindowBytes: l.b.cfg.WindowBytes, MaxBytes: l.b.cfg.MaxFrameBytes,
 		MaxPart: l.b.cfg.MaxPartBytes, Features: l.b.features(), Lives: l.b.lives(), Counts: l.counts,
+		Hold: !l.dialled && l.n.scope == mqtt.ScopeEdge && l.b.isSettling(),
 	}
 	if l.b.cfg.Retained != nil {
 		h.Clock = uint64(max(l.b.cfg.Retained.Clock(), 0))

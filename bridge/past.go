@@ -48,8 +48,6 @@ const (
 	claimDelay = time.Second
 	// maxPasts bounds the pasts of one name; the oldest gives way.
 	maxPasts = 8
-	// pastPrefix begins the names of pasts in table Neighbours and in Bridge.neighbours.
-	pastPrefix = "$past/"
 )
 
 // succeed finds who is meant by a HELLO under n's name: n itself, or a new neighbour when the node has lost its memory.

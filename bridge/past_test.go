@@ -120,3 +120,27 @@ func TestPastWaitsForItsEdges(t *testing.T) {
 	f.b.dial(f.z)
 	f.sub.want(t, "m")
 }
+
+// The only core comes back empty: an edge that holds messages for another one comes first.
+func TestEmptyCoreWaitsForEdges(t *testing.T) {
+	x := newNode(t, RoleCore, "x", func(c *Config) { c.SettleTime = 700 * time.Millisecond })
+	a, b := newEdge(t, "a", x), newEdge(t, "b", x)
+	s := b.subscribe("s", "t", 1)
+	x.wantInterest("b", "t", true)
+	a.wantState("x", "up")
+	if x.b.isSettling() {
+		t.Error("edges wait at a core that is new to them, want none of that")
+	}
+	b.b.SetCores(nil, false)
+	x.stop()
+	a.mustPublish("t", 1, numbered("m", 0, 20)...)
+	x.wipe()
+	a.wantState("x", "up")
+	b.dial(x)
+	s.want(t, numbered("m", 0, 20)...)
+	if got := x.reg.Drops(); len(got) > 0 {
+		t.Errorf("got drops %v, want none", got)
+	}
+	a.mustPublish("t", 1, "later")
+	s.want(t, append(numbered("m", 0, 20), "later")...)
+}

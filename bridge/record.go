@@ -35,6 +35,13 @@ const recordVersion = 2
 // uplinkName is the name of "the cores" as the one neighbour of an edge.
 const uplinkName = "$cores"
 
+// Names that no node has, since they begin with reserved.
+const (
+	reserved   = "$"
+	pastPrefix = "$past/" // before what a past is called in table Neighbours and in Bridge.neighbours
+	stayPrefix = "$edge/" // before an edge's name in the keys of table Interest, where no filter begins with it
+)
+
 func (r *record) append(dst []byte) []byte {
 	dst = append(dst, recordVersion)
 	for _, v := range []uint64{r.num, r.store, uint64(r.scope), r.attach, r.settled, unix(r.lastSeen), unix(r.moved)} {

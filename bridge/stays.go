@@ -19,15 +19,13 @@ type stay struct {
 	left          bool
 }
 
-// stayPrefix comes before the edge's name in the keys of table Interest, where filters cannot begin with it. A value has store,
-// attach (uvarint each) and a byte: 1 = left. No filter's value is that long.
-const stayPrefix = "$edge/"
-
 // maxStays bounds the edges noted for one peer; of those beyond, nothing is known when the peer's disk is lost.
 const maxStays = 100_000
 
+// stayKey is where a stay lies in table Interest.
 func stayKey(num uint64, edge string) []byte { return interestKey(num, stayPrefix+edge) }
 
+// append writes store and attach (uvarint each) and a byte: 1 = left. No filter's value in table Interest is that long.
 func (s stay) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, s.store)
 	dst = binary.AppendUvarint(dst, s.attach)

@@ -78,7 +78,7 @@ func frameCases(t testing.TB) []frameCase {
 	decodeData := func(b []byte) (Data, error) { return DecodeData(b, c) }
 	return []frameCase{
 		row("hello", Hello{Name: "core-1", Store: 7, Role: RoleCore, Attach: 300, Last: Attachment{5, 299},
-			Held: Digest{2, 1 << 63}, Window: 1024, WindowBytes: 1 << 22, MaxBytes: 1 << 20,
+			Held: Digest{2, 1 << 63}, Window: 1024, WindowBytes: 1 << 22, MaxBytes: 1 << 20, Hold: true,
 			Features: FeatureLinkForm2 | FeatureReconcile, Clock: 1764000000000, Lives: []uint64{1 << 63, 5, 6}, Counts: 301,
 			Part: Held{Name: 1 << 63, Bytes: 5}, MaxPart: 1 << 28},
 			fresh(Hello.Append), DecodeHello),

@@ -21,9 +21,10 @@ type Hello struct {
 	Counts uint64     // to an edge: the attach number that this attachment counts as, when not the one it said; 0 = as it said
 	Held   Digest     // the interest of the receiver that the sender holds, so that it need not be told again
 
-	Window      int // messages of the durable lane that the sender takes before it acknowledges
-	WindowBytes int // bytes of such messages
-	MaxBytes    int // bytes of the messages in one frame that the sender takes
+	Window      int  // messages of the durable lane that the sender takes before it acknowledges
+	WindowBytes int  // bytes of such messages
+	MaxBytes    int  // bytes of the messages in one frame that the sender takes
+	Hold        bool // nothing of the durable lane is to be sent before an ACK comes
 
 	Part    Held // the frame of the durable lane that has come in part, so that the rest will do; Name 0 = there is none
 	MaxPart int  // bytes of the largest frame that the sender takes in fragments
@@ -74,6 +75,7 @@ const (
 	tagLife        = 13
 	tagEarlier     = 14 // 8 bytes each
 	tagCounts      = 15
+	tagHold        = 18
 	tagClock       = 21
 	tagPart        = 24
 	tagPartHeld    = 25
@@ -102,6 +104,10 @@ func (h Hello) Append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, f.tag)
 		value := binary.AppendUvarint(nil, f.value)
 		dst = AppendPrefixed(dst, value)
+	}
+	if h.Hold {
+		dst = binary.AppendUvarint(dst, tagHold)
+		dst = AppendPrefixed(dst, []byte{1})
 	}
 	return h.appendPart(h.appendLives(dst))
 }
@@ -195,6 +201,8 @@ func (h *Hello) field(tag uint64, r *bytesread.Reader) {
 		h.Part.Bytes = r.Count(MaxSize)
 	case tagMaxPart:
 		h.MaxPart = r.Count(MaxSize)
+	case tagHold:
+		h.Hold = r.Uvarint() != 0
 	case tagClock:
 		h.Clock = r.Uvarint()
 	}
