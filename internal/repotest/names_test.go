@@ -27,6 +27,7 @@ var foreign = map[string]string{
 	"sync.Map":        "package sync",
 	"fdatasync":       "Linux",
 	"fallocate":       "Linux",
+	"cobra.Command":   "spf13/cobra",
 	"VmRSS":           "Linux",
 	"VmHWM":           "Linux",
 	"RssAnon":         "Linux",
@@ -157,7 +158,7 @@ func (s *source) whereIs(name string) (files []string) {
 // guides are the documents that tell a newcomer where things are.
 func guides(t *testing.T) (docs []string) {
 	t.Helper()
-	docs = []string{"docs/architecture.md"}
+	docs = []string{"docs/architecture.md", "docs/recipes.md"}
 	err := filepath.WalkDir("../..", func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.Name() == "DESIGN.md" {
 			docs = append(docs, strings.TrimPrefix(filepath.ToSlash(name), "../../"))

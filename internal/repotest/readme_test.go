@@ -54,7 +54,7 @@ func TestMakeTargetsInDocumentsExist(t *testing.T) {
 	for _, name := range find(`(?m)^([a-z-]+):`, read(t, "Makefile")) {
 		targets[name] = true
 	}
-	for _, doc := range []string{"README.md", "docs/operating.md", "docs/architecture.md"} {
+	for _, doc := range []string{"README.md", "docs/operating.md", "docs/architecture.md", "docs/recipes.md"} {
 		for _, name := range find("(?:`|\\$ )make ([a-z-]+)", read(t, doc)) {
 			if !targets[name] {
 				t.Errorf("%s speaks of make %s, which the Makefile does not have", doc, name)
@@ -64,7 +64,7 @@ func TestMakeTargetsInDocumentsExist(t *testing.T) {
 }
 
 func TestLinksBetweenDocumentsLead(t *testing.T) {
-	for _, doc := range []string{"README.md", "docs/operating.md", "docs/architecture.md", "docs/metrics.md"} {
+	for _, doc := range []string{"README.md", "docs/operating.md", "docs/architecture.md", "docs/recipes.md", "docs/metrics.md"} {
 		for _, link := range find(`\]\(([^)#]+)`, read(t, doc)) {
 			if strings.Contains(link, "://") {
 				continue
