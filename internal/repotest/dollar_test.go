@@ -15,6 +15,9 @@ import (
 var dollars = map[string]string{
 	"bridge/config.go":            "names of nodes that are the bridge's own",
 	"bridge/record.go":            "the name of the uplink among the neighbours",
+	"bridge/link_receive.go":      "likewise",
+	"bridge/past.go":              "the names of neighbours that stand for cores of before",
+	"bridge/stays.go":             "keys beside those of filters, which cannot begin with it",
 	"internal/auth/phc.go":        "the text of a hash",
 	"internal/auth/scram_keys.go": "the text of a SCRAM line",
 }

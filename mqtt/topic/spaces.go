@@ -22,7 +22,7 @@ const (
 //	$link/    nobody        nobody        no       no        whole         whole
 //	$…        client, node  client, node  no       yes       whole         whole
 //
-// To add a prefix:
+// To add a prefix (docs/recipes.md has the whole of it):
 //  1. Add its row here, before the last. Say who may publish and subscribe, and which part counts: the Authority and the
 //     durability rules are then asked about that part.
 //  2. Write the part that does the work as an mqtt.Subscriber and give it its filter ("$word/#") at the Router: it gets
