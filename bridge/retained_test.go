@@ -2,6 +2,9 @@ package bridge
 
 import (
 	"testing"
+
+	"mangrove/bridge/reconcile"
+	"mangrove/internal/hlc"
 )
 
 func TestRetainedGoesToAllCores(t *testing.T) {
@@ -78,4 +81,11 @@ func TestRetainedToNewFilter(t *testing.T) {
 		t.Errorf("got a replay, want a live message")
 	}
 	x.drained("b")
+}
+
+// Package reconcile does not know the clock.
+func TestUndatedIsTheFirstTime(t *testing.T) {
+	if reconcile.Undated != hlc.First {
+		t.Errorf("got %d, want %d", reconcile.Undated, hlc.First)
+	}
 }

@@ -12,6 +12,13 @@ type Item struct {
 	Topic string // "" when it came from the other side
 }
 
+// Undated is the Stamp of what was published before there were versions. When such an item is its holder's clients' own and the other
+// side knows nothing of the topic, it was cleared there, and nobody kept the clearing: it stays where it is.
+const Undated = 1
+
+// cleared reports whether a topic of the other side, of which nothing is known here, holds nothing, or should not.
+func (it *Item) cleared() bool { return it.Gone || it.Mine && it.Stamp == Undated }
+
 // KeyOf is the hash of a topic, the same at all nodes.
 func KeyOf(topic string) uint64 {
 	h := fnv.New64a()

@@ -179,7 +179,7 @@ func newAnswer(t *Talk) *answer {
 func (a *answer) both(theirs, own *Item) {
 	switch {
 	case own == nil:
-		if !theirs.Gone {
+		if !theirs.cleared() {
 			a.wants(theirs)
 		}
 	case own.same(theirs), own.Gone && theirs.Gone:

@@ -136,6 +136,19 @@ func TestAllIsMissing(t *testing.T) {
 	}
 }
 
+// What an edge's clients published before there were versions, and was cleared elsewhere since, does not come back.
+func TestUndatedStaysWhereItIs(t *testing.T) {
+	kept, cleared := change{stamp: Undated, origin: origin{1, 1}}, change{stamp: Undated, origin: origin{1, 2}}
+	for _, core := range []holding{{"kept": kept}, {}} { // is told a list, is told all
+		edge := holding{"kept": kept, "cleared": cleared}
+		for i, sides := range [][2]holding{{edge, core}, {core, edge}} {
+			if _, _, sent := converse(t, sides[0], sides[1], 4096); sent != 0 {
+				t.Errorf("a core that holds %d, %d begins: got %d sent, want none", len(core), i, sent)
+			}
+		}
+	}
+}
+
 // A node wants no more than it has room for.
 func TestRoom(t *testing.T) {
 	have, small := NewTalk(some(100, 5).index().All(), nil), NewTalk(NewIndex(nil).All(), func() int { return 7 })
@@ -159,7 +172,7 @@ func TestModel(t *testing.T) {
 			h := holding{}
 			for range rapid.IntRange(0, 60).Draw(rt, name) {
 				h[fmt.Sprint("t/", rapid.IntRange(0, 80).Draw(rt, "topic"))] = change{
-					stamp:  rapid.Uint64Range(1, 5).Draw(rt, "stamp"),
+					stamp:  rapid.Uint64Range(Undated+1, 6).Draw(rt, "stamp"),
 					origin: origin{store: rapid.Uint64Range(1, 2).Draw(rt, "store"), seq: rapid.Uint64Range(1, 3).Draw(rt, "seq")},
 				}
 			}
