@@ -54,6 +54,9 @@ func (s *session) ConnectionLost(d *packets.Disconnect) error {
 	defer s.mu.Unlock()
 	if d != nil && s.err == nil {
 		s.err = fmt.Errorf("broker sent DISCONNECT with reason code 0x%02X", d.ReasonCode)
+		if d.ReasonCode == packets.DisconnectSessionTakenOver {
+			s.err = fmt.Errorf("%w: the session was taken over: another node may run under this node's name", s.err)
+		}
 		if d.Properties != nil && d.Properties.ReasonString != "" {
 			s.err = fmt.Errorf("%w: %s", s.err, d.Properties.ReasonString)
 		}

@@ -10,8 +10,8 @@
 //
 // A data folder holds what package store keeps there: lock (the process that uses it), clock (see store.Store.Stamp), state.db and
 // log (sessions, subscriptions, queues, retained messages, link queues, the cores last heard of, and the random store id that names the
-// node to its neighbours); and control.sock while the node runs. Copying a folder
-// while a node runs on it, or running two nodes on copies of one folder, breaks promises.
+// node to its neighbours, with the lives of the folder); and control.sock while the node runs. Copying a folder
+// while a node runs on it breaks promises; running nodes on copies made of a stopped one does not.
 package node
 
 import (
