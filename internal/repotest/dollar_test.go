@@ -15,9 +15,6 @@ import (
 var dollars = map[string]string{
 	"bridge/config.go":            "names of nodes that are the bridge's own",
 	"bridge/record.go":            "the name of the uplink among the neighbours",
-	"bridge/link_receive.go":      "likewise",
-	"bridge/past.go":              "the names of neighbours that stand for cores of before",
-	"bridge/stays.go":             "keys beside those of filters, which cannot begin with it",
 	"internal/auth/phc.go":        "the text of a hash",
 	"internal/auth/scram_keys.go": "the text of a SCRAM line",
 }
@@ -69,4 +66,18 @@ func dollarsIn(t *testing.T, path string) (places []token.Position) {
 		return true
 	})
 	return places
+}
+
+// Each prefix is a row of the table in docs/architecture.md, and of the one in the comment above the rows.
+func TestPrefixesAreTold(t *testing.T) {
+	spaces, doc := read(t, "mqtt/topic/spaces.go"), read(t, "docs/architecture.md")
+	prefixes := find(`(?m)^\t\w+ += "(\$\w+/)"`, spaces)
+	if len(prefixes) < 3 {
+		t.Fatalf("found %d prefixes in mqtt/topic/spaces.go", len(prefixes))
+	}
+	for _, p := range prefixes {
+		if !strings.Contains(doc, "\n| `"+p+"` |") || !strings.Contains(spaces, "\n//\t"+p+" ") {
+			t.Errorf("%s is missing in the table of docs/architecture.md, or in the comment of spaces", p)
+		}
+	}
 }
