@@ -98,7 +98,7 @@ type Config struct {
 	MovedLinger     time.Duration // how long leftovers for an edge that moved are handed on
 	NeighbourExpiry time.Duration // a neighbour not seen for so long is forgotten with its queue; negative = never
 	RefuseRetry     time.Duration // when to come again after a refused message
-	Handshake       time.Duration // bound on dialling, and on the wait for HELLO
+	Handshake       time.Duration // bound on connecting, and on each answer of a handshake, HELLO among them, while hardly a byte moves
 	EarlyPatience   time.Duration // how long an edge waits for the core to acknowledge a message before it writes it; 0 = it is written first
 	AckPatience     time.Duration // how long a plain broker may take to acknowledge a message that it has got; then the link is made anew
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company

@@ -46,11 +46,9 @@ func isLink(answer *packet.Properties) bool {
 }
 
 func (b *Bridge) dial(ctx context.Context, l *link) (*client.Client, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.cfg.Handshake)
-	defer cancel()
 	return client.Dial(ctx, client.Config{
 		Addr: l.addr, Version: packet.V5, ClientID: b.cfg.Node, Clean: true,
-		Username: b.cfg.Username, Password: b.cfg.Password, KeepAlive: b.cfg.KeepAlive,
+		Username: b.cfg.Username, Password: b.cfg.Password, KeepAlive: b.cfg.KeepAlive, ConnectTimeout: b.cfg.Handshake,
 		UserProps: []packet.UserProperty{{Name: mqtt.LinkProperty, Value: Versions}},
 		MaxPacket: uint32(b.cfg.MaxFrameBytes + frameRoom),
 		OnFrame:   l.Frame, OnClose: l.Closed,

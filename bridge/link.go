@@ -115,6 +115,14 @@ func (l *link) unacked() int {
 	return m.Unacked
 }
 
+// moves tells whether anything has come since it was asked last; came is how many bytes had. Run only.
+func (l *link) moves(came *uint64) bool {
+	m, _ := l.carrier.Moved()
+	moves := m.Received > *came
+	*came = m.Received
+	return moves
+}
+
 // kick makes run look for work. Does not block.
 func (l *link) kick() { l.wake.Ring() }
 
@@ -129,7 +137,8 @@ func (l *link) run() {
 	defer summary.Stop()
 	look := time.NewTimer(time.Hour)
 	defer look.Stop()
-	armed := false
+	armed, came := false, uint64(0)
+	l.moves(&came)
 	if l.dialled {
 		if err := l.sendHello(l.b.heldOf(l.expect)); err != nil {
 			l.fail(err, nil)
@@ -157,7 +166,9 @@ func (l *link) run() {
 		case <-summary.C:
 			l.agreement.due.Store(true)
 		case <-handshake.C:
-			if l.stageNow() == stageFresh {
+			if l.stageNow() == stageFresh && l.moves(&came) {
+				handshake.Reset(l.b.cfg.Handshake)
+			} else if l.stageNow() == stageFresh {
 				l.fail(fmt.Errorf("no HELLO within %v", l.b.cfg.Handshake), nil)
 			}
 		}

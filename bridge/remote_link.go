@@ -103,7 +103,7 @@ func (b *Bridge) attemptRemote(ctx context.Context, n *neighbour, addr string) o
 }
 
 func (l *remoteLink) dial(ctx context.Context) (*remote.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.b.cfg.Handshake)
+	ctx, cancel := context.WithTimeout(ctx, 4*l.b.cfg.Handshake)
 	defer cancel()
 	cfg := &l.b.cfg
 	return remote.Dial(ctx, remote.Config{

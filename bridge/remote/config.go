@@ -20,9 +20,9 @@ type Config struct {
 	Username string // "" = none, unless there is a Password
 	Password []byte // nil = none
 
-	KeepAlive     time.Duration // 0 = 1 min; a dead line is noticed within twice that
+	KeepAlive     time.Duration // 0 = 1 min; a dead line is noticed within 1.5 times that
 	SessionExpiry time.Duration // how long the broker keeps our session while we are away; 0 = not at all
-	Timeout       time.Duration // bound on SUBSCRIBE and UNSUBSCRIBE, and on CONNECT besides Dial's ctx; 0 = 10 s
+	Timeout       time.Duration // how long the answer to SUBSCRIBE, UNSUBSCRIBE and CONNECT may take while hardly a byte moves; 0 = 10 s
 	Window        int           // QoS 1 messages under way in each direction, less if the broker says so; 0 = 1,024
 	MaxPacket     int           // bytes of the largest packet taken; a larger one ends the connection; 0 = 4 MiB
 

@@ -34,6 +34,15 @@ type Conn struct {
 // closeGrace bounds how long DISCONNECT may take to leave.
 const closeGrace = time.Second
 
+// answerTimeout is what paho gives an answer: for ever. How long it may really take is for patient to say.
+const answerTimeout = 1000 * time.Hour
+
+// patient is ctx, and ends when the broker does not answer and hardly a byte has moved for Config.Timeout: an answer may stand
+// behind a large message.
+func (c *Conn) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	return transport.WhileMoving(ctx, c.wire.Conn, c.cfg.Timeout)
+}
+
 // ErrQoS means that the broker takes QoS 0 only, so nothing could be handed to it for sure.
 var ErrQoS = errors.New("broker takes QoS 0 only")
 
@@ -50,10 +59,12 @@ func Dial(ctx context.Context, cfg Config) (*Conn, error) {
 	c.wire = newWire(conn, cfg.MaxPacket)
 	c.session.fail = c.fail
 	c.paho = paho.NewClient(paho.ClientConfig{
-		ClientID: cfg.ClientID, Conn: c.wire, Session: c.session, PacketTimeout: cfg.Timeout,
+		ClientID: cfg.ClientID, Conn: c.wire, Session: c.session, PacketTimeout: answerTimeout, PingHandler: newPinger(),
 		OnPublishReceived: []func(paho.PublishReceived) (bool, error){c.received},
 		OnClientError:     c.note,
 	})
+	ctx, stop := c.patient(ctx)
+	defer stop()
 	c.connack, err = c.paho.Connect(ctx, c.connect())
 	if err != nil {
 		conn.Close() // paho did already, but not on every path
@@ -105,7 +116,7 @@ func (c *Conn) Window() int {
 
 // Unacked is how many bytes were written that the broker's kernel has not acknowledged; 0 where nobody can tell.
 func (c *Conn) Unacked() int {
-	m, _ := transport.MovedOn(c.wire.Conn)
+	m, _ := transport.MovedOn(c.wire)
 	return m.Unacked
 }
 

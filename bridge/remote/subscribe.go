@@ -21,7 +21,7 @@ const perSubscribe = 8
 
 // Subscribe asks for messages: not our own (No Local), with RETAIN as they were published. A filter that the broker
 // has already brings no retained messages again. refused are those that the broker did not grant. It waits
-// for the answers, at most Config.Timeout each.
+// for the answers, as patient does.
 func (c *Conn) Subscribe(ctx context.Context, filters []Filter) (refused []Filter, err error) {
 	if err := c.Flush(); err != nil {
 		return nil, err
@@ -29,7 +29,7 @@ func (c *Conn) Subscribe(ctx context.Context, filters []Filter) (refused []Filte
 	for len(filters) > 0 {
 		some := c.together(filters)
 		filters = filters[len(some):]
-		ack, err := c.paho.Subscribe(ctx, subscribePacket(some, c.marks()))
+		ack, err := c.askSubscribe(ctx, subscribePacket(some, c.marks()))
 		if errors.Is(err, paho.ErrInvalidArguments) { // a wildcard, and the broker knows none
 			refused = append(refused, some...)
 			continue
@@ -44,6 +44,18 @@ func (c *Conn) Subscribe(ctx context.Context, filters []Filter) (refused []Filte
 		}
 	}
 	return refused, nil
+}
+
+func (c *Conn) askSubscribe(ctx context.Context, p *paho.Subscribe) (*paho.Suback, error) {
+	ctx, stop := c.patient(ctx)
+	defer stop()
+	return c.paho.Subscribe(ctx, p)
+}
+
+func (c *Conn) askUnsubscribe(ctx context.Context, p *paho.Unsubscribe) (*paho.Unsuback, error) {
+	ctx, stop := c.patient(ctx)
+	defer stop()
+	return c.paho.Unsubscribe(ctx, p)
 }
 
 // Retain Handling [MQTT-3.3.1-10] [MQTT-3.3.1-11].
@@ -97,7 +109,7 @@ func (c *Conn) Unsubscribe(ctx context.Context, filters []string) error {
 	for len(filters) > 0 {
 		some := filters[:min(len(filters), perSubscribe)]
 		filters = filters[len(some):]
-		ack, err := c.paho.Unsubscribe(ctx, &paho.Unsubscribe{Topics: some})
+		ack, err := c.askUnsubscribe(ctx, &paho.Unsubscribe{Topics: some})
 		if ack == nil {
 			return c.lost("unsubscribe at broker", err)
 		}

@@ -49,6 +49,9 @@ func newWire(conn net.Conn, maxPacket int) *wire {
 	return &wire{Conn: conn, in: bufio.NewReaderSize(conn, readBuffer), maxPacket: maxPacket}
 }
 
+// NetConn shows what is below to who asks the kernel for it.
+func (w *wire) NetConn() net.Conn { return w.Conn }
+
 // Lock implements sync.Locker: paho takes it around each packet.
 func (w *wire) Lock() { w.mu.Lock() }
 

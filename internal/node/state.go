@@ -74,7 +74,7 @@ func (n *Node) openLinks() error {
 		WhenFull: full,
 		Username: n.cfg.Dial.Username, Password: n.cfg.Dial.Password,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
-			return transport.Dial(ctx, addr, transport.DialConfig{TLS: secure})
+			return transport.Dial(ctx, addr, transport.DialConfig{TLS: secure, Timeout: bridge.DefaultHandshake})
 		},
 		Log: n.logOf("bridge"), Metrics: n.metrics,
 	}

@@ -40,7 +40,8 @@ type Client struct {
 }
 
 // Dial connects to cfg.Addr, sends CONNECT and waits for CONNACK. A CONNACK that refuses is an
-// *Error. ctx counts until Dial returns, not after; 15 s are the most it takes.
+// *Error. ctx counts until Dial returns, not after; Config.ConnectTimeout
+// says what it takes at most.
 func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -49,7 +50,7 @@ func Dial(ctx context.Context, cfg Config) (*Client, error) {
 	if c.st == nil {
 		c.st = new(State)
 	}
-	ctx, cancel := context.WithTimeout(ctx, DefaultConnectTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 4*cfg.ConnectTimeout)
 	defer cancel()
 	if err := c.st.acquire(ctx, c); err != nil {
 		return nil, err

@@ -31,17 +31,20 @@ type Config struct {
 	Addr string      // as transport.ParseAddr reads it
 	TLS  *tls.Config // for tls and wss; nil = the system's roots
 
-	Version       packet.Version // 0 = 5.0
-	ClientID      string         // "" = the server chooses; before 5.0 that needs Clean
-	Username      string         // "" = none, unless there is a Password
-	Password      []byte         // nil = none
-	Auth          Authenticator  // 5.0: how to prove who it is beyond user name and password; nil = not at all
-	KeepAlive     time.Duration  // zero = DefaultKeepAlive, negative = off; a server of 5.0 may change it
-	PingTimeout   time.Duration  // how long PINGRESP may take; zero = half of the keep-alive, but at least 2 s
-	Clean         bool           // discard the session there was
-	SessionExpiry time.Duration  // 5.0: how long the session outlives the connection; zero = not at all, negative = for ever
-	Will          *packet.Will   // nil = none
-	UserProps     []packet.UserProperty
+	Version     packet.Version // 0 = 5.0
+	ClientID    string         // "" = the server chooses; before 5.0 that needs Clean
+	Username    string         // "" = none, unless there is a Password
+	Password    []byte         // nil = none
+	Auth        Authenticator  // 5.0: how to prove who it is beyond user name and password; nil = not at all
+	KeepAlive   time.Duration  // zero = DefaultKeepAlive, negative = off; a server of 5.0 may change it
+	PingTimeout time.Duration  // how long PINGRESP may take; zero = half of the keep-alive, but at least 2 s
+	// ConnectTimeout is how long the answer to CONNECT may take while hardly a byte moves, and a quarter of what Dial may take
+	// in all; zero = DefaultConnectTimeout.
+	ConnectTimeout time.Duration
+	Clean          bool          // discard the session there was
+	SessionExpiry  time.Duration // 5.0: how long the session outlives the connection; zero = not at all, negative = for ever
+	Will           *packet.Will  // nil = none
+	UserProps      []packet.UserProperty
 
 	ReceiveMaximum uint16 // 5.0: QoS 1 and 2 messages the server may have unacknowledged; zero = DefaultReceiveMaximum
 	// MaxPacket is the bytes of the largest packet taken, told to a server of 5.0; a larger one ends the connection.
@@ -102,10 +105,13 @@ func (c *Config) fill() error {
 	if c.Version != packet.V5 {
 		inflight = DefaultMaxInflight3
 	}
+	if err := setting.Default("ConnectTimeout", &c.ConnectTimeout, DefaultConnectTimeout); err != nil {
+		return err
+	}
 	if c.Dial == nil {
 		secure := c.TLS
 		c.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
-			return transport.Dial(ctx, addr, transport.DialConfig{TLS: secure})
+			return transport.Dial(ctx, addr, transport.DialConfig{TLS: secure, Timeout: c.ConnectTimeout})
 		}
 	}
 	if c.Log == nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/transport"
 )
 
 // connect brings c from nothing to connected, or leaves no trace.
@@ -16,12 +17,14 @@ func (c *Client) connect(ctx context.Context) error {
 		return err
 	}
 	c.conn = conn
+	ctx, stop := transport.WhileMoving(ctx, conn, c.cfg.ConnectTimeout)
+	defer stop()
 	c.w.init(c)
 	r := newReader(c)
-	interrupted := context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })
+	interrupted := context.AfterFunc(ctx, func() { c.fail(context.Cause(ctx)) })
 	err = c.handshake(r)
 	if !interrupted() {
-		err = ctx.Err()
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		c.fail(err)

@@ -23,7 +23,7 @@ const DefaultDialTimeout = 15 * time.Second
 // setting says.
 type DialConfig struct {
 	TLS     *tls.Config   // for tls and wss; nil = the system's roots; the server's name is filled in
-	Timeout time.Duration // for connecting and all handshakes together; zero = DefaultDialTimeout
+	Timeout time.Duration // for connecting, and then for handshakes while hardly a byte moves; zero = DefaultDialTimeout
 	Header  http.Header   // added to the WebSocket request
 }
 
@@ -36,8 +36,6 @@ func Dial(ctx context.Context, addr string, cfg DialConfig) (net.Conn, error) {
 	if err := setting.Default("Timeout", &cfg.Timeout, DefaultDialTimeout); err != nil {
 		return nil, fmt.Errorf("dial %s: %w", a, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, cfg.Timeout)
-	defer cancel()
 	c, err := dial(ctx, a, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("dial %s: %w", a, err)
@@ -46,7 +44,7 @@ func Dial(ctx context.Context, addr string, cfg DialConfig) (net.Conn, error) {
 }
 
 func dial(ctx context.Context, a Addr, cfg DialConfig) (net.Conn, error) {
-	var d net.Dialer
+	d := net.Dialer{Timeout: cfg.Timeout}
 	if a.Scheme == Unix {
 		return d.DialContext(ctx, "unix", a.Path)
 	}
@@ -54,7 +52,9 @@ func dial(ctx context.Context, a Addr, cfg DialConfig) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	ready, err := shakeAsClient(ctx, c, a, cfg)
+	moving, stop := WhileMoving(ctx, c, cfg.Timeout)
+	defer stop()
+	ready, err := shakeAsClient(moving, c, a, cfg)
 	if err != nil {
 		return nil, errors.Join(err, c.Close())
 	}
@@ -73,7 +73,7 @@ func shakeAsClient(ctx context.Context, c net.Conn, a Addr, cfg DialConfig) (net
 		c, err = upgradeClient(c, a, cfg.Header)
 	}
 	if !interrupted() {
-		err = ctx.Err()
+		err = context.Cause(ctx)
 	}
 	return c, err
 }

@@ -34,7 +34,8 @@ type Config struct {
 	// claim any address, so only the proxy may.
 	Proxy bool
 
-	// HandshakeTimeout bounds PROXY header, TLS and WebSocket handshake together.
+	// HandshakeTimeout bounds PROXY header, TLS and WebSocket handshake together; while bytes move they may take four times
+	// as long.
 	HandshakeTimeout time.Duration
 	// MaxHandshakes bounds the handshakes under way at once; above, newcomers wait in the kernel's backlog and the
 	// slowest are dropped.

@@ -1,7 +1,9 @@
 package transport
 
 import (
+	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -57,7 +59,7 @@ func (l *shaker) accept() {
 		if err != nil {
 			return
 		}
-		if err := c.SetDeadline(time.Now().Add(l.timeout)); err != nil {
+		if err := c.SetDeadline(time.Now().Add(mostPatience * l.timeout)); err != nil {
 			l.reject(c, err)
 			continue
 		}
@@ -70,10 +72,19 @@ func (l *shaker) accept() {
 	}
 }
 
+// mostPatience is how many times the handshake's timeout a handshake may take, where bytes move.
+const mostPatience = 4
+
 // shake does one handshake and hands the connection to Accept.
 func (l *shaker) shake(o *opening) {
 	defer l.half.leave(o)
+	moving, stop := WhileMoving(context.Background(), o.conn, l.timeout)
+	defer stop()
+	interrupted := context.AfterFunc(moving, func() { abandon(o.conn) })
 	c, err := l.handshake(o.conn)
+	if !interrupted() {
+		err = errors.Join(err, context.Cause(moving))
+	}
 	if err == nil {
 		err = o.conn.SetDeadline(time.Time{})
 	}
