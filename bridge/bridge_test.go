@@ -290,7 +290,7 @@ func (n *node) start() {
 	n.t.Helper()
 	var err error
 	n.reg = metrics.New()
-	open := store.Config{Dir: n.dir, Metrics: n.reg}
+	open := store.Config{Dir: n.dir, Owner: n.name, Metrics: n.reg}
 	if n.storage != nil {
 		n.storage(&open)
 	}

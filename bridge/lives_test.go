@@ -168,3 +168,35 @@ func TestOwnMessageComesBack(t *testing.T) {
 		})
 	}
 }
+
+// P1, P2: a core runs on a copy of another one's folder, under a name of its own, beside it. Both serve, and an edge that goes from one to
+// the other is let go of.
+func TestCopyOfACore(t *testing.T) {
+	x, y := newCore(t, "x"), newCore(t, "y")
+	b := newEdge(t, "b", x)
+	own := b.subscribe("own", "down", 1)
+	x.wantInterest("b", "down", true)
+	b.stop()
+	x.wantState("b", "down")
+	x.mustPublish("down", 1, "held")
+	x.stop()
+	z := newNode(t, RoleCore, "z", nil)
+	z.putBack(x.image())
+	x.restart()
+	join(x, y, z)
+	for _, name := range []string{"x", "z"} {
+		y.wantState(name, "up")
+	}
+	sub := y.subscribe("s", "t", 1)
+	x.wantInterest("y", "t", true)
+	z.wantInterest("y", "t", true)
+	x.mustPublish("t", 1, numbered("x", 0, 20)...)
+	z.mustPublish("t", 1, numbered("z", 0, 20)...)
+	sub.wantOnce(t, append(numbered("x", 0, 20), numbered("z", 0, 20)...)...)
+	b.restart(own)
+	b.dial(z)
+	own.want(t, "held") // both hold it: it comes once
+	x.wantState("b", "moved")
+	x.mustPublish("down", 1, "later")
+	own.want(t, "held", "later")
+}
