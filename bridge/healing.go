@@ -195,12 +195,18 @@ func (l *link) handleRetained(body []byte) error {
 	return nil
 }
 
-// hearClock goes by what the other side's clock shows, if that may be.
+// hearClock goes by what the other side's clock shows, if that may be: an edge's only where this core has none.
 func (l *link) hearClock(milli int64) {
 	if milli == 0 || l.b.cfg.Retained == nil {
 		return
 	}
-	if l.b.cfg.Retained.Hear(milli, l.n.scope == mqtt.ScopeUplink) {
+	shows, near := l.b.cfg.Retained.Clock(), true
+	if l.n.scope != mqtt.ScopeEdge || shows < hlc.Unset {
+		near = l.b.cfg.Retained.Hear(milli, l.n.scope == mqtt.ScopeUplink)
+	} else {
+		near = milli <= shows+hlc.Ahead.Milliseconds()
+	}
+	if near {
 		l.n.ahead.Store(false)
 	} else if !l.n.ahead.Swap(true) {
 		l.log.Warn("the neighbour's clock is far ahead of this node's: its time is not gone by, and what is published there stays the newest "+

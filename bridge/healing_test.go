@@ -100,6 +100,19 @@ func TestEdgeHearsOfWhatItPublished(t *testing.T) {
 	}
 }
 
+// So does an edge when that happens at another core. [promise P9]
+func TestEdgeHearsOfWhatItPublishedFromAnotherCore(t *testing.T) {
+	cores := newCores(t, "x", "y")
+	x, y := cores[0], cores[1]
+	a := newEdge(t, "a", x)
+	a.retain("cleared", "a's")
+	a.retain("replaced", "a's")
+	y.wantHeld("cleared=a's", "replaced=a's")
+	y.retain("cleared", "")
+	y.retain("replaced", "y's")
+	a.wantHeld("replaced=y's")
+}
+
 // An edge that was offline does not put its older message in place of a newer one; who subscribes gets it as a message that is not
 // retained. [promise P9]
 func TestOfflineEdgeDoesNotOverwrite(t *testing.T) {
@@ -255,6 +268,24 @@ func TestClockFarAhead(t *testing.T) {
 	}
 	if got := hlc.At(y.retained.Clock()); got > hlc.At(time.Now().Add(time.Minute).UnixMilli()) {
 		t.Errorf("y goes by %v", time.UnixMilli(got.Milli()))
+	}
+}
+
+// A core tells of an edge whose clock is far ahead, and follows none that is a little ahead; the edge follows the core.
+func TestEdgeWithClockAhead(t *testing.T) {
+	x := newCore(t, "x")
+	for _, off := range []time.Duration{30 * time.Minute, 240 * time.Hour} {
+		a := newNode(t, RoleEdge, fmt.Sprint("a", off), nil)
+		a.stop()
+		a.clock = func() time.Time { return time.Now().Add(off) }
+		a.start()
+		a.dial(x)
+		x.wantState(a.name, "up")
+		eventually(t, "x has heard its clock", func() bool { return x.b.lookup(a.name).ahead.Load() == (off > hlc.Ahead) })
+		if got := x.retained.Clock() - time.Now().UnixMilli(); got > 1000 {
+			t.Errorf("with an edge ahead by %v: x goes by a time that is %d ms ahead", off, got)
+		}
+		eventually(t, "the edge goes by x", func() bool { return a.retained.Clock()-time.Now().UnixMilli() < hlc.Ahead.Milliseconds() })
 	}
 }
 
