@@ -47,13 +47,14 @@ func (n *neighbour) age(now time.Time) {
 		}
 	case !rec.moved.IsZero() && now.Sub(rec.moved) > cfg.MovedLinger && n.queue.Empty(),
 		now.Sub(rec.lastSeen) > cfg.NeighbourExpiry && !n.b.listed(n.name):
-		n.remove()
+		n.remove(lane.DropNeighbourGone)
 	}
 }
 
 // remove forgets the neighbour. The first call takes it out of the Router; when nothing that was delivered
-// before is on its way to the disk, its rows go.
-func (n *neighbour) remove() {
+// before is on its way to the disk, its rows go. reason is what the messages it was owed are counted as; gone tells that
+// it is forgotten, lost how many those were.
+func (n *neighbour) remove(reason string) (lost Lost, gone bool) {
 	n.wantsMu.Lock()
 	defer n.wantsMu.Unlock()
 	taker := n.takerLocked()
@@ -63,15 +64,15 @@ func (n *neighbour) remove() {
 	n.wants = interest.Set{}
 	n.b.holders.leave(n)
 	if !n.closeQueue() {
-		return // it is back, or the next round will find it settled
+		return Lost{}, false // it is back, or the next round will find it settled
 	}
 	if m := n.mover.Swap(nil); m != nil {
 		m.stop()
 		<-m.done
 	}
-	if messages, _ := n.queue.Backlog(); messages > 0 && n.past.Load() == nil {
-		n.b.metrics.dropped(lane.DropNeighbourGone, messages)
-		n.b.cfg.Log.Warn("neighbour forgotten with its queue", "neighbour", n.name, "messages", messages)
+	if lost.Messages, lost.Bytes = n.queue.Backlog(); lost.Messages > 0 && n.past.Load() == nil {
+		n.b.metrics.dropped(reason, lost.Messages)
+		n.b.cfg.Log.Warn("neighbour forgotten with its queue", "neighbour", n.name, "messages", lost.Messages)
 	}
 	writes := new(batch.Batch)
 	n.mu.Lock()
@@ -84,6 +85,7 @@ func (n *neighbour) remove() {
 	n.b.mu.Lock()
 	delete(n.b.neighbours, key)
 	n.b.mu.Unlock()
+	return lost, true
 }
 
 // closeQueue closes the queue unless there is a link. settled is as of Queue.Close.

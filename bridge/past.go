@@ -137,7 +137,7 @@ func (b *Bridge) boundPasts(name string) {
 		b.metrics.dropped(lane.DropNeighbourGone, messages)
 		b.cfg.Log.Warn("core lost its memory too often: what was kept for its edges first is dropped",
 			"neighbour", name, "messages", messages)
-		all[0].remove()
+		all[0].remove(lane.DropNeighbourGone)
 	}
 }
 
@@ -388,7 +388,7 @@ func (b *Bridge) allFilters() *filters {
 func (n *neighbour) agePast(now time.Time) {
 	p, since := n.past.Load(), n.snapshot().moved
 	if p.isEnded() {
-		n.remove()
+		n.remove(lane.DropNeighbourGone)
 		return
 	}
 	if now.Sub(since) < n.b.cfg.SettleTime || n.stayCount() > 0 && now.Sub(since) < n.b.cfg.NeighbourExpiry {

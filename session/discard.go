@@ -38,12 +38,12 @@ func (m *Manager) discard(s *Session) {
 		s.unlock()
 		return
 	}
-	number, shares, sent, since := s.number, s.shares, t.out.sent, s.detached
+	number, shares, sent, since, loss := s.number, s.shares, t.out.sent, s.detached, s.lossLocked()
 	s.unlock()
 	b := m.cfg.Store.NewBatch()
 	p, err := m.leftovers(number)
 	if err == nil && shares {
-		err = m.handOverStep(b, p, number, sent, since)
+		err = m.handOverStep(b, p, number, sent, since, loss)
 	}
 	switch from := queueKey(number, 0); {
 	case err != nil:

@@ -71,14 +71,14 @@ func (s *Session) leaveLocked() []entry {
 	}
 	n := o.clear()
 	if !s.durable() || !s.shares {
-		s.countDropped(dropEnded, n-len(left))
+		s.countDropped(s.lossLocked(), n-len(left))
 	}
 	return left
 }
 
 // handOverStep hands over what it may of a step that was read from the store; the step stops before the first message
-// that no member has room for.
-func (m *Manager) handOverStep(b *batch.Batch, p *portion, number, sent uint64, since time.Duration) error {
+// that no member has room for. loss is what those that are for nobody else are counted as.
+func (m *Manager) handOverStep(b *batch.Batch, p *portion, number, sent uint64, since time.Duration, loss outcome) error {
 	done := m.bin.of(number)
 	for i := range p.rows {
 		if e := &p.rows[i]; done[e.seq] || !e.inherited(sent) {
@@ -94,7 +94,7 @@ func (m *Manager) handOverStep(b *batch.Batch, p *portion, number, sent uint64, 
 			continue // the client has it
 		}
 		if !e.inherited(sent) {
-			p.tally.note(dropEnded, false)
+			p.tally.note(loss, false)
 			continue
 		}
 		why, kept := m.handOver(b, e)

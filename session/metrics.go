@@ -12,13 +12,14 @@ const (
 	dropQueueFull           // queue at its bound, by policy
 	dropParkingFull         // from a link, for a queue that refuses and has as much again parked
 	dropEnded               // the session ended before
+	dropRemoved             // the operator removed the session
 	dropQoS0Again           // QoS 0 that may have been sent before a restart
 	dropBodyLost            // the store does not have it: damage
 	dropKinds
 )
 
 var dropNames = [dropKinds]string{"", "offline-qos0", "buffer-full-qos0", "too-large", "expired", "queue-full", "parking-full",
-	"session-ended", "unknown-qos0", "body-lost"}
+	"session-ended", "removed-by-operator", "unknown-qos0", "body-lost"}
 
 // counters of a Manager.
 type counters struct {

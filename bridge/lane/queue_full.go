@@ -95,6 +95,7 @@ func (q *Queue) makeRoomLocked() {
 // cut is one step of removing messages that are not on the way.
 type cut struct {
 	expired   bool // those that have expired, else the oldest
+	all       bool // every message: see Purge
 	now       int64
 	most      int // of the oldest: so many are to go, and so many bytes
 	mostBytes int
@@ -278,6 +279,9 @@ func (q *Queue) cutDisk(c *cut) error {
 func (c *cut) enough() bool { return !c.expired && c.n >= c.most && c.bytes >= c.mostBytes }
 
 func (c *cut) takes(e *Entry) bool {
+	if c.all {
+		return e.Kind != frame.ItemControl
+	}
 	if !c.expired {
 		return e.gives()
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"syscall"
@@ -65,9 +66,32 @@ func (c *Client) Compact(ctx context.Context) (before, after int64, err error) {
 	return got.Before, got.After, err
 }
 
-// post makes a request; an answer other than 200 is an error with what it says.
+// Get asks for what with those parameters and decodes the answer into found. See the package comment.
+func (c *Client) Get(ctx context.Context, what string, params url.Values, found any) error {
+	return c.ask(ctx, http.MethodGet, what, params, found)
+}
+
+// Do has something done, as Get asks.
+func (c *Client) Do(ctx context.Context, what string, params url.Values, found any) error {
+	return c.ask(ctx, http.MethodPost, what, params, found)
+}
+
+func (c *Client) ask(ctx context.Context, method, what string, params url.Values, found any) error {
+	resp, err := c.request(ctx, method, what+"?"+params.Encode())
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() // read to its end, or given up
+	return json.NewDecoder(resp.Body).Decode(found)
+}
+
 func (c *Client) post(ctx context.Context, what string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://node/v1/"+what, nil)
+	return c.request(ctx, http.MethodPost, what)
+}
+
+// request makes a request; an answer other than 200 is an error with what it says.
+func (c *Client) request(ctx context.Context, method, what string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://node/v1/"+what, nil)
 	if err != nil {
 		return nil, err
 	}

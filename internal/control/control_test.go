@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -175,5 +178,67 @@ func TestNoSocket(t *testing.T) {
 	}
 	if _, err := Serve(Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "in the way") {
 		t.Errorf("got %v, want a refusal to remove what is no socket", err)
+	}
+}
+
+// fakeOperator has one session and one link.
+type fakeOperator struct{}
+
+func (fakeOperator) Status() any { return map[string]string{"node": "n"} }
+func (fakeOperator) Sessions(order, prefix string, limit int) (any, error) {
+	return []any{order, prefix, limit}, nil
+}
+func (fakeOperator) Session(id string) (any, error) {
+	if id != "a/b c&d" {
+		return nil, &Refusal{http.StatusNotFound, "no such session"}
+	}
+	return id, nil
+}
+func (fakeOperator) RemoveSession(_ string, kick bool) (any, error) {
+	if !kick {
+		return nil, &Refusal{http.StatusConflict, "it is connected"}
+	}
+	return 1, nil
+}
+func (fakeOperator) PurgeLink(string) (any, error)  { return nil, errors.New("the disk is full") }
+func (fakeOperator) ForgetLink(string) (any, error) { return 2, nil }
+
+func TestOperator(t *testing.T) {
+	dir := t.TempDir()
+	serve(t, Config{Dir: dir, Backup: func(io.Writer) error { return nil }, Operator: fakeOperator{}})
+	c, ctx := connect(t, dir), t.Context()
+	var status map[string]string
+	if err := c.Get(ctx, "status", nil, &status); err != nil || status["node"] != "n" {
+		t.Errorf("status: got %v, %v", status, err)
+	}
+	var list []any
+	if err := c.Get(ctx, "sessions", url.Values{"order": {"name"}, "prefix": {"p"}, "limit": {"3"}}, &list); err != nil || fmt.Sprint(list) != "[name p 3]" {
+		t.Errorf("sessions: got %v, %v", list, err)
+	}
+	var id string
+	if err := c.Get(ctx, "session", url.Values{"id": {"a/b c&d"}}, &id); err != nil || id != "a/b c&d" {
+		t.Errorf("session: got %q, %v", id, err)
+	}
+	var n int
+	if err := c.Do(ctx, "session/remove", url.Values{"id": {"x"}, "kick": {"true"}}, &n); err != nil || n != 1 {
+		t.Errorf("remove: got %d, %v", n, err)
+	}
+	if err := c.Do(ctx, "link/forget", url.Values{"name": {"x"}}, &n); err != nil || n != 2 {
+		t.Errorf("forget: got %d, %v", n, err)
+	}
+	for what, err := range map[string]error{
+		"1 to":             c.Get(ctx, "sessions", url.Values{"limit": {"1000000"}}, &list),
+		"no such session":  c.Get(ctx, "session", url.Values{"id": {"y"}}, &id),
+		"it is connected":  c.Do(ctx, "session/remove", url.Values{"id": {"x"}}, &n),
+		"the disk is full": c.Do(ctx, "link/purge", nil, &n),
+	} {
+		if err == nil || !strings.Contains(err.Error(), what) {
+			t.Errorf("got %v, want %q", err, what)
+		}
+	}
+	old := t.TempDir()
+	serve(t, Config{Dir: old, Backup: func(io.Writer) error { return nil }})
+	if err := connect(t, old).Get(ctx, "status", nil, &status); err == nil || !strings.Contains(err.Error(), "no such commands") {
+		t.Errorf("without an operator: got %v, want a refusal", err)
 	}
 }

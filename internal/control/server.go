@@ -28,12 +28,13 @@ const stallTimeout = time.Minute
 // errorTrailer says why a backup is not whole.
 const errorTrailer = "X-Error"
 
-// Config of a Server. Dir and Backup must be set.
+// Config of a Server. Dir and Backup must be set; without Operator its requests are refused.
 type Config struct {
-	Dir     string                                  // data folder, which this process has for itself
-	Backup  func(w io.Writer) error                 // writes the node's state of one moment
-	Compact func() (before, after int64, err error) // gives free space of the database back; nil = not while the node runs
-	Log     *slog.Logger                            // nil = silent
+	Dir      string                                  // data folder, which this process has for itself
+	Backup   func(w io.Writer) error                 // writes the node's state of one moment
+	Compact  func() (before, after int64, err error) // gives free space of the database back; nil = not while the node runs
+	Operator Operator
+	Log      *slog.Logger // nil = silent
 }
 
 // Server serves one data folder's socket.
@@ -71,6 +72,7 @@ func Serve(cfg Config) (*Server, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/backup", s.one(backingUp, "backup", s.backup))
 	mux.HandleFunc("POST /v1/compact", s.one(compacting, "compaction", s.compact))
+	s.operatorRoutes(mux)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug)}
 	go s.serve(l) // owned by s, ended and awaited by Close

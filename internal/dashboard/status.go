@@ -33,6 +33,7 @@ type Status struct {
 	Drops          map[string]uint64 `json:"drops"`       // by reason
 	FullQueues     int               `json:"full_queues"` // of clients and neighbours, at their bound
 	Full           []FullQueue       `json:"full,omitempty"`
+	LargestQueues  []Session         `json:"largest_queues"` // of clients: those with the most messages, a few
 
 	Links   []Link   `json:"links"`
 	Members []Member `json:"members"`
@@ -64,9 +65,41 @@ type Link struct {
 	Sent            uint64    `json:"sent"`           // messages since the start
 	Received        uint64    `json:"received"`
 	Repeats         uint64    `json:"repeats"`               // recognised and not taken in again
+	Dropped         uint64    `json:"dropped"`               // because its queue was at its bound
+	Refused         uint64    `json:"refused"`               // publishes, likewise
+	FullSince       time.Time `json:"full_since,omitzero"`   // when its queue came to its bound; left out while there is room
+	Attempts        int       `json:"attempts"`              // to reach it that failed, since it was up for a while
 	LastError       string    `json:"last_error,omitempty"`  // why it is not up
 	ClockAhead      bool      `json:"clock_ahead,omitempty"` // its clock is too far ahead of this node's to go by
 	Twin            string    `json:"twin,omitempty"`        // another node under its name, or under ours where it told so
+}
+
+// Session is what is known of one client, and what it is owed.
+type Session struct {
+	Client        string    `json:"client"`
+	Connected     bool      `json:"connected"`
+	AwaySeconds   float64   `json:"away_seconds"`   // since it was connected; 0 while it is
+	ExpirySeconds float64   `json:"expiry_seconds"` // how long the session outlives its connection; -1 = for ever
+	Subscriptions int       `json:"subscriptions"`
+	Queued        int       `json:"queued_messages"` // those on their way included
+	QueuedBytes   int64     `json:"queued_bytes"`
+	InFlight      int       `json:"in_flight"`           // sent and not acknowledged
+	Oldest        float64   `json:"oldest_seconds"`      // age of the oldest, at most; 0 = not known
+	Dropped       uint64    `json:"dropped"`             // because its queue was at its bound
+	Refused       uint64    `json:"refused"`             // publishes, likewise
+	FullSince     time.Time `json:"full_since,omitzero"` // when its queue came to its bound; left out while there is room
+}
+
+// Sessions are the first ones of a list.
+type Sessions struct {
+	Sessions []Session `json:"sessions"`
+	Matching int       `json:"matching"` // how many there are
+}
+
+// Lost is what an operator's wish has cost: messages that were acknowledged to their publishers.
+type Lost struct {
+	Messages int   `json:"messages"`
+	Bytes    int64 `json:"bytes"`
 }
 
 // Member is a node in the gossip pool.

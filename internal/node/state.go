@@ -29,7 +29,7 @@ func (n *Node) openStore() (err error) {
 // openControl makes the operator's way to this node. A node without one still does its work: a full disk, or one whose file system
 // knows no sockets, does not keep it from starting.
 func (n *Node) openControl() error {
-	c, err := control.Serve(control.Config{Dir: n.cfg.Data, Backup: n.store.Backup, Compact: n.store.CompactNow, Log: n.logOf("control")})
+	c, err := control.Serve(control.Config{Dir: n.cfg.Data, Backup: n.store.Backup, Compact: n.store.CompactNow, Operator: operator{n}, Log: n.logOf("control")})
 	if err != nil {
 		n.log.Warn("no control socket: the data folder can be backed up only while the node is stopped", "err", err)
 		return nil

@@ -73,7 +73,7 @@ func (n *Node) Status() dashboard.Status {
 	s := dashboard.Status{
 		Node: n.cfg.Name, Role: string(n.role.Name), Version: n.cfg.Version,
 		Started: n.began, Uptime: time.Since(n.began).Seconds(), Ready: true,
-		Drops: n.metrics.Drops(), Links: []dashboard.Link{}, Members: []dashboard.Member{},
+		Drops: n.metrics.Drops(), LargestQueues: []dashboard.Session{}, Links: []dashboard.Link{}, Members: []dashboard.Member{},
 	}
 	if err := n.Ready(); err != nil {
 		s.Ready, s.Reason = false, err.Error()
@@ -89,12 +89,18 @@ func (n *Node) Status() dashboard.Status {
 	return s
 }
 
+// largestShown is how many queues of clients Status shows.
+const largestShown = 5
+
 func (n *Node) countInto(s *dashboard.Status) {
 	b := n.server.Stats()
 	s.Clients, s.Subscriptions = b.Clients, b.Subscriptions
 	s.MessagesIn, s.MessagesOut, s.BytesIn, s.BytesOut = b.MessagesIn, b.MessagesOut, b.BytesIn, b.BytesOut
-	s.Sessions, _ = n.sessions.Count()
-	s.QueuedMessages, s.QueuedBytes = n.sessions.Queued()
+	all := n.sessions.Overview(largestShown)
+	s.Sessions, s.QueuedMessages, s.QueuedBytes = all.Sessions, all.Queued, all.QueuedBytes
+	for _, i := range all.Largest {
+		s.LargestQueues = append(s.LargestQueues, sessionOf(i))
+	}
 	s.Retained = n.retained.Len()
 }
 
@@ -143,6 +149,7 @@ func (n *Node) links() []dashboard.Link {
 		all = append(all, dashboard.Link{
 			Name: l.Name, Scope: scopes[l.Scope], State: l.State, Protocol: string(l.Protocol), Since: l.Since, Address: l.Addr,
 			BacklogMessages: l.BacklogMessages, BacklogBytes: int64(l.BacklogBytes), Oldest: l.Full.Oldest.Seconds(),
+			Dropped: l.Full.Dropped, Refused: l.Full.Refused, FullSince: l.Full.Spell.Since, Attempts: l.Attempts,
 			Sent: l.Sent, Received: l.Received, Repeats: l.Repeats, LastError: l.LastError, Twin: l.Twin, ClockAhead: l.ClockAhead,
 		})
 	}
