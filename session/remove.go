@@ -61,7 +61,7 @@ func (s *Session) expel(kick bool) (w *will, err error) {
 		out.Close(packet.AdministrativeAction)
 		s.detachLocked()
 	}
-	s.removed = true
+	s.wakeLocked().removed = true
 	w, s.will = s.will, nil
 	return w, nil
 }
@@ -71,12 +71,12 @@ func (s *Session) keepAfterAll(w *will) {
 	s.restore(w)
 	s.lock()
 	defer s.unlock()
-	s.removed = false
+	s.wakeLocked().removed = false
 }
 
 // lossLocked is what messages that end with the session are counted as.
 func (s *Session) lossLocked() outcome {
-	if s.removed {
+	if t := s.traffic; t != nil && t.removed {
 		return dropRemoved
 	}
 	return dropEnded

@@ -25,7 +25,6 @@ type Session struct {
 
 	mutex     sync.Mutex // by lock and unlock only, which guard what follows
 	ended     bool       // takes nothing any more
-	removed   bool       // the operator ended it
 	shares    bool       // messages came through shared subscriptions
 	scheduled bool       // in jobs
 	wanted    job

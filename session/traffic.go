@@ -34,6 +34,7 @@ type traffic struct {
 	trims    bool          // the queue is above its bound, and the oldest give way
 	passed   uint64        // messages of the tail before it do not give way
 
+	removed    bool     // the operator ends the session
 	discarding bool     // the session has ended, and leftovers are being removed
 	portion    *portion // the step of discard that is not stable yet; nil = none
 }

@@ -114,6 +114,7 @@ func NewQueue(cfg Config) *Queue {
 	q := &Queue{cfg: cfg, st: cfg.Store}
 	q.last = cfg.Store.NextID() // above all positions of earlier lives
 	q.memTop = q.last
+	q.bound.ages.Note(q.last+1, q.last+1, cfg.Now())
 	return q
 }
 

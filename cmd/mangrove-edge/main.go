@@ -17,6 +17,7 @@ func main() {
 
 func newRoot() *cobra.Command {
 	root := cli.NewEdge("mangrove-edge", "mangrove-edge")
-	root.AddCommand(cli.NewConfig("mangrove-edge", cli.Checks{config.Edge: cli.Edge().Check}), cli.NewData("mangrove-edge"), cli.NewVersion("mangrove-edge"))
+	root.AddCommand(cli.NewConfig("mangrove-edge", cli.Checks{config.Edge: cli.Edge().Check}), cli.NewStatus("mangrove-edge"), cli.NewSession("mangrove-edge"), cli.NewLink("mangrove-edge"),
+		cli.NewData("mangrove-edge"), cli.NewVersion("mangrove-edge"))
 	return root
 }

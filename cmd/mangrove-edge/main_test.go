@@ -24,7 +24,7 @@ func TestLeavesOutWhatAGatewayDoesNotNeed(t *testing.T) {
 }
 
 func TestHasTheCommandsOfAGateway(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"version"}, {"config", "default"}, {"config", "default", "edge"}, {"data", "backup", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"version"}, {"config", "default"}, {"config", "default", "edge"}, {"data", "backup", "--help"}, {"status", "--help"}, {"session", "remove", "--help"}, {"link", "forget", "--help"}} {
 		var out, errs bytes.Buffer
 		root := newRoot()
 		root.SetOut(&out)

@@ -29,7 +29,11 @@ func page(s Status) []byte {
 	fmt.Fprintf(b, "<h1>%s</h1>\n", name)
 	table(b, nil, summary(s))
 	fmt.Fprint(b, "<h2>Links</h2>\n")
-	table(b, []string{"node", "kind", "state", "address", "waiting", "bytes", "last error"}, linkRows(s))
+	table(b, []string{"node", "kind", "state", "since", "address", "waiting", "bytes", "oldest", "tries", "last error"}, linkRows(s))
+	if len(s.LargestQueues) > 0 {
+		fmt.Fprint(b, "<h2>Largest queues of clients</h2>\n")
+		table(b, []string{"client", "state", "waiting", "bytes", "oldest", "dropped"}, queueRows(s))
+	}
 	if len(s.Members) > 0 {
 		fmt.Fprint(b, "<h2>Members</h2>\n")
 		table(b, []string{"node", "role", "state", "gossip", "link", "http"}, memberRows(s))
@@ -60,9 +64,29 @@ func summary(s Status) [][]string {
 
 func linkRows(s Status) (rows [][]string) {
 	for _, l := range s.Links {
-		rows = append(rows, []string{l.Name, l.Scope, l.State, l.Address, fmt.Sprint(l.BacklogMessages), fmt.Sprint(l.BacklogBytes), l.LastError})
+		rows = append(rows, []string{l.Name, l.Scope, l.State, span(time.Since(l.Since).Seconds()), l.Address, fmt.Sprint(l.BacklogMessages),
+			fmt.Sprint(l.BacklogBytes), span(l.OldestSeconds), fmt.Sprint(l.Attempts), l.LastError})
 	}
 	return rows
+}
+
+func queueRows(s Status) (rows [][]string) {
+	for _, q := range s.LargestQueues {
+		state := "connected"
+		if !q.Connected {
+			state = "away for " + span(q.AwaySeconds)
+		}
+		rows = append(rows, []string{q.Client, state, fmt.Sprint(q.Queued), fmt.Sprint(q.QueuedBytes), span(q.OldestSeconds), fmt.Sprint(q.Dropped)})
+	}
+	return rows
+}
+
+// span is a number of seconds for people; "" = 0.
+func span(seconds float64) string {
+	if seconds == 0 {
+		return ""
+	}
+	return time.Duration(seconds * float64(time.Second)).Round(time.Second).String()
 }
 
 func memberRows(s Status) (rows [][]string) {

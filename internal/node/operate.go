@@ -9,6 +9,7 @@ import (
 	"mangrove/bridge"
 	"mangrove/internal/control"
 	"mangrove/internal/dashboard"
+	"mangrove/mqtt"
 	"mangrove/session"
 )
 
@@ -118,8 +119,12 @@ func (o operator) lost(name string, lost bridge.Lost, err error) (any, error) {
 func (o operator) noLink(name string) error {
 	var near []string
 	for _, l := range o.n.Links.Status() {
-		if len(near) < mostHints && l.Name != "" && alike(name, l.Name) {
-			near = append(near, l.Name)
+		other := l.Name
+		if l.Scope == mqtt.ScopeUplink {
+			other = scopes[l.Scope]
+		}
+		if len(near) < mostHints && alike(name, other) {
+			near = append(near, other)
 		}
 	}
 	return missing("link", name, near)
