@@ -186,7 +186,7 @@ func TestLargest(t *testing.T) {
 		}
 	}
 	var got []string
-	for _, info := range n.Largest(2) {
+	for _, info := range n.Overview(2).Largest {
 		got = append(got, fmt.Sprint(info.ClientID, info.Queued, info.FullSince.IsZero()))
 	}
 	if fmt.Sprint(got) != "[d3 true c2 true]" {

@@ -52,12 +52,6 @@ func (m *Manager) Info(clientID string) (i Info, ok bool) {
 	return s.info(), true
 }
 
-// Largest tells of the sessions with the most messages queued, the largest first, n at most. It looks at all sessions, without a lock
-// on more than one.
-func (m *Manager) Largest(n int) []Info {
-	return m.top(n, func(i *Info) bool { return i.Queued > 0 })
-}
-
 // Full tells of the sessions whose queue is at its bound, the largest first, n at most.
 func (m *Manager) Full(n int) []Info {
 	if m.jammed.Load() == 0 {

@@ -65,7 +65,7 @@ func summary(s Status) [][]string {
 func linkRows(s Status) (rows [][]string) {
 	for _, l := range s.Links {
 		rows = append(rows, []string{l.Name, l.Scope, l.State, span(time.Since(l.Since).Seconds()), l.Address, fmt.Sprint(l.BacklogMessages),
-			fmt.Sprint(l.BacklogBytes), span(l.OldestSeconds), fmt.Sprint(l.Attempts), l.LastError})
+			fmt.Sprint(l.BacklogBytes), span(l.Oldest), fmt.Sprint(l.Attempts), l.LastError})
 	}
 	return rows
 }
@@ -76,7 +76,7 @@ func queueRows(s Status) (rows [][]string) {
 		if !q.Connected {
 			state = "away for " + span(q.AwaySeconds)
 		}
-		rows = append(rows, []string{q.Client, state, fmt.Sprint(q.Queued), fmt.Sprint(q.QueuedBytes), span(q.OldestSeconds), fmt.Sprint(q.Dropped)})
+		rows = append(rows, []string{q.Client, state, fmt.Sprint(q.Queued), fmt.Sprint(q.QueuedBytes), span(q.Oldest), fmt.Sprint(q.Dropped)})
 	}
 	return rows
 }

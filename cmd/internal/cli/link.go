@@ -63,7 +63,7 @@ func printLinks(out io.Writer, links []dashboard.Link) {
 	rows := [][]string{{"NODE", "KIND", "STATE", "SINCE", "WAITING", "SIZE", "OLDEST", "TRIES"}}
 	for _, l := range links {
 		rows = append(rows, []string{linkName(l), l.Scope, l.State, spanOf(time.Since(l.Since).Seconds()), strconv.Itoa(l.BacklogMessages),
-			sizeOf(l.BacklogBytes), spanOf(l.OldestSeconds), strconv.Itoa(l.Attempts)})
+			sizeOf(l.BacklogBytes), spanOf(l.Oldest), strconv.Itoa(l.Attempts)})
 	}
 	printTable(out, "lllrrrrr", rows)
 	for _, l := range links {

@@ -75,7 +75,7 @@ func printSessions(out io.Writer, list []dashboard.Session) {
 	rows := [][]string{{"CLIENT", "STATE", "SUBS", "WAITING", "SIZE", "OLDEST", "DROPPED"}}
 	for _, s := range list {
 		rows = append(rows, []string{printable(s.Client), stateOf(s), strconv.Itoa(s.Subscriptions), strconv.Itoa(s.Queued),
-			sizeOf(s.QueuedBytes), spanOf(s.OldestSeconds), strconv.FormatUint(s.Dropped, 10)})
+			sizeOf(s.QueuedBytes), spanOf(s.Oldest), strconv.FormatUint(s.Dropped, 10)})
 	}
 	printTable(out, "llrrrrr", rows)
 }
@@ -134,7 +134,7 @@ func printSession(out io.Writer, s dashboard.Session) {
 	}
 	line("subscriptions", "%d", s.Subscriptions)
 	line("waiting", "%s, %d of them on their way", messagesOf(s.Queued, s.QueuedBytes), s.InFlight)
-	line("oldest", "%s", spanOf(s.OldestSeconds))
+	line("oldest", "%s", spanOf(s.Oldest))
 	line("lost", "%d dropped, %d refused at the bound of the queue", s.Dropped, s.Refused)
 	if !s.FullSince.IsZero() {
 		line("full since", "%s", s.FullSince.Local().Format("2006-01-02 15:04:05"))

@@ -124,12 +124,9 @@ func health(s dashboard.Status) (lines []string) {
 		if (l.Scope == "uplink" || l.Scope == "peer") && l.State != "up" && l.Attempts > 0 {
 			lines = append(lines, fmt.Sprintf("NO LINK to %s for %s: %d messages wait", linkName(l), spanOf(time.Since(l.Since).Seconds()), l.BacklogMessages))
 		}
-		if !l.FullSince.IsZero() {
-			lines = append(lines, fmt.Sprintf("FULL: the queue for %s", linkName(l)))
-		}
 	}
-	if s.QueuesFull > 0 {
-		lines = append(lines, fmt.Sprintf("FULL: queues of %d clients (session list)", s.QueuesFull))
+	if s.FullQueues > 0 {
+		lines = append(lines, fmt.Sprintf("FULL: %d queues are at their bound, and drop or refuse (session list, link list)", s.FullQueues))
 	}
 	if len(lines) == 0 {
 		lines = append(lines, "all is well")
