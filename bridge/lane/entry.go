@@ -20,8 +20,8 @@ type Entry struct {
 	Expires int64         // deadline in stored time (store.Store.Stamp); 0 = never
 	QoS     byte          // to send it with
 	Kind    byte          // of the item it is sent as, see frame.Item
-	Edge    string        // the edge it is for, in a peer's queue; "" = for the peer
 	Keeps   bool          // it does not give way to later ones: see overflow.Rules.Keeps
+	Edge    string        // the edge it is for, in a peer's queue; "" = for the peer
 	Control []byte        // the bytes of a control record
 	Msg     *mqtt.Message // the message, where it is in memory; nil = read the body
 	state   entryState
