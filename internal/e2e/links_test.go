@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -205,6 +207,48 @@ func TestP1KeptByACoreThatReturns(t *testing.T) {
 	to2.Heal()
 	core2.restart()
 	wantEachOnce(t, sub, 100)
+}
+
+// A core is put back from its backup, or its disk is lost, while its edge is elsewhere: what another core kept for it goes to that edge, and to
+// the sessions that the backup has.
+func TestP1KeptForACoreThatLostItsMemory(t *testing.T) {
+	for _, how := range []string{"backup", "new disk"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			core1, core2 := startCores(t)
+			to1 := startProxy(t, core1.addr())
+			to1.Cut(sim.Fault{Reset: true, Refuse: true})
+			edgeC := startEdge(t, "edge-c", core2.addr()+","+to1.Addr())
+			eventually(t, "edge-c is linked to core-2", func() bool { return edgeC.linksUp() == 1 })
+			pub, sub := dial(t, core1.addr(), "sensor"), dial(t, edgeC.addr(), "display")
+			sub.subscribe("t", 1)
+			throughFrom(t, pub, sub, "t")
+			report := dial(t, core2.addr(), "report")
+			report.subscribe("t", 1)
+			report.disconnect()
+			file := filepath.Join(t.TempDir(), "backup")
+			dataCommand(t, "backup", core2.dir, file)
+
+			core2.kill()
+			pub.publishNumbered("t", "m", 0, 50, 1) // core-1 keeps these for core-2
+			to1.Heal()
+			eventually(t, "edge-c moved to core-1", func() bool { return edgeC.linksUp() == 1 })
+			if err := os.RemoveAll(core2.dir); err != nil {
+				t.Fatal(err)
+			}
+			if how == "backup" {
+				dataCommand(t, "restore", file, core2.dir)
+			}
+			core2.restart()
+			pub.publishNumbered("t", "m", 50, 100, 1)
+			wantEachOnce(t, sub, 100)
+			if how == "backup" {
+				again := newClient(t, core2.addr(), "report")
+				again.connect()
+				wantEachOnce(t, again, 100)
+			}
+		})
+	}
 }
 
 // wantEachOnce wants to messages, in any order, none twice.
