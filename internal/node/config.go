@@ -63,6 +63,8 @@ type Dial struct {
 	Username string
 	Password []byte
 	CA       string // PEM file of the authorities of other nodes' certificates; "" = the system's
+
+	KeepAlive time.Duration // bridge.Config.KeepAlive
 }
 
 // Limits bound the node. Zero and negative numbers mean what package setting says: zero is the default of the part that

@@ -11,7 +11,7 @@ import (
 // minPingTimeout is the least that PINGRESP gets where Config says nothing.
 const minPingTimeout = 2 * time.Second
 
-// keepAlive sends PINGREQ when nothing else was sent, or nothing came, for a third of the interval, so
+// keepAlive sends PINGREQ when nothing else was sent, or nothing came, for half of the interval, so
 // that the server hears from us within it [MQTT-3.1.2-20], and ends the connection when no answer comes.
 //
 // On a thin line PINGREQ waits behind what was written before it. As long as the server's kernel acknowledges some of that,
@@ -36,7 +36,7 @@ func (k *keepAlive) begin(c *Client) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.c, k.period, k.timeout = c, c.cfg.KeepAlive/3, c.cfg.PingTimeout
+	k.c, k.period, k.timeout = c, c.cfg.KeepAlive/2, c.cfg.PingTimeout
 	if k.timeout == 0 {
 		k.timeout = max(c.cfg.KeepAlive/2, minPingTimeout)
 	}

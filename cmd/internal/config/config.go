@@ -61,6 +61,7 @@ type Config struct {
 		Up           []string // edge
 		Early        string   // edge
 		Advertise    string   // core
+		KeepAlive    time.Duration
 		Username     string
 		PasswordFile string
 		CA           string
@@ -138,6 +139,7 @@ func New(role Role) *Config {
 	c.Link.Protocol = "auto"
 	c.Link.Up = []string{"#"}
 	c.Link.Early = "auto"
+	c.Link.KeepAlive = bridge.DefaultKeepAlive
 	c.Gossip.Profile = "auto"
 	c.Durability.Default, c.Durability.Rules = "commit", []string{}
 	c.Limits.Connections = broker.DefaultMaxConns
