@@ -324,6 +324,12 @@ func TestNeighbourOfTheVersionBefore(t *testing.T) {
 	if err != nil || data.Items[0].Body[0] > 0x1F || m.Version != 0 || m.Expires.Sub(expires).Abs() > time.Second {
 		t.Errorf("got %+v, %v, flags %x", m, err, data.Items[0].Body[0])
 	}
+	x.retain("forever", "v")
+	eventually(t, "it is sent", func() bool { return r.frames(frame.KindData) == 2 })
+	data, err = frame.DecodeData(r.got[frame.KindData][1], x.b.compressor)
+	if err != nil || len(data.Items) != 1 || data.Items[0].Body[0] > 0x1F {
+		t.Errorf("without expiry: got %+v, %v", data, err)
+	}
 	x.b.lookup("e").doubt()
 	time.Sleep(10 * DefaultHealQuiet / 100)
 	if got := r.frames(frame.KindRetained); got != 0 {
