@@ -24,6 +24,7 @@ func (c *conn) acceptLink(p *packet.Connect, versions string, answer *packet.Pro
 		return c.refuse(err)
 	}
 	c.link = end
+	transport.Quiet(c.nc)
 	c.srv.metrics.links.Add(1)
 	c.setPatience(c.keepAlive(p, answer))
 	c.stateBounds(p, answer)

@@ -44,7 +44,7 @@ func Dial(ctx context.Context, addr string, cfg DialConfig) (net.Conn, error) {
 }
 
 func dial(ctx context.Context, a Addr, cfg DialConfig) (net.Conn, error) {
-	d := net.Dialer{Timeout: cfg.Timeout}
+	d := net.Dialer{Timeout: cfg.Timeout, KeepAlive: -1} // MQTT has its own
 	if a.Scheme == Unix {
 		return d.DialContext(ctx, "unix", a.Path)
 	}
