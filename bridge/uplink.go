@@ -44,6 +44,11 @@ func newUplink(b *Bridge) *uplink {
 	if err != nil || n == nil {
 		panic(fmt.Sprintf("BUG: no neighbour record for the uplink: %v", err))
 	}
+	if b.cfg.Store.Renewed() { // the attachments of before were another node's
+		writes := new(batch.Batch)
+		n.update(writes, func(r *record) { r.store, r.settled = 0, 0 })
+		b.cfg.Store.Commit(writes)
+	}
 	for _, filter := range b.cfg.UplinkFilters {
 		n.subscribe(n, filter, 2)
 	}

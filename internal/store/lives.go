@@ -29,8 +29,9 @@ var (
 
 // self is who a store is among others.
 type self struct {
-	id    uint64
-	lives []uint64 // the newest first; never changed in place
+	id      uint64
+	lives   []uint64 // the newest first; never changed in place
+	renewed bool     // this start gave it another id
 }
 
 // ID is random and names the folder to other nodes. It was made with the database, or when another owner took the folder
@@ -43,6 +44,10 @@ func (s *Store) Life() uint64 { return s.self.lives[0] }
 // Lives are this life and the earlier ones that the folder knows, the newest first, at most MaxLives. What was numbered before there were lives
 // has the ID in their place: it is among them. The caller must not change the slice.
 func (s *Store) Lives() []uint64 { return s.self.lives }
+
+// Renewed tells that the ID is new since this start, because the folder was another owner's: what others know of it, they know
+// under the ID of before.
+func (s *Store) Renewed() bool { return s.self.renewed }
 
 // beginLife notes a new life of the folder, and a new identity when the owner is another one than at the last start: then the folder is a
 // copy of the other's, or was handed over.
@@ -94,6 +99,6 @@ func renew(meta *bolt.Bucket, me self) (self, error) {
 	if !slices.Contains(me.lives, me.id) {
 		me.lives = append(me.lives, me.id)
 	}
-	me.id = newID()
+	me.id, me.renewed = newID(), true
 	return me, errors.Join(putLives(meta, me.lives), putNumber(meta, metaIdentity, me.id))
 }

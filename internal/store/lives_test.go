@@ -40,6 +40,9 @@ func TestAnotherOwner(t *testing.T) {
 	dir := t.TempDir()
 	first, unnamed, other := livesOf(t, dir, "golden"), livesOf(t, dir, ""), livesOf(t, dir, "site-1")
 	again := livesOf(t, dir, "site-1")
+	if first.renewed || unnamed.renewed || !other.renewed || again.renewed {
+		t.Errorf("got renewed %v, %v, %v, %v, want it at the third start alone", first.renewed, unnamed.renewed, other.renewed, again.renewed)
+	}
 	if unnamed.id != first.id || other.id == first.id || again.id != other.id {
 		t.Errorf("got ids %x, %x, %x, %x, want a new one at the third", first.id, unnamed.id, other.id, again.id)
 	}
