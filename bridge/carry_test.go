@@ -52,6 +52,7 @@ func TestReadingCrossesTwoCores(t *testing.T) {
 	sub := b.subscribe("s", "t/+", 1)
 	local := a.subscribe("local", "t/+", 1)
 	x.wantInterest("y", "t/+", true)
+	a.wantState("x", "up")
 	for qos := byte(0); qos <= 2; qos++ {
 		a.mustPublish("t/1", qos, numbered("m", 20*int(qos), 20*int(qos)+20)...)
 		sub.want(t, numbered("m", 0, 20*int(qos)+20)...)
