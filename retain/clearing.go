@@ -16,7 +16,7 @@ const blindKeep = time.Hour
 
 // newClearing is the clearing that m is.
 func (s *Store) newClearing(m *mqtt.Message) *entry {
-	e := &entry{topic: m.Topic, origin: m.Origin, time: m.Version, gone: true, here: isLocal(m)}
+	e := &entry{topic: m.Topic, origin: m.Origin, time: m.Version, gone: true, here: s.publishedHere(m)}
 	until := s.cfg.Now().Add(s.cfg.ClearedKeep)
 	if m.Healed && !m.Expires.IsZero() && m.Expires.Before(until) {
 		until = m.Expires // the rest of the time it had elsewhere: clearings do not live on by being told

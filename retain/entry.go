@@ -2,6 +2,7 @@ package retain
 
 import (
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"mangrove/internal/due"
@@ -34,7 +35,7 @@ func (e *entry) Due() *due.Mark { return &e.expires }
 
 // newEntry makes the entry of m, which is shared and may live in a buffer: own is a message of our own.
 func (s *Store) newEntry(m, own *mqtt.Message) *entry {
-	e := &entry{topic: own.Topic, id: own.ID, origin: own.Origin, time: own.Version, size: int64(own.Size()), here: isLocal(m)}
+	e := &entry{topic: own.Topic, id: own.ID, origin: own.Origin, time: own.Version, size: int64(own.Size()), here: s.publishedHere(m)}
 	if !m.Expires.IsZero() {
 		e.expires.At = max(1, s.clock.Stamp(m.Expires))
 	}
@@ -48,6 +49,12 @@ func (e *entry) version() mqtt.Version {
 		return mqtt.Version{}
 	}
 	return mqtt.Version{Time: e.time, Origin: e.origin}
+}
+
+// publishedHere reports whether a client of this node published m, now or in an earlier life of the folder: then it comes back
+// from a neighbour, which does not send it to whoever subscribes here.
+func (s *Store) publishedHere(m *mqtt.Message) bool {
+	return isLocal(m) || slices.Contains(s.lives, m.Origin.Life)
 }
 
 // isLocal reports whether m comes from a client of this node.

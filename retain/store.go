@@ -29,6 +29,7 @@ type Store struct {
 	full      bool             // at a bound, which has been told
 	versions  hlc.Clock
 	changes   atomic.Uint64
+	lives     []uint64 // of the data folder: what was numbered in one of them was published here. Does not change
 
 	stop  chan struct{}
 	done  chan struct{}
@@ -57,14 +58,14 @@ func New(cfg Config) (*Store, error) {
 
 // load reads the index. The messages stay on disk.
 func (s *Store) load() error {
-	lives := s.cfg.Store.Lives()
+	s.lives = s.cfg.Store.Lives()
 	var broken error
 	err := s.cfg.Store.Scan(batch.Retained, nil, nil, func(k, v []byte) bool {
 		var e *entry
 		if e, broken = decodeRecord(k, v); broken != nil {
 			return false
 		}
-		e.here = e.here || e.time == hlc.First && slices.Contains(lives, e.origin.Life) // form 1 does not say
+		e.here = e.here || e.time == hlc.First && slices.Contains(s.lives, e.origin.Life) // form 1 does not say
 		s.showLocked(s.root.grow(e.topic), e)
 		s.versions.Hold(e.time)
 		return true
