@@ -155,6 +155,36 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
+// What is allowed and not used invites: it is taken out of within, outside and rows.
+func TestEachAllowedImportIsUsed(t *testing.T) {
+	used, parts, libraries := map[[2]string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, p := range packages(t) {
+		from := part(p.ImportPath)
+		parts[from] = true
+		for _, imp := range p.Imports {
+			used[[2]string{from, part(imp)}] = true
+			if lib, _ := library(imp); lib != "" {
+				libraries[lib] = true
+			}
+		}
+	}
+	for pair := range within {
+		if !used[pair] {
+			t.Errorf("within allows %s to import %s, which it does not", pair[0], pair[1])
+		}
+	}
+	for lib, owner := range outside {
+		if owner != "" && !libraries[lib] {
+			t.Errorf("outside allows %s to import %s, which it does not", owner, lib)
+		}
+	}
+	for row := range rows {
+		if !parts[row] {
+			t.Errorf("rows has %s, where no package is", row)
+		}
+	}
+}
+
 // docs/architecture.md draws the rows, and its table says of each part what it holds; a part inside another one may be
 // said there.
 func TestRowsAreDrawn(t *testing.T) {
