@@ -100,7 +100,7 @@ func (c *Config) linkKeys() []key {
 			value: text{p: &c.Link.Early, word: "TIME", allowed: "auto, off, or a time from 1ms to 10s", check: earlyTime}},
 		{name: "link.advertise", flag: "advertise", only: Core, unset: true, help: "Where other nodes reach this core's listener. Default: the first listener's address.",
 			value: text{p: &c.Link.Advertise, word: "ADDR", allowed: "an address such as core-1.example:1883", empty: true, check: neighbour}},
-		{name: "link.keep_alive", help: "How long a link may be silent: a dead line is noticed within one and a half times that. On a line that is paid by the byte, \"60s\" costs some 14 MB a month for pings.",
+		{name: "link.keep_alive", help: "How long a link may be silent: a dead line is noticed within one and a half times that. On a line that is paid by the byte, \"60s\" costs some 21 MB a month for pings.",
 			value: span{&c.Link.KeepAlive, 65535 * time.Second}},
 		{name: "link.username", flag: "link-username", unset: true, help: "User name to show to other nodes' listeners.",
 			value: text{p: &c.Link.Username, word: "NAME", allowed: "a user name", empty: true}},
