@@ -274,8 +274,8 @@ type status struct {
 		Kind, Name string
 		Dropped    int
 	}
-	Members       []struct{ Name, State string }
-	Links         []struct {
+	Members []struct{ Name, State string }
+	Links   []struct {
 		Name     string
 		State    string
 		Backlog  int `json:"backlog_messages"`
