@@ -151,7 +151,7 @@ func TestKeptTopicsDoNotGiveWay(t *testing.T) {
 func TestParking(t *testing.T) {
 	reg := metrics.New()
 	n := newNode(t, true, func(c *Config) { c.MaxQueuedMessages, c.WhenFull.Default, c.Metrics = 3, overflow.Refuse, reg })
-	s := n.away(t)
+	n.away(t)
 	for i := range 8 {
 		m := &mqtt.Message{Topic: "t", Payload: fmt.Append(nil, i), QoS: 1, From: mqtt.Source{Scope: mqtt.ScopePeer, Name: "core"}}
 		if err := n.sendMessage(m); err != nil {
