@@ -49,8 +49,8 @@ func DecodeFragment(b []byte) (f Fragment, err error) {
 	return f, done(&r, KindFragment)
 }
 
-// maxAge is the most milliseconds that a frame may be under way.
-const maxAge = 1 << 40
+// maxAge is the most milliseconds that a frame may be under way: 24 days, what an int of 32 bits holds.
+const maxAge = 1<<31 - 1
 
 // Held answers a FRAGMENT: so much of the whole frame has come.
 //
