@@ -30,6 +30,7 @@ type traffic struct {
 	began    time.Duration // when the queue did
 	swept    time.Duration // when the tail was looked through last, or began
 	cut      *cut          // the step of a trim or a sweep that is not stable yet; nil = none
+	looking  bool          // a worker reads a step of a sweep
 	sweeping *cut          // the last step of a sweep that goes on; nil = none does
 	trims    bool          // the queue is above its bound, and the oldest give way
 	passed   uint64        // messages of the tail before it do not give way

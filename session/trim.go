@@ -59,7 +59,7 @@ const sweepRest = 50 * time.Microsecond
 // sweepsFirstLocked reports whether something in the tail may have expired, and it is time to look, or is being done.
 func (s *Session) sweepsFirstLocked() bool {
 	t := s.traffic
-	if t != nil && (t.sweeping != nil || t.cut != nil && t.cut.why == dropExpired) {
+	if t != nil && (t.looking || t.sweeping != nil || t.cut != nil && t.cut.why == dropExpired) {
 		return true
 	}
 	if t == nil || t.soonest == 0 || t.out.tail == 0 || t.soonest > s.m.stored.Stamp(s.m.cfg.Now()) {
@@ -90,14 +90,19 @@ func (s *Session) sweep() {
 	} else if due {
 		t.soonest = 0 // what comes from here on notes itself; what is left notes sweptLocked
 	}
-	t.sweeping = nil
+	t.sweeping, t.looking = nil, due
 	if len(t.out.pending) > 0 {
 		c.least = earlier(c.least, now+1) // those are not looked at
 	}
 	s.unlock()
-	if due && !s.cutTail(c, from, func(q *queueRecord) bool { return c.expired(q, now) }) {
-		s.lock()
-		defer s.unlock()
+	if !due {
+		return
+	}
+	may := s.cutTail(c, from, func(q *queueRecord) bool { return c.expired(q, now) })
+	s.lock()
+	defer s.unlock()
+	t.looking = false
+	if !may {
 		s.sweepAgainLocked(now)
 	}
 }
