@@ -82,18 +82,57 @@ func (b *Bridge) collect(p *part, f frame.Fragment) (held int, whole []byte, err
 	return f.Size, whole, nil
 }
 
-// partRoom makes room for n bytes more of mine, at the cost of those whose neighbours are away.
+// partRoom makes room for n bytes more of mine: at the cost of those whose neighbours are away, then of the largest one, as long as
+// that is larger than mine or has stood still for two keep-alives. So nobody keeps others out with what it never ends, and the
+// smaller of two comes through.
 func (b *Bridge) partRoom(mine *part, n int) bool {
-	has := func() bool { return b.parts.Load()+int64(n) <= int64(b.cfg.MaxPartBytes) }
-	if has() {
-		return true
-	}
-	for _, other := range b.all() {
-		if p := &other.part; p != mine && !other.Online() {
-			b.dropPart(p)
+	for b.parts.Load()+int64(n) > int64(b.cfg.MaxPartBytes) {
+		p, l := b.largestPart(mine)
+		if p == nil || l != nil && p.held() <= mine.held()+n && !p.stalled(b.cfg.Now().Add(-2*b.cfg.KeepAlive)) {
+			return false
+		}
+		b.dropPart(p)
+		if l != nil {
+			text := "room for messages that come in parts is wanted by others"
+			l.fail(errors.New(text), &frame.Goaway{Code: frame.GoawayRefused, Retry: b.cfg.RefuseRetry, Text: text})
 		}
 	}
-	return has()
+	return true
+}
+
+// largestPart finds the part besides mine that gives way first, and the link that it comes over; nil = its neighbour is away.
+func (b *Bridge) largestPart(mine *part) (largest *part, over *link) {
+	most := 0
+	for _, n := range b.all() {
+		l := n.link.Load()
+		ps := []*part{&n.part}
+		if l != nil {
+			ps = append(ps, &l.volatilePart)
+		}
+		for _, p := range ps {
+			switch held := p.held(); {
+			case held == 0 || p == mine:
+			case l == nil:
+				return p, nil
+			case held > most:
+				largest, over, most = p, l, held
+			}
+		}
+	}
+	return largest, over
+}
+
+func (p *part) held() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.body)
+}
+
+// stalled tells that nothing has come since then.
+func (p *part) stalled(since time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.since.Before(since)
 }
 
 // dropPart forgets what has come: the neighbour will begin again.

@@ -183,3 +183,27 @@ func TestPartsAreBounded(t *testing.T) {
 		t.Errorf("got %d messages and %d bytes of parts", got, x.b.parts.Load())
 	}
 }
+
+// A neighbour that is there, and holds all the room with a message that it does not end, keeps nobody out.
+func TestPartThatNeverEndsKeepsNobodyOut(t *testing.T) {
+	for _, volatile := range []bool{false, true} {
+		x := newNode(t, RoleCore, "x", func(c *Config) { c.MaxPartBytes = 150_000; c.RefuseRetry = time.Second })
+		sub := x.subscribe("s", "#", 1)
+		a, rate := newThinEdge(t, "a", nil)
+		a.dial(x)
+		a.wantState("x", "up")
+		rate.Store(400_000)
+		qos := byte(1)
+		if volatile {
+			qos = 0
+		}
+		a.mustPublish("t", qos, noise(140_000))
+		eventually(t, "most of the room is taken", func() bool { return x.b.parts.Load() > 110_000 })
+		rate.Store(100)
+		b := newEdge(t, "b", x)
+		b.wantState("x", "up")
+		b.mustPublish("t", 1, noise(100_000))
+		eventually(t, "the smaller one is there", func() bool { return len(sub.payloads()) == 1 })
+		b.drained("x")
+	}
+}

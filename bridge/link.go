@@ -67,7 +67,7 @@ type link struct {
 	settled              bool               // interest of the far side is complete; reading only
 	stranger             uint64             // the life of the last message that was not our own; reading only
 	coresSent            *coreList          // run only
-	volatilePart         part               // reading only: a frame of the volatile lane that comes in fragments
+	volatilePart         part               // a frame of the volatile lane that comes in fragments
 	aged                 time.Duration      // reading only: how long the message that is read was under way
 	items, body, recoded []byte             // run only: buffers
 	spans                []span             // run only
