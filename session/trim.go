@@ -101,7 +101,7 @@ func (s *Session) sweep() {
 	may := s.cutTail(c, from, func(q *queueRecord) bool { return c.expired(q, now) })
 	s.lock()
 	defer s.unlock()
-	t.looking = false
+	s.wakeLocked().looking = false
 	if !may {
 		s.sweepAgainLocked(now)
 	}
