@@ -90,19 +90,16 @@ func (b *Bridge) load() error {
 		return err
 	}
 	var bad error
-	records := map[string]record{}
+	records, now := map[string]record{}, b.cfg.Now()
 	err := b.cfg.Store.Scan(batch.Neighbours, nil, nil, func(k, v []byte) bool {
-		records[string(k)], bad = decodeRecord(string(k), v)
+		records[string(k)], bad = decodeRecord(string(k), v, b.cfg.Store, now)
 		return bad == nil
 	})
 	if err = errors.Join(err, bad); err != nil {
 		return fmt.Errorf("load neighbours: %w", err)
 	}
-	grace := b.cfg.Now().Add(b.cfg.NeighbourExpiry/8 - b.cfg.NeighbourExpiry)
 	for name, rec := range records {
-		if rec.lastSeen.Before(grace) {
-			rec.lastSeen = grace // the node itself was away
-		}
+		rec.spare(now, b.cfg.NeighbourExpiry, b.cfg.MovedLinger)
 		n := b.loadNeighbour(name, rec)
 		n.down = n.since
 		b.neighbours[name] = n

@@ -158,7 +158,7 @@ func (n *neighbour) release(l *link) {
 	l.log.Info("link down", "reason", err)
 	writes := new(batch.Batch)
 	n.rec.lastSeen = n.since
-	writes.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil))
+	writes.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil, n.b.cfg.Store))
 	n.b.cfg.Store.Commit(writes)
 }
 

@@ -187,7 +187,7 @@ func (n *neighbour) wake() {
 func (n *neighbour) update(b *batch.Batch, change func(*record)) {
 	n.mu.Lock()
 	change(&n.rec)
-	b.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil))
+	b.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil, n.b.cfg.Store))
 	n.mu.Unlock()
 }
 

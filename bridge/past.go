@@ -107,8 +107,8 @@ func (b *Bridge) swap(n *neighbour, writes *batch.Batch) (heir *neighbour) {
 	n.rec.moved, n.rec.movedTo, n.rec.attach = b.cfg.Now(), n.name, 0
 	n.past.Store(&past{n: n, wake: bell.New(), done: make(chan struct{})})
 	b.neighbours[n.key], b.neighbours[n.name] = n, heir
-	writes.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil))
-	writes.Put(batch.Neighbours, []byte(n.name), heir.rec.append(nil))
+	writes.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil, b.cfg.Store))
+	writes.Put(batch.Neighbours, []byte(n.name), heir.rec.append(nil, b.cfg.Store))
 	return heir
 }
 
@@ -391,7 +391,7 @@ func (n *neighbour) agePast(now time.Time) {
 		n.remove(lane.DropNeighbourGone)
 		return
 	}
-	if now.Sub(since) < n.b.cfg.SettleTime || n.stayCount() > 0 && now.Sub(since) < n.b.cfg.NeighbourExpiry {
+	if now.Sub(later(since, n.b.started)) < n.b.cfg.SettleTime || n.stayCount() > 0 && now.Sub(since) < n.b.cfg.NeighbourExpiry {
 		return
 	}
 	p.mu.Lock()

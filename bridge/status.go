@@ -79,6 +79,8 @@ func (n *neighbour) status() LinkStatus {
 	default:
 		s.State = "down"
 	}
+	now := n.b.cfg.Now()
+	s.Since = now.Add(s.Since.Sub(now)) // the time of day as the wall clock has it by now
 	return s
 }
 

@@ -70,9 +70,11 @@ func (n *Node) serveHTTP() (err error) {
 
 // Status is the node at this moment. Before it is ready only the beginning is filled in.
 func (n *Node) Status() dashboard.Status {
+	now := time.Now()
+	up := now.Sub(n.began)
 	s := dashboard.Status{
 		Node: n.cfg.Name, Role: string(n.role.Name), Version: n.cfg.Version,
-		Started: n.began, Uptime: time.Since(n.began).Seconds(), Ready: true,
+		Started: now.Add(-up), Uptime: up.Seconds(), Ready: true,
 		Drops: n.metrics.Drops(), LargestQueues: []dashboard.Session{}, Links: []dashboard.Link{}, Members: []dashboard.Member{},
 	}
 	if err := n.Ready(); err != nil {
