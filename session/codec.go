@@ -59,7 +59,7 @@ func splitKey(k []byte) (number uint64, rest []byte, err error) {
 //
 //	version   1
 //	flags     1  bit 0 connected, bit 1 will
-//	number    uvarint
+//	number    uvarint  0 = the record is there for the will alone, see keptwill.go
 //	expiry    varint   milliseconds; < 0 = never
 //	detached  varint   in stored time, see due.Clock; 0 while connected
 //	sent      uvarint  messages below it may have been sent

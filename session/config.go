@@ -20,6 +20,7 @@ const (
 	DefaultMaxQueuedMessages = 100_000
 	DefaultMaxQueuedBytes    = 256 << 20
 	DefaultMaxMemoryBytes    = 16 << 20
+	DefaultMaxWillBytes      = 64 << 20
 	DefaultMaxInflight       = 256
 	DefaultWindowMessages    = 128
 	DefaultWindowBytes       = 256 << 10
@@ -54,6 +55,9 @@ type Config struct {
 	MaxQueuedBytes    int64
 	MaxMemoryBytes    int64
 	WhenFull          overflow.Rules
+	// MaxWillBytes bounds what the wills of sessions without durable state may take in the store; those beyond it are in
+	// memory only. Negative = no bound.
+	MaxWillBytes int64
 	// QueueQoS0 queues QoS 0 messages too, for durable sessions that are not connected.
 	QueueQoS0 bool
 
@@ -89,6 +93,7 @@ func (c Config) withDefaults() (Config, error) {
 	setting.Bound(&c.MaxQueuedMessages, DefaultMaxQueuedMessages)
 	setting.Bound(&c.MaxQueuedBytes, DefaultMaxQueuedBytes)
 	setting.Bound(&c.MaxMemoryBytes, DefaultMaxMemoryBytes)
+	setting.Bound(&c.MaxWillBytes, DefaultMaxWillBytes)
 	err := errors.Join(
 		setting.Default("MaxInflight", &c.MaxInflight, DefaultMaxInflight),
 		setting.Default("WindowMessages", &c.WindowMessages, DefaultWindowMessages),

@@ -1,7 +1,5 @@
 package session
 
-import "mangrove/internal/batch"
-
 // due does what a session's alarm was set for: its end, its will, a sweep. Runs on a worker.
 func (m *Manager) due(s *Session) {
 	defer m.gates.enter(s.clientID).leave()
@@ -14,9 +12,8 @@ func (m *Manager) due(s *Session) {
 		m.publishWill(b, w)
 		s.lock()
 		switch {
-		case s.durable() && over:
-			b.Delete(batch.Sessions, []byte(s.clientID))
-			s.keepSentLocked(b)
+		case over:
+			s.eraseLocked(b)
 		case s.durable():
 			s.recordLocked(b)
 		}
@@ -24,7 +21,9 @@ func (m *Manager) due(s *Session) {
 		m.commitLater(b)
 	}
 	if over {
-		m.count.expired.Inc()
+		if s.expires() {
+			m.count.expired.Inc()
+		}
 		m.end(s)
 		return
 	}

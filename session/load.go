@@ -13,6 +13,7 @@ type loader struct {
 	m           *Manager
 	byNumber    map[uint64]*Session
 	maybeSent   map[uint64]uint64   // by number: outbound.maybeSent where it is not sent, for those that have a queue
+	willOnly    []*Session          // those that only wait for their will
 	interrupted []*Session          // those that were connected when the node ended
 	orphans     map[uint64]*Session // numbers without a session: what an interrupted discard left
 	bad         error
@@ -62,8 +63,14 @@ func (l *loader) session(k, v []byte) error {
 		s.will = ownWill(w.msg, w.delay, w.expiry, s.clientID)
 		s.will.grace = m.cfg.WillGrace
 	}
-	l.byNumber[rec.number] = s
 	m.sessions[s.clientID] = s
+	if s.durable() {
+		l.byNumber[rec.number] = s
+		return nil
+	}
+	l.willOnly = append(l.willOnly, s)
+	s.wakeLocked().kept = len(k) + len(v) + willOverhead
+	m.wills.bytes.Add(int64(s.traffic.kept))
 	return nil
 }
 
@@ -167,7 +174,9 @@ func (l *loader) sent(s *Session, id, v []byte) (err error) {
 // finish sets the alarms, and has leftovers removed.
 func (l *loader) finish() {
 	for _, s := range l.interrupted {
-		s.restartLocked(true)
+		if s.durable() {
+			s.restartLocked(true)
+		}
 	}
 	l.keepInterrupted()
 	for _, s := range l.byNumber {
@@ -176,14 +185,19 @@ func (l *loader) finish() {
 		s.armLocked()
 		s.unlock()
 	}
+	for _, s := range l.willOnly {
+		s.lock()
+		s.armLocked()
+		s.unlock()
+	}
 	for _, s := range l.orphans {
 		s.lock()
 		s.leftoversLocked()
 		s.unlock()
 	}
-	if n := len(l.byNumber); n > 0 {
-		l.m.log.Info("sessions restored", "sessions", n, "connected before", len(l.interrupted),
-			"leftovers", len(l.orphans))
+	if n := len(l.byNumber) + len(l.willOnly); n > 0 {
+		l.m.log.Info("sessions restored", "sessions", len(l.byNumber), "connected before", len(l.interrupted),
+			"leftovers", len(l.orphans), "wills", len(l.willOnly))
 	}
 }
 

@@ -32,6 +32,7 @@ type Manager struct {
 
 	stopping atomic.Bool  // see Stopping
 	jammed   atomic.Int64 // sessions whose queue is at its bound
+	wills    keptWills
 
 	stop  chan struct{}
 	ended sync.WaitGroup
@@ -193,17 +194,19 @@ func (m *Manager) Close() {
 	m.ended.Wait()
 }
 
-// lastWills publishes the wills that no store keeps.
+// lastWills publishes the wills of sessions that end with the node.
 func (m *Manager) lastWills() {
 	m.each(func(s *Session) {
-		s.lock()
-		var w *will
-		if !s.durable() {
-			w, s.will = s.will, nil
+		if s.durable() {
+			return
 		}
+		s.lock()
+		w := s.will
+		s.will = nil
 		s.unlock()
 		b := m.newBatch()
 		m.publishWill(b, w)
+		s.erase(b)
 		m.commitLater(b)
 	})
 }

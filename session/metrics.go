@@ -27,6 +27,7 @@ type counters struct {
 	refused *metrics.Counter
 	parked  *metrics.Counter
 	wills   *metrics.Counter
+	unkept  *metrics.Counter
 	expired *metrics.Counter
 	handed  *metrics.Counter
 }
@@ -36,6 +37,7 @@ func newCounters(r *metrics.Registry) *counters {
 		refused: r.Counter("mangrove_session_refused_total"),
 		parked:  r.Counter("mangrove_session_parked_total"),
 		wills:   r.Counter("mangrove_session_wills_total"),
+		unkept:  r.Counter("mangrove_session_wills_unkept_total"),
 		expired: r.Counter("mangrove_session_expired_total"),
 		handed:  r.Counter("mangrove_session_handed_over_total"),
 	}

@@ -25,7 +25,8 @@ func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, boo
 	if !present {
 		s = m.newSession(req.ClientID, m.cfg.Store != nil && m.cfg.clamp(req.Expiry) != 0)
 	}
-	if err := m.keepOpen(old, s, &req, w); err != nil {
+	kept, err := m.keepOpen(old, s, &req, w)
+	if err != nil {
 		old.restore(w)
 		return nil, false, fmt.Errorf("keep session: %w", err)
 	}
@@ -36,6 +37,7 @@ func (m *Manager) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, boo
 	s.lock()
 	defer s.unlock()
 	s.attachLocked(out, &req)
+	s.traffic.kept = kept
 	s.armLocked()
 	return s, present, nil
 }
@@ -71,7 +73,7 @@ func (s *Session) displace(clean bool) (goesOn bool, w *will) {
 		s.detachLocked()
 	}
 	goesOn = !clean && s.expiry != 0 // [MQTT311-3.1.2-6]
-	if s.will != nil && (!goesOn || s.willAtLocked() <= s.m.clock()) {
+	if s.will != nil && (!goesOn && !s.leftLocked() || s.willAtLocked() <= s.m.clock()) {
 		w, s.will = s.will, nil
 	}
 	return goesOn, w
@@ -93,27 +95,42 @@ func (s *Session) restore(w *will) {
 	s.armLocked()
 }
 
-// keepOpen writes what Open changes, the will included, and waits for it, if anything of it is durable.
+// keepOpen writes what Open changes, the will included, and waits for it, if anything of it outlives the node.
 // [MQTT-3.1.2-7] [MQTT311-3.1.2-8] A new session has a new
 // number: what the old one left under its number is out of reach with this batch, and removed bit by bit later.
-func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) error {
+// kept is the size of a record that is there for the will alone.
+func (m *Manager) keepOpen(old, s *Session, req *mqtt.OpenRequest, w *will) (kept int, err error) {
 	b := m.newBatch()
 	m.publishWill(b, w)
 	if s != old {
 		old.keepSent(b)
 	}
+	rec := record{number: s.number, connected: true, expiry: m.cfg.clamp(req.Expiry), will: newWill(req, req.ClientID)}
+	forWill := !s.durable() && !old.durable()
+	if forWill && b.Empty() {
+		b.SetSlack(willSlack)
+	}
+	if !s.durable() && rec.will != nil {
+		kept = m.keepWill(b, req.ClientID, &rec)
+	}
 	switch {
 	case s.durable():
-		rec := record{number: s.number, connected: true, expiry: m.cfg.clamp(req.Expiry),
-			will: newWill(req, req.ClientID)}
 		b.Put(batch.Sessions, []byte(req.ClientID), rec.append(nil))
-	case old != nil && old.durable():
+	case kept == 0 && old.recorded():
 		b.Delete(batch.Sessions, []byte(req.ClientID))
-	default:
+	case kept == 0:
 		m.commitLater(b)
-		return nil
+		return 0, nil
 	}
-	return m.commit(b)
+	if err = m.commit(b); err == nil {
+		return kept, nil
+	}
+	m.freeWill(kept)
+	if forWill {
+		m.willUnkept(req.ClientID, err)
+		return 0, nil
+	}
+	return 0, err
 }
 
 // Detach ends the connection of out. What the session is stays for its expiry. [MQTT-3.1.2-23] [MQTT-3.14.4-3]
@@ -128,9 +145,8 @@ func (s *Session) Detach(out mqtt.Outlet, req mqtt.DetachRequest) {
 	s.m.publishWill(b, w)
 	s.lock()
 	switch {
-	case s.durable() && over:
-		b.Delete(batch.Sessions, []byte(s.clientID))
-		s.keepSentLocked(b)
+	case over:
+		s.eraseLocked(b)
 	case s.durable():
 		s.recordLocked(b)
 	}
@@ -168,7 +184,7 @@ func (s *Session) disconnect(out mqtt.Outlet, req mqtt.DetachRequest) (w *will, 
 	return w, s.expiry == 0, true
 }
 
-// recordLocked writes the record of a detached session.
+// recordLocked writes the record of a detached session, or of one that the last run left.
 func (s *Session) recordLocked(b *batch.Batch) {
 	rec := record{number: s.number, expiry: s.expiry, will: s.will}
 	rec.sent, rec.maybeSent = s.sentLocked()
@@ -183,7 +199,10 @@ func (m *Manager) end(s *Session) {
 	s.ended, s.detached = true, m.clock()
 	left := s.leaveLocked()
 	gone := s.filters
-	s.filters, s.wakeLocked().in = filters{}, inbound{}
+	t := s.wakeLocked()
+	s.filters, t.in = filters{}, inbound{}
+	m.freeWill(t.kept)
+	t.kept = 0
 	m.timers.clear(s)
 	s.leftoversLocked()
 	s.unlock()

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"mangrove/internal/batch"
 	"mangrove/mqtt/packet"
 )
 
@@ -34,10 +33,7 @@ func (m *Manager) Remove(clientID string, kick bool) (was Info, err error) {
 	}
 	b := m.newBatch()
 	m.publishWill(b, w)
-	if s.durable() {
-		b.Delete(batch.Sessions, []byte(clientID))
-		s.keepSent(b)
-	}
+	s.erase(b)
 	if err := m.commit(b); err != nil {
 		s.keepAfterAll(w)
 		return was, fmt.Errorf("remove session: %w", err)

@@ -53,8 +53,8 @@ func (s *Session) Scope() mqtt.Scope { return mqtt.ScopeClient }
 // Online reports whether a message would leave at once: there is a connection and its output buffer has room.
 func (s *Session) Online() bool { return s.online.Load() }
 
-// durable reports whether it has records in the store.
-func (s *Session) durable() bool { return s.number != 0 }
+// durable reports whether it outlives its connection in the store. s may be nil.
+func (s *Session) durable() bool { return s != nil && s.number != 0 }
 
 func (s *Session) connected() bool {
 	s.lock()

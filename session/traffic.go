@@ -25,6 +25,7 @@ type traffic struct {
 	ages overflow.Ages // of what is queued
 	jam  *jam          // what its bound has cost; nil = nothing so far
 
+	kept     int           // bytes of a record that is there for the will alone; 0 = there is none
 	writing  int           // batches of others that will still bring records of this session
 	soonest  int64         // the first expiry in the tail, in stored time; 0 = none known
 	began    time.Duration // when the queue did
@@ -56,7 +57,7 @@ func (s *Session) wakeLocked() *traffic {
 // idle reports whether the session can do without: there is no connection, nothing is owed either way, and nothing is
 // under way that will ask for it.
 func (t *traffic) idle() bool {
-	return t.outlet == nil && t.out.count == 0 && t.writing == 0 && t.in.steps.Len() == 0 && !t.out.cutting
+	return t.outlet == nil && t.kept == 0 && t.out.count == 0 && t.writing == 0 && t.in.steps.Len() == 0 && !t.out.cutting
 }
 
 // batchLocked is the batch that unlock commits.

@@ -37,7 +37,10 @@ func ownWill(m *mqtt.Message, delay, expiry time.Duration, clientID string) *wil
 // willAtLocked is when the will of a detached session is to be published; the grace after a restart aside.
 func (s *Session) willAtLocked() time.Duration {
 	delay := s.will.delay
-	if s.expiry >= 0 {
+	switch {
+	case s.leftLocked():
+		delay = min(delay, longestLeft)
+	case s.expiry >= 0:
 		delay = min(delay, s.expiry)
 	}
 	return s.detached + max(0, delay)
@@ -47,7 +50,7 @@ func (s *Session) willAtLocked() time.Duration {
 func (s *Session) overAtLocked() time.Duration {
 	at := s.detached + s.expiry
 	if s.will != nil {
-		at = max(at, s.will.grace)
+		at = max(at, s.will.grace, s.willAtLocked())
 	}
 	return at
 }
