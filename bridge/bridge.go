@@ -33,6 +33,7 @@ type Bridge struct {
 	holders    holders
 	snapshots  snapshots
 	settling   settling
+	circuits   circuits
 	started    time.Time
 	own        ownLives // this node's; never changed
 	unwatch    func()   // ends the announcer's interest in the Router
@@ -70,6 +71,7 @@ func New(cfg Config) (*Bridge, error) {
 		cfg: cfg, metrics: newMetrics(cfg.Metrics), compressor: c, own: newOwnLives(cfg.Store.ID(), cfg.Store.Lives()),
 		announcer:  interest.NewAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
 		neighbours: map[string]*neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
+		circuits: newCircuits(),
 	}
 	b.seen = seen.New(seen.Config{Window: cfg.Window, MaxBytes: cfg.SeenBytes, Beyond: b.metrics.beyondWindow.Inc, Evicted: b.metrics.seenEvicted.Inc})
 	b.ctx, b.cancel = context.WithCancel(context.Background())
@@ -178,6 +180,7 @@ func (b *Bridge) gauges() {
 		}
 		return 0
 	})
+	b.cfg.Metrics.Gauge("mangrove_links_detoured", func() float64 { return float64(b.circuits.ending()) })
 	b.cfg.Metrics.Gauge("mangrove_links_up", func() float64 {
 		up := 0
 		for _, n := range b.all() {

@@ -50,6 +50,7 @@ const (
 	DefaultTrimDelay           = time.Second
 	DefaultAckPatience         = 30 * time.Second
 	DefaultHealQuiet           = time.Second
+	DefaultDetourAfter         = 2 * time.Second
 	DefaultCheckInterest       = 10 * time.Second
 	DefaultSettleTime          = DefaultMaxBackoff + 5*time.Second
 	DefaultKeepAlive           = 15 * time.Second
@@ -104,6 +105,7 @@ type Config struct {
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company
 	CheckInterest   time.Duration // how often both ends of a link check that they agree on interest; not more often than KeepAlive
 	SettleTime      time.Duration // how long edges of a core that lost its memory may take to turn up somewhere: longer than their Backoff.Max
+	DetourAfter     time.Duration // how long a core that should be dialled has no link before it is asked for through another core
 	HealQuiet       time.Duration // how long a link is in doubt before both ends compare what they retain
 
 	// Dialling.
@@ -205,6 +207,7 @@ func (c *Config) numbers() error {
 		setting.Default("Config.EarlyPatience", &c.EarlyPatience, 0),
 		setting.Default("Config.AckPatience", &c.AckPatience, DefaultAckPatience),
 		setting.Default("Config.TrimDelay", &c.TrimDelay, DefaultTrimDelay),
+		setting.Default("Config.DetourAfter", &c.DetourAfter, DefaultDetourAfter),
 		setting.Default("Config.HealQuiet", &c.HealQuiet, DefaultHealQuiet),
 		setting.Default("Config.SettleTime", &c.SettleTime, DefaultSettleTime),
 		setting.Default("Config.KeepAlive", &c.KeepAlive, DefaultKeepAlive),

@@ -40,9 +40,10 @@ func (l *link) maxAlone() int {
 	return max(l.maxBytes(), min(l.theirs.MaxPart-frameRoom, l.b.cfg.MaxPartBytes))
 }
 
-// isLong tells whether a frame of one message would be in the way of what is urgent, or is too long to go as one.
-func (l *link) isLong(data []byte, frameBytes int) bool {
-	return l.mayCut() && (len(data) > l.maxBytes() || frameBytes < min(pace.MaxFrame, l.maxBytes()/2) && len(data) > 2*frameBytes)
+// isLong tells whether a frame of one message, items, would be in the way of what is urgent, or is too long to go as one: the other
+// side bounds what it unpacks.
+func (l *link) isLong(data, items []byte, frameBytes int) bool {
+	return l.mayCut() && (max(len(data), len(items)) > l.maxBytes() || frameBytes < min(pace.MaxFrame, l.maxBytes()/2) && len(data) > 2*frameBytes)
 }
 
 // cut begins to send a frame in fragments. Those of the durable lane are kept.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -206,4 +207,15 @@ func TestPartThatNeverEndsKeepsNobodyOut(t *testing.T) {
 		eventually(t, "the smaller one is there", func() bool { return len(sub.payloads()) == 1 })
 		b.drained("x")
 	}
+}
+
+// A message that is too long for a frame, but not when it is compressed, goes in fragments: the other side bounds what it unpacks.
+func TestLongMessageThatCompresses(t *testing.T) {
+	small := func(c *Config) { c.MaxFrameBytes = 64 << 10 }
+	x, a := newNode(t, RoleCore, "x", small), newNode(t, RoleEdge, "a", small)
+	a.dial(x)
+	s := x.subscribe("s", "t", 1)
+	long := strings.Repeat("long", 50_000)
+	a.mustPublish("t", 1, "before", long, "after")
+	s.want(t, "before", long, "after")
 }

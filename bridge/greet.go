@@ -24,6 +24,10 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 		l.refuseName(h)
 		return nil
 	}
+	if l.detour != nil && (scope != mqtt.ScopePeer || l.dialled && n.hasLine()) {
+		l.fail(errReplaced, &frame.Goaway{Code: frame.GoawayReplaced, Text: errReplaced.Error()})
+		return nil
+	}
 	n = l.b.succeed(n, h)
 	if !n.claim(l, h) {
 		n.contest(l, h)
@@ -63,6 +67,12 @@ func (n *neighbour) claim(l *link, h frame.Hello) bool {
 		old.fail(errReplaced, &frame.Goaway{Code: frame.GoawayReplaced, Text: errReplaced.Error()})
 	}
 	return true
+}
+
+// hasLine tells whether there is a link to the neighbour that goes through no other core.
+func (n *neighbour) hasLine() bool {
+	l := n.link.Load()
+	return l != nil && l.detour == nil
 }
 
 var errReplaced = errors.New("replaced by a newer connection")

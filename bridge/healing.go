@@ -52,6 +52,9 @@ const (
 // features is what this node understands.
 func (b *Bridge) features() frame.Features {
 	f := frame.FeatureFragments | frame.FeatureLinkForm2 | frame.FeatureSummary
+	if b.cfg.Role == RoleCore {
+		f |= frame.FeatureRelay
+	}
 	if b.cfg.Retained != nil {
 		f |= frame.FeatureReconcile
 	}

@@ -30,6 +30,9 @@ type link struct {
 	expect  string // the name that must be at the other end; "" = any
 	dialled bool
 	addr    string
+	detour  *detour // the connection, when it goes through another core; nil = it does not
+	out     outbox
+	barred  bool // it is over: no circuit may begin on it; circuits.mu guards it
 	log     *slog.Logger
 
 	pace *linePace
@@ -228,6 +231,7 @@ func (l *link) end() {
 	l.stopAskingLocked()
 	l.mu.Unlock()
 	l.reading.Unlock()
+	l.closeCircuits()
 	if l.follower != nil {
 		l.follower.Stop()
 	}

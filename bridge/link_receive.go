@@ -48,6 +48,8 @@ func handlers(kind string) (handle func(*link, []byte) error, when turn) {
 		return (*link).handleCores, afterHello
 	case frame.KindRetained:
 		return (*link).handleRetained, afterHello
+	case frame.KindRelay:
+		return (*link).handleRelay, afterHello
 	case frame.KindProbe:
 		return (*link).handleProbe, afterHello
 	case frame.KindTwin:

@@ -44,7 +44,7 @@ func (l *link) step() bool {
 	case due.kind != "":
 		err = l.frame(due.kind, due.body)
 	default:
-		sent, err = l.sendNews()
+		sent, err = l.sendTurn()
 	}
 	if err != nil {
 		l.fail(err, nil)
@@ -70,6 +70,19 @@ func (l *link) bringUp() error {
 	l.n.opened(l)
 	l.startHealing()
 	return nil
+}
+
+// sendTurn sends news, or a frame of a circuit: by turns, where there are both.
+func (l *link) sendTurn() (sent bool, err error) {
+	if l.out.turn = !l.out.turn; l.out.turn {
+		if sent, err = l.sendPassage(); sent || err != nil {
+			return sent, err
+		}
+	}
+	if sent, err = l.sendNews(); sent || err != nil {
+		return sent, err
+	}
+	return l.sendPassage()
 }
 
 // sendNews sends the list of cores, interest, or messages of both lanes.
@@ -263,7 +276,13 @@ func (l *link) fetch(entries []lane.Entry) error {
 }
 
 // maxBytes is what the items of a frame may have, here and at the other end.
-func (l *link) maxBytes() int { return min(l.b.cfg.MaxFrameBytes, l.theirs.MaxBytes) }
+func (l *link) maxBytes() int {
+	most := min(l.b.cfg.MaxFrameBytes, l.theirs.MaxBytes)
+	if l.detour != nil {
+		most = min(most, l.detour.via.maxBytes())
+	}
+	return most
+}
 
 // setQoS changes the QoS in the bytes of a message: see mqtt.AppendMessage.
 func setQoS(b []byte, qos byte) { b[0] = b[0]&^3 | qos&3 }
@@ -307,10 +326,11 @@ func (l *link) sendVolatile(frameBytes int) (sent bool, err error) {
 // the position whose acknowledgement they will get; 0 = none.
 func (l *link) sendData(which byte, edge string, first uint64, count int, answer uint64, frameBytes int) error {
 	data := frame.AppendData(nil, which, edge, first, count, l.items, l.b.compressor)
+	long := count == 1 && l.isLong(data, l.items, frameBytes)
 	if cap(l.items) > 2*pace.MaxFrame {
 		l.items, l.body, l.recoded = nil, nil, nil
 	}
-	if count == 1 && l.isLong(data, frameBytes) {
+	if long {
 		l.cut(which, answer, data)
 		return nil
 	}

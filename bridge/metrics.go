@@ -22,6 +22,7 @@ type bridgeMetrics struct {
 	twins                   *metrics.Counter // connections refused because of another node of the same name
 	compared, healed        *metrics.Counter // conversations about retained messages, and messages that were newer elsewhere
 	disagreed               *metrics.Counter // times that interest was asked for anew
+	relayed                 *metrics.Counter // frames passed on between two other cores
 	parked                  *metrics.Counter // messages from links, taken above the bound of a queue that refuses
 	early, earlyWritten     *metrics.Counter // messages sent before they were written, and written after all
 }
@@ -40,6 +41,7 @@ func newMetrics(r *metrics.Registry) bridgeMetrics {
 		bytesIn:      r.Counter("mangrove_link_bytes_received_total"),
 		dials:        r.Counter("mangrove_link_dials_total"),
 		dialErrors:   r.Counter("mangrove_link_dial_errors_total"),
+		relayed:      r.Counter("mangrove_link_frames_relayed_total"),
 		parked:       r.Counter("mangrove_link_parked_total"),
 		handedOver:   r.Counter("mangrove_link_messages_handed_over_total"),
 		compared:     r.Counter("mangrove_link_retained_compared_total"),

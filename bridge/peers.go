@@ -94,8 +94,9 @@ func (b *Bridge) startDialerLocked(p Peer) {
 	ctx, cancel := context.WithCancel(b.ctx)
 	d := &peerDialer{b: b, name: p.Name, addr: p.Addr, cancel: cancel, changed: bell.New()}
 	b.dialers[p.Name] = d
-	b.running.Add(1)
-	go d.run(ctx) // owned by the Bridge, ends with SetPeers or Close, which waits by running
+	b.running.Add(2)
+	go d.run(ctx)     // owned by the Bridge, ends with SetPeers or Close, which waits by running
+	go d.detours(ctx) // the same
 }
 
 func (d *peerDialer) setAddr(addr string) {

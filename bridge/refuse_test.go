@@ -196,6 +196,13 @@ func (r *rawLink) frames(kind string) int {
 	return len(r.got[kind])
 }
 
+// last is the latest frame of a kind.
+func (r *rawLink) last(kind string) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.got[kind][len(r.got[kind])-1]
+}
+
 func (r *rawLink) isGone() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -13,14 +13,14 @@ type LinkStatus struct {
 	Scope           mqtt.Scope
 	Protocol        Protocol  // ProtocolMangrove or ProtocolMQTT while it is up, else ""
 	State           string    // up, connecting, down, moved, past
-	Addr            string    // of the link, or what is dialled
+	Addr            string    // of the link, or what is dialled; "via NAME" = it goes through that core
 	Since           time.Time // of the state
 	BacklogMessages int
 	BacklogBytes    int
 	Sent            uint64 // messages since start
 	Received        uint64
 	Repeats         uint64    // recognised and not taken in again
-	LastError       string    // why it is not up
+	LastError       string    // why it is not up, or not by a line of its own
 	ClockAhead      bool      // its clock is too far ahead of this node's to go by
 	Full            lane.Full // how its queue stands at its bound
 	Twin            string    // another node that runs under the neighbour's name, or under ours where the neighbour told so; "" = none
@@ -88,6 +88,9 @@ func (n *neighbour) status() LinkStatus {
 func (n *neighbour) setDialling(addr string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.link.Load() != nil {
+		return // through another core
+	}
 	if !n.dialling {
 		n.dialling, n.since = true, n.b.cfg.Now()
 	}

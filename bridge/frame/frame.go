@@ -23,6 +23,7 @@ const (
 	KindProbe    = "probe"
 	KindTwin     = "twin"
 	KindSummary  = "summary"
+	KindRelay    = "relay"
 )
 
 // version is the first byte of every frame.

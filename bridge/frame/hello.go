@@ -42,6 +42,7 @@ const (
 	FeatureLinkForm2 Features = 1 << 1 // messages as mqtt.LinkForm2
 	FeatureReconcile Features = 1 << 2 // RETAINED frames, and healed messages
 	FeatureSummary   Features = 1 << 3 // SUMMARY frames; and it holds the interest that its HELLO says
+	FeatureRelay     Features = 1 << 4 // RELAY frames, at their end and between
 )
 
 // Has reports whether all of those are in the set.

@@ -58,7 +58,7 @@ type Link struct {
 	State           string    `json:"state"`              // up, connecting, down, moved
 	Protocol        string    `json:"protocol,omitempty"` // mangrove or mqtt, while it is up
 	Since           time.Time `json:"since"`              // of the state
-	Address         string    `json:"address,omitempty"`
+	Address         string    `json:"address,omitempty"`  // of a core that is reached through another one: "via NAME"
 	BacklogMessages int       `json:"backlog_messages"`
 	BacklogBytes    int64     `json:"backlog_bytes"`
 	Oldest          float64   `json:"oldest_seconds"` // age of the oldest message of the backlog, at most; 0 = not known
