@@ -18,7 +18,7 @@ var errNoAnswer = errors.New("broker does not answer")
 
 // pinger is paho's PingHandler. paho's own takes a line for dead when PINGRESP does not come in time, also while a large
 // message is on its way in either direction. This one waits for as long as bytes come in, or the broker's kernel
-// acknowledges some of what stands before PINGREQ. It asks after a third of the keep-alive.
+// acknowledges some of what stands before PINGREQ. It asks after two thirds of the keep-alive.
 type pinger struct {
 	begun       time.Time
 	sent, heard atomic.Int64 // since begun
@@ -72,7 +72,7 @@ func (p *pinger) look(conn net.Conn, alive time.Duration) bool {
 		return false
 	}
 	sent := p.begun.Add(time.Duration(p.sent.Load()))
-	if now.Sub(sent) >= alive/3 || now.Sub(heard) >= alive/3 {
+	if quiet := alive * 7 / 12; now.Sub(sent) >= quiet || now.Sub(heard) >= quiet { // at the fourth look, be it a little early or late
 		p.ask(conn, now)
 	}
 	return true

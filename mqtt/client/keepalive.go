@@ -11,8 +11,9 @@ import (
 // minPingTimeout is the least that PINGRESP gets where Config says nothing.
 const minPingTimeout = 2 * time.Second
 
-// keepAlive sends PINGREQ when nothing else was sent, or nothing came, for half of the interval, so
-// that the server hears from us within it [MQTT-3.1.2-20], and ends the connection when no answer comes.
+// keepAlive sends PINGREQ when nothing else was written, or nothing came, for two thirds of the interval, so that the server
+// hears from us within it [MQTT-3.1.2-20], and ends the connection when no answer comes for half of the interval more. On a
+// line that is paid by the byte each PINGREQ counts, so none leaves earlier.
 //
 // On a thin line PINGREQ waits behind what was written before it. As long as the server's kernel acknowledges some of that,
 // the line lives; the time for the answer counts from when PINGREQ has arrived.
@@ -24,8 +25,9 @@ type keepAlive struct {
 	mu      sync.Mutex
 	timer   *time.Timer
 	stopped bool
+	pinged  time.Duration   // when PINGREQ was sent last, since the client's start
 	waiting bool            // for something to come since asked
-	asked   time.Duration   // when, since the client's start
+	asked   time.Duration   // as pinged, but moved on while bytes of ours arrive
 	before  transport.Moved // at the tick before
 }
 
@@ -36,7 +38,7 @@ func (k *keepAlive) begin(c *Client) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.c, k.period, k.timeout = c, c.cfg.KeepAlive/2, c.cfg.PingTimeout
+	k.c, k.period, k.timeout = c, 2*c.cfg.KeepAlive/3, c.cfg.PingTimeout
 	if k.timeout == 0 {
 		k.timeout = max(c.cfg.KeepAlive/2, minPingTimeout)
 	}
@@ -49,7 +51,7 @@ func (k *keepAlive) tick() {
 	if k.stopped {
 		return
 	}
-	now, heard := time.Since(k.c.start), time.Duration(k.c.lastRead.Load())
+	now, heard, wrote := time.Since(k.c.start), time.Duration(k.c.lastRead.Load()), time.Duration(k.c.w.last.Load())
 	if k.waiting && heard >= k.asked {
 		k.waiting = false
 	}
@@ -60,17 +62,18 @@ func (k *keepAlive) tick() {
 		k.c.fail(ErrPingTimeout)
 		return
 	}
-	if k.c.w.idle() || now-heard >= k.period {
+	due := max(min(heard, wrote), k.pinged) + k.period
+	if now >= due {
 		if !k.waiting {
 			k.waiting, k.asked = true, now
 		}
 		_ = k.c.w.packet(&packet.Pingreq{}, k.c.cfg.Version) // fails only when the connection is closing
+		k.pinged, due = now, now+k.period
 	}
-	next := k.period
 	if k.waiting {
-		next = min(next, k.asked+k.timeout-now)
+		due = min(due, k.asked+k.timeout)
 	}
-	k.timer.Reset(next)
+	k.timer.Reset(due - now)
 }
 
 // advances reports whether the server's kernel has acknowledged something since the tick before while bytes of ours were

@@ -3,6 +3,7 @@ package client
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"mangrove/mqtt/packet"
@@ -34,6 +35,8 @@ func dropBuffer(b []byte) {
 type writer struct {
 	conn      net.Conn
 	fail      func(error)
+	start     time.Time      // the client's
+	last      atomic.Int64   // when a write ended last, since start
 	maxPacket uint32         // the server's Maximum Packet Size, 0 = no bound; set before the first packet
 	running   sync.WaitGroup // the goroutine; waited for by Client.ended
 
@@ -43,11 +46,10 @@ type writer struct {
 	active  bool          // the goroutine is there
 	ending  bool          // nothing more is taken; the connection is closed behind what is in buf
 	room    chan struct{} // closed when buf was taken to be written; nil = nobody waits
-	wrote   bool          // since keep-alive asked last
 	publish packet.Publish
 }
 
-func (w *writer) init(c *Client) { w.conn, w.fail = c.conn, c.fail }
+func (w *writer) init(c *Client) { w.conn, w.fail, w.start = c.conn, c.fail, c.start }
 
 // packet appends p. It does not wait. ErrTooLarge = p was not taken.
 func (w *writer) packet(p packet.Packet, v packet.Version) error {
@@ -87,7 +89,6 @@ func (w *writer) checkLocked(grown []byte) error {
 		return ErrTooLarge
 	}
 	w.buf = grown
-	w.wrote = true
 	w.startLocked()
 	return nil
 }
@@ -124,6 +125,7 @@ func (w *writer) run() {
 			w.discard()
 			return
 		}
+		w.last.Store(int64(time.Since(w.start)))
 		dropBuffer(out)
 	}
 }
@@ -202,13 +204,4 @@ func (w *writer) waiting() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.buf) + w.inHand
-}
-
-// idle reports whether nothing was written since it was asked last.
-func (w *writer) idle() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	idle := !w.wrote
-	w.wrote = false
-	return idle
 }
