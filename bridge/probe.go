@@ -5,25 +5,36 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/mqtt/transport"
 )
 
 // asking is a link's question for a sign of life. A connection whose far side lost its power stays open until the keep-alive ends
 // it; who wants to take its place asks sooner.
 //
-//	idle ─ ask → asked ─┬ any frame comes ──────────→ idle, then called
+//	idle ─ ask → asked ─┬ bytes come ───────────────────→ idle, then called
 //	                    └ none within Config.Handshake → the link fails
+//
+// On a thin line the question stands behind what was sent before it, and the answer too: any byte of an answer is one, and the time
+// counts from when the far side's kernel has acknowledged a part of what was under way. A question alone, which it acknowledges at once,
+// says nothing of the node.
 //
 // The link's mu guards it.
 type asking struct {
-	timer *time.Timer // nil = idle
-	then  []func()    // what waits for a sign of life
+	timer  *time.Timer     // nil = idle
+	then   []func()        // what waits for a sign of life
+	before transport.Moved // at the latest look
+	since  time.Time       // something of ours arrived, or the question was put
 }
+
+// asks is how often within Config.Handshake it is looked whether something moves.
+const asks = 4
 
 var errSilent = errors.New("no sign of life")
 
 // ask has then called when the far side shows a sign of life, by the goroutine that reads from it. False: it is a node of a
 // version that does not answer.
 func (l *link) ask(then func()) bool {
+	m, _ := l.carrier.Moved() // takes locks of the connection: not under mu
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.leaving {
@@ -34,11 +45,40 @@ func (l *link) ask(then func()) bool {
 	}
 	l.asking.then = append(l.asking.then, then)
 	if l.asking.timer == nil {
-		l.asking.timer = time.AfterFunc(l.b.cfg.Handshake, func() { l.fail(errSilent, nil) })
+		l.asking.before, l.asking.since = m, time.Now()
+		l.asking.timer = time.AfterFunc(l.b.cfg.Handshake/asks, l.listen)
 		l.noteLocked(frame.KindProbe, frame.Probe{}.Append(nil))
 		l.asked.Store(true)
 	}
 	return true
+}
+
+// listen looks whether something has moved since the look before. The timer calls it.
+func (l *link) listen() {
+	m, ok := l.carrier.Moved()
+	l.mu.Lock()
+	a := &l.asking
+	if a.timer == nil {
+		l.mu.Unlock()
+		return
+	}
+	before, now := a.before, time.Now()
+	a.before = m
+	came := ok && m.Received > before.Received
+	if ok && m.Acked != before.Acked && before.Unacked > 0 {
+		a.since = now
+	}
+	switch {
+	case came:
+	case now.Sub(a.since) >= l.b.cfg.Handshake:
+		l.failLocked(errSilent, nil)
+	default:
+		a.timer.Reset(l.b.cfg.Handshake / asks)
+	}
+	l.mu.Unlock()
+	if came {
+		l.signOfLife()
+	}
 }
 
 // signOfLife is called for each frame that comes while one is waited for.
