@@ -37,7 +37,7 @@ type Config struct {
 	Password    []byte         // nil = none
 	Auth        Authenticator  // 5.0: how to prove who it is beyond user name and password; nil = not at all
 	KeepAlive   time.Duration  // zero = DefaultKeepAlive, negative = off; a server of 5.0 may change it
-	PingTimeout time.Duration  // how long PINGRESP may take; zero = half of the keep-alive, but at least 2 s
+	PingTimeout time.Duration  // how long PINGRESP may take; zero = two thirds of the keep-alive, but at least 2 s
 	// ConnectTimeout is how long the answer to CONNECT may take while hardly a byte moves, and a quarter of what Dial may take
 	// in all; zero = DefaultConnectTimeout.
 	ConnectTimeout time.Duration

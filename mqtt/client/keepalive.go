@@ -12,8 +12,9 @@ import (
 const minPingTimeout = 2 * time.Second
 
 // keepAlive sends PINGREQ when nothing else was written, or nothing came, for two thirds of the interval, so that the server
-// hears from us within it [MQTT-3.1.2-20], and ends the connection when no answer comes for half of the interval more. On a
-// line that is paid by the byte each PINGREQ counts, so none leaves earlier.
+// hears from us within it [MQTT-3.1.2-20], and ends the connection when no answer comes for as long again: a dead line is
+// noticed within four thirds of the interval, and one that loses packets has time to send them again. On a line that is
+// paid by the byte each PINGREQ counts, so none leaves earlier.
 //
 // On a thin line PINGREQ waits behind what was written before it. As long as the server's kernel acknowledges some of that,
 // the line lives; the time for the answer counts from when PINGREQ has arrived.
@@ -40,7 +41,7 @@ func (k *keepAlive) begin(c *Client) {
 	defer k.mu.Unlock()
 	k.c, k.period, k.timeout = c, 2*c.cfg.KeepAlive/3, c.cfg.PingTimeout
 	if k.timeout == 0 {
-		k.timeout = max(c.cfg.KeepAlive/2, minPingTimeout)
+		k.timeout = max(k.period, minPingTimeout)
 	}
 	k.timer = time.AfterFunc(k.period, k.tick)
 }
