@@ -103,7 +103,7 @@ type Config struct {
 	EarlyPatience   time.Duration // how long an edge waits for the core to acknowledge a message before it writes it; 0 = it is written first
 	AckPatience     time.Duration // how long a plain broker may take to acknowledge a message that it has got; then the link is made anew
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company
-	CheckInterest   time.Duration // how often both ends of a link check that they agree on interest; not more often than KeepAlive
+	CheckInterest   time.Duration // how often both ends of a link check that they agree on interest; by default twice KeepAlive where that is above its default
 	SettleTime      time.Duration // how long edges of a core that lost its memory may take to turn up somewhere: longer than their Backoff.Max
 	DetourAfter     time.Duration // how long a core that should be dialled has no link before it is asked for through another core
 	HealQuiet       time.Duration // how long a link is in doubt before both ends compare what they retain
@@ -215,5 +215,9 @@ func (c *Config) numbers() error {
 		setting.Default("Config.Backoff.Max", &c.Backoff.Max, DefaultMaxBackoff),
 	)
 	c.Backoff.Max = max(c.Backoff.Min, c.Backoff.Max)
-	return errors.Join(err, setting.Default("Config.CheckInterest", &c.CheckInterest, max(DefaultCheckInterest, c.KeepAlive)))
+	check := DefaultCheckInterest
+	if c.KeepAlive > DefaultKeepAlive { // the line is paid by the byte
+		check = 2 * c.KeepAlive
+	}
+	return errors.Join(err, setting.Default("Config.CheckInterest", &c.CheckInterest, check))
 }
