@@ -51,6 +51,7 @@ type Bridge struct {
 	dialers    map[string]*peerDialer
 
 	refusals notice.Book // of links that others dialled
+	untaken  notice.Book // topics of messages that a plain broker does not take
 }
 
 // errClosing is why links end when the node stops.

@@ -5,7 +5,7 @@ import "mangrove/internal/metrics"
 // Reasons of drops beside those of package lane: see metrics.Registry.Dropped.
 const (
 	dropTooLarge = "link-too-large" // above Config.MaxFrameBytes
-	dropRefused  = "link-refused"   // a broker that is no Mangrove node will not take it: not authorized, topic or payload not valid
+	dropRefused  = "link-refused"   // a broker that is no Mangrove node does not take it, as culprit has it
 	dropNoTaker  = "no-taker"       // nobody here wants what came over a link
 	dropInvalid  = "link-invalid"   // a neighbour sent bytes that are no message, or a topic that may not cross
 )

@@ -77,7 +77,7 @@ func (b *Bridge) newNeighbour(name string, rec record) *neighbour {
 // queueConfig is what the durable lane to n is made with; only an edge's uplink sends before it has written.
 func (b *Bridge) queueConfig(n *neighbour, num uint64) lane.Config {
 	cfg := lane.Config{
-		Store: b.cfg.Store, Num: num, Now: b.cfg.Now, Name: n.name, Log: b.cfg.Log,
+		Store: b.cfg.Store, Num: num, Now: b.cfg.Now, Name: n.title(), Log: b.cfg.Log,
 		MaxMessages: b.cfg.MaxQueueMessages, MaxBytes: b.cfg.MaxQueueBytes, WhenFull: b.cfg.WhenFull,
 		Changed: n.wake, Dropped: n.dropped, Parked: b.metrics.parked, Early: b.metrics.early, Late: b.metrics.earlyWritten,
 	}

@@ -65,6 +65,7 @@ type remoteLink struct {
 type remoteFlight struct {
 	pos   uint64
 	topic string
+	size  int // bytes
 	acked bool
 }
 
@@ -96,6 +97,7 @@ func (b *Bridge) attemptRemote(ctx context.Context, n *neighbour, addr string) o
 	err = l.run(ctx)
 	l.follower.Stop()
 	l.end(err)
+	l.blame(err)
 	n.closeRemote(l, err)
 	l.mu.Lock()
 	defer l.mu.Unlock()

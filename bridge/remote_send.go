@@ -18,6 +18,9 @@ const remoteQoS = 1
 // sendDurable publishes what the window has room for.
 func (l *remoteLink) sendDurable(window, frameBytes int) (sent bool, err error) {
 	room := lane.Credit{Messages: l.conn.Window(), Bytes: min(l.b.cfg.WindowBytes, window)}
+	if l.b.uplink.culprit.alone() {
+		room.Messages = 1
+	}
 	entries, more := l.n.queue.Next(l, l.entries[:0], room, frameBytes, l.b.cfg.Now())
 	l.entries = entries
 	defer clear(entries)
@@ -81,7 +84,13 @@ func (l *remoteLink) fetch(entries []lane.Entry) error {
 // publish sends one message of the durable lane, or drops it, counted, when it cannot be sent.
 func (l *remoteLink) publish(pos uint64, m *mqtt.Message) error {
 	if m == nil {
+		l.log.Error("message cannot be read", "reason", lane.DropDamaged, "position", pos)
 		l.discard(pos, lane.DropDamaged)
+		return nil
+	}
+	if l.b.uplink.culprit.condemned(pos) {
+		l.giveUp(m.Topic, m.Size(), dropRefused)
+		l.discard(pos, dropRefused)
 		return nil
 	}
 	if m.Retain && l.b.outdated(m) {
@@ -89,13 +98,14 @@ func (l *remoteLink) publish(pos uint64, m *mqtt.Message) error {
 		late.Retain, m = false, &late // the broker may hold the newer one, and knows no versions
 	}
 	l.mu.Lock()
-	l.flights = append(l.flights, remoteFlight{pos: pos, topic: strings.Clone(m.Topic)}) // before the answer can come
+	l.flights = append(l.flights, remoteFlight{pos: pos, topic: strings.Clone(m.Topic), size: m.Size()}) // before the answer can come
 	l.mu.Unlock()
 	err := l.conn.Publish(m, remoteQoS, pos)
 	if errors.Is(err, remote.ErrTooLarge) {
 		l.mu.Lock()
 		l.flights = l.flights[:len(l.flights)-1]
 		l.mu.Unlock()
+		l.giveUp(m.Topic, m.Size(), dropTooLarge)
 		l.discard(pos, dropTooLarge)
 		return nil
 	}
@@ -112,8 +122,8 @@ func (b *Bridge) outdated(m *mqtt.Message) bool {
 }
 
 func (l *remoteLink) discard(pos uint64, reason string) {
-	l.log.Error("message cannot be sent", "reason", reason, "position", pos)
 	l.n.queue.Discard(l, pos, reason)
+	l.b.uplink.culprit.passed(pos)
 }
 
 func (l *remoteLink) sent() {
@@ -121,8 +131,11 @@ func (l *remoteLink) sent() {
 	l.b.metrics.sent.Inc()
 }
 
-// sendVolatile publishes QoS 0 messages.
+// sendVolatile publishes QoS 0 messages; not beside a message that is sent alone, or one of them could be meant.
 func (l *remoteLink) sendVolatile(frameBytes int) (sent bool, err error) {
+	if l.b.uplink.culprit.alone() && l.flying() > 0 {
+		return false, nil
+	}
 	messages, _ := l.n.ring.Take(l.volatile[:0], frameBytes)
 	l.volatile = messages
 	defer clear(messages)
@@ -130,6 +143,7 @@ func (l *remoteLink) sendVolatile(frameBytes int) (sent bool, err error) {
 	for i, m := range messages {
 		switch err := l.conn.Publish(m, 0, 0); {
 		case errors.Is(err, remote.ErrTooLarge):
+			l.giveUp(m.Topic, m.Size(), dropTooLarge)
 			l.b.metrics.dropped(dropTooLarge, 1)
 		case err != nil:
 			l.b.metrics.dropped(lane.DropLinkDown, len(messages)-i)
@@ -141,21 +155,23 @@ func (l *remoteLink) sendVolatile(frameBytes int) (sent bool, err error) {
 	return len(messages) > 0, nil
 }
 
-// answered takes a PUBACK. What the broker will never take is dropped and counted; any other refusal ends the link,
-// to send it again later.
+// answered takes a PUBACK. What the broker does not take is dropped and counted, as culprit has it; any other refusal
+// ends the link, to send it again later.
 func (l *remoteLink) answered(pos uint64, reason byte) {
-	again := reason >= 0x80 && !neverTaken(packet.ReasonCode(reason))
-	if again {
-		l.fail(fmt.Errorf("message refused: broker sent PUBACK with reason code 0x%02X", reason), l.b.cfg.RefuseRetry)
-		return
-	}
 	if reason >= 0x80 {
-		l.log.Warn("broker refuses a message for good", "reason", fmt.Sprintf("0x%02X", reason))
+		pause, lasting := l.b.uplink.culprit.refusal(pos, packet.ReasonCode(reason), l.b.cfg.RefuseRetry)
+		m := l.flight(pos)
+		if !lasting {
+			l.fail(fmt.Errorf("message of topic %q refused: broker sent PUBACK with reason code 0x%02X", m.topic, reason), pause)
+			return
+		}
+		l.giveUp(m.topic, m.size, fmt.Sprintf("%s: PUBACK 0x%02X", dropRefused, reason))
 		l.b.metrics.dropped(dropRefused, 1)
 	}
 	if upTo := l.land(pos); upTo != 0 {
 		l.pace.answered(upTo)
 		l.n.queue.Ack(l, upTo)
+		l.b.uplink.culprit.passed(upTo)
 		if l.n.queue.Untrimmed() >= trimEvery {
 			l.n.trim()
 		}
@@ -163,13 +179,23 @@ func (l *remoteLink) answered(pos uint64, reason byte) {
 	}
 }
 
-// neverTaken tells whether sending again could not help.
-func neverTaken(reason packet.ReasonCode) bool {
-	switch reason {
-	case packet.NotAuthorized, packet.TopicNameInvalid, packet.PayloadFormatInvalid:
-		return true
+// flying is how many messages are on the way.
+func (l *remoteLink) flying() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.flights)
+}
+
+// flight is the message on the way at pos; the zero value when there is none.
+func (l *remoteLink) flight(pos uint64) remoteFlight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, f := range l.flights {
+		if f.pos == pos {
+			return f
+		}
 	}
-	return false
+	return remoteFlight{}
 }
 
 // land notes an acknowledgement and returns the position up to which all are, when that has changed: brokers answer in order

@@ -24,6 +24,7 @@ type uplink struct {
 	n       *neighbour
 	changed bell.Bell // there is something to dial, or something else
 	stall   stall     // run only
+	culprit culprit
 
 	follower  *interest.Follower // run of a link only: the link that was up when letGo looked last
 	withdrawn uint64             // run of a link only: how many filters had been withdrawn by then

@@ -153,6 +153,9 @@ func (c *Conn) Err() error {
 	return errors.New("connection closed, or the broker does not answer")
 }
 
+// Disconnected tells after Done with which reason code the broker said DISCONNECT; ok is false when it did not.
+func (c *Conn) Disconnected() (reason byte, ok bool) { return c.session.disconnected() }
+
 // note takes what paho has to say, possibly after Done.
 func (c *Conn) note(err error) {
 	c.mu.Lock()

@@ -27,6 +27,7 @@ type session struct {
 	token   uint64 // of the next PUBLISH
 	flights map[uint16]flight
 	err     error // what the broker's DISCONNECT said
+	reason  byte  // its reason code
 }
 
 // flight is one packet that waits for its answer.
@@ -53,6 +54,7 @@ func (s *session) ConnectionLost(d *packets.Disconnect) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if d != nil && s.err == nil {
+		s.reason = d.ReasonCode
 		s.err = fmt.Errorf("broker sent DISCONNECT with reason code 0x%02X", d.ReasonCode)
 		if d.ReasonCode == packets.DisconnectSessionTakenOver {
 			s.err = fmt.Errorf("%w: the session was taken over: another node may run under this node's name", s.err)
@@ -75,6 +77,13 @@ func (s *session) why() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
+}
+
+// disconnected is the reason code of the broker's DISCONNECT.
+func (s *session) disconnected() (reason byte, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason, s.err != nil
 }
 
 // nextToken says what the next PUBLISH is called in onAck.
