@@ -186,7 +186,7 @@ func decodeMessage(b []byte, now time.Time) (*mqtt.Message, error) {
 	case m.Origin.Life == 0:
 		return nil, errors.New("message without origin")
 	}
-	return m, topic.CheckName(m.Topic, topic.MaxLevels)
+	return m, topic.CheckName(m.Topic, topic.MaxLength) // its levels were counted where it was published
 }
 
 // holds tells that m is retained here already: retained messages come long after their numbers have left the

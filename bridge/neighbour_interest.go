@@ -122,7 +122,7 @@ func (n *neighbour) wantLocked(taker mqtt.Subscriber, w frame.Want, writes *batc
 
 // mayWant tells whether a neighbour may ask for filter.
 func mayWant(filter string) bool {
-	return topic.CheckFilter(filter, topic.MaxLevels) == nil && topic.MaySubscribe(filter, topic.Link)
+	return topic.CheckFilter(filter, topic.MaxLength) == nil && topic.MaySubscribe(filter, topic.Link)
 }
 
 // forgetWants drops all interest: a fresh node has taken the name.

@@ -68,7 +68,7 @@ func (l *remoteLink) expect(in *remoteIn) bool {
 
 // admits tells whether m may come in; what may not is counted, and acknowledged like the rest.
 func (l *remoteLink) admits(m *mqtt.Message, sub uint32) bool {
-	err := topic.CheckName(m.Topic, topic.MaxLevels)
+	err := topic.CheckName(m.Topic, topic.MaxLength)
 	switch {
 	case err != nil || !topic.MayPublish(m.Topic, topic.Link):
 		l.log.Warn("message from broker may not come in", "topic", m.Topic, "error", err)
