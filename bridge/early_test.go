@@ -1,41 +1,15 @@
 package bridge
 
 import (
-	"sync"
 	"testing"
 	"time"
 
 	"mangrove/internal/batch"
 	"mangrove/internal/sim"
 	"mangrove/internal/store"
-	"mangrove/internal/wal"
+	"mangrove/internal/wal/waltest"
 	"mangrove/mqtt"
 )
-
-// stuckFiles is a disk whose syncs take until the test lets go.
-type stuckFiles struct {
-	*sim.Disk
-	gate *sync.RWMutex
-}
-
-type stuckFile struct {
-	wal.File
-	gate *sync.RWMutex
-}
-
-func (f stuckFiles) Open(name string, create bool) (wal.File, error) {
-	file, err := f.Disk.Open(name, create)
-	if err != nil {
-		return nil, err
-	}
-	return stuckFile{file, f.gate}, nil
-}
-
-func (f stuckFile) Sync() error {
-	f.gate.RLock()
-	defer f.gate.RUnlock()
-	return f.File.Sync()
-}
 
 // settled returns when all that was committed is stable, and told.
 func settled(t testing.TB, st *store.Store) {
@@ -48,23 +22,23 @@ func settled(t testing.TB, st *store.Store) {
 // The core's acknowledgement spares the edge the write, and its publisher the wait for a slow disk; what the core does not
 // acknowledge in time is written.
 func TestAcknowledgedByTheCoreBeforeItIsWritten(t *testing.T) {
-	gate := new(sync.RWMutex)
 	disk := sim.NewDisk()
 	x := newCore(t, "x")
 	h := &holder{testClient: testClient{id: "holder"}}
 	x.router.Subscribe(h, mqtt.Subscription{Filter: "held", QoS: 1})
 	x.subscribe("all", "t", 1)
 	a := newNode(t, RoleEdge, "a", func(c *Config) { c.EarlyPatience = time.Hour })
-	a.storage = func(c *store.Config) { c.Faults = &store.Faults{Log: stuckFiles{disk, gate}} }
+	a.storage = func(c *store.Config) { c.Faults = &store.Faults{Log: waltest.Files{Disk: disk}} }
 	a.dir = t.TempDir()
 	a.restart()
 	a.dial(x)
 	eventually(t, "a is linked", func() bool { return a.b.Status()[0].State == "up" })
 	settled(t, a.st)
 	before := disk.Calls().Writes
-	gate.Lock()
+	release := disk.Hold()
+	defer release()
 	a.mustPublish("t", 1, numbered("m", 0, 20)...) // with a disk that is stuck
-	gate.Unlock()
+	release()
 	a.drained("x")
 	if got := disk.Calls().Writes; got != before {
 		t.Errorf("got %d writes at the edge, want none", got-before)

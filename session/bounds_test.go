@@ -11,7 +11,9 @@ import (
 	"mangrove/internal/batch"
 	"mangrove/internal/metrics"
 	"mangrove/internal/overflow"
+	"mangrove/internal/sim"
 	"mangrove/internal/store"
+	"mangrove/internal/wal/waltest"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -77,13 +79,13 @@ func TestDropOldestByBytes(t *testing.T) {
 
 // While records are being cut out of the tail it is not read: what has expired would be dropped a second time.
 func TestTailIsNotReadWhileItIsCut(t *testing.T) {
-	reg, disk, later := metrics.New(), newHeldFiles(), new(atomic.Int64)
+	reg, disk, later := metrics.New(), sim.NewDisk(), new(atomic.Int64)
 	n := newNode(t, true, func(c *Config) {
 		c.WindowMessages, c.AckDelay, c.Metrics = 1, hour, reg
 		c.Now = func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
 	})
 	n.stop()
-	n.disk.Faults = &store.Faults{Log: disk}
+	n.disk.Faults = &store.Faults{Log: waltest.Files{Disk: disk}}
 	n.start()
 	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: 2 * hour, ReceiveMaximum: 1})
 	subscribe(t, s, "t", 1)
@@ -95,7 +97,8 @@ func TestTailIsNotReadWhileItIsCut(t *testing.T) {
 		}
 	}
 	later.Store(int64(hour))
-	disk.held.Lock()
+	release := disk.Hold()
+	defer release()
 	s.sweep()
 	out.want(t, "PUBLISH in flight qos 1 id 2")
 	ack(t, s, packet.PUBACK, 2)
@@ -103,7 +106,7 @@ func TestTailIsNotReadWhileItIsCut(t *testing.T) {
 	ack(t, s, packet.PUBACK, 3)
 	s.fill()
 	out.idle(t)
-	disk.held.Unlock()
+	release()
 	out.want(t, "PUBLISH last qos 1 id 5")
 	ack(t, s, packet.PUBACK, 5)
 	if got, queued := reg.Dropped("expired").Get(), s.info().Queued; got != 1 || queued != 0 {

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"mangrove/internal/batch"
+	"mangrove/internal/sim"
 	"mangrove/internal/store"
+	"mangrove/internal/wal/waltest"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
@@ -273,18 +275,19 @@ func TestDetachAfterClose(t *testing.T) {
 func TestBinTriesAgain(t *testing.T) {
 	n := newNode(t, true, func(c *Config) { c.AckDelay = hour })
 	n.stop()
-	disk := newHeldFiles()
-	n.disk = store.Config{Faults: &store.Faults{Log: disk}, MaxPendingBytes: 1} // one batch at a time
+	disk := sim.NewDisk()
+	n.disk = store.Config{Faults: &store.Faults{Log: waltest.Files{Disk: disk}}, MaxPendingBytes: 1} // one batch at a time
 	n.start()
 	s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
 	subscribe(t, s, "t", 1)
 	n.mustSend("t", 1, "a", "b")
 	out.want(t, "PUBLISH a qos 1 id 2", "PUBLISH b qos 1 id 3")
 	ack(t, s, packet.PUBACK, 2, 3)
-	disk.held.Lock()
+	release := disk.Hold()
+	defer release()
 	n.sendLater("t", "c", 1)
 	n.bin.flush()
-	disk.held.Unlock()
+	release()
 	eventually(t, "the store refuses", func() bool { n.bin.mu.Lock(); defer n.bin.mu.Unlock(); return n.bin.failed })
 	if got := n.rows(batch.Queues); got != 3 {
 		t.Fatalf("got %d records after the refusal, want 3", got)

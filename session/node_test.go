@@ -2,14 +2,11 @@ package session
 
 import (
 	"os"
-	"sync"
 	"testing"
 	"time"
 
 	"mangrove/internal/batch"
-	"mangrove/internal/sim"
 	"mangrove/internal/store"
-	"mangrove/internal/wal"
 	"mangrove/mqtt"
 	"mangrove/mqtt/mqtttest"
 )
@@ -97,33 +94,6 @@ func (n *node) die() {
 	n.stop()
 	n.dir = dir
 	n.start()
-}
-
-// heldFiles is where the log of a store is whose syncs wait while held is locked: what is committed then is not stable.
-type heldFiles struct {
-	*sim.Disk
-	held *sync.Mutex
-}
-
-type heldFile struct {
-	wal.File
-	held *sync.Mutex
-}
-
-func newHeldFiles() heldFiles { return heldFiles{sim.NewDisk(), new(sync.Mutex)} }
-
-func (f heldFiles) Open(name string, create bool) (wal.File, error) {
-	file, err := f.Disk.Open(name, create)
-	if err != nil {
-		return nil, err
-	}
-	return heldFile{file, f.held}, nil
-}
-
-func (f heldFile) Sync() error {
-	f.held.Lock()
-	defer f.held.Unlock()
-	return f.File.Sync()
 }
 
 // rows counts the records of a table.

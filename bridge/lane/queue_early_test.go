@@ -16,7 +16,7 @@ import (
 	"mangrove/internal/batch"
 	"mangrove/internal/sim"
 	"mangrove/internal/store"
-	"mangrove/internal/wal"
+	"mangrove/internal/wal/waltest"
 	"mangrove/mqtt"
 )
 
@@ -190,35 +190,10 @@ func TestEarlyMessageWithFullDisk(t *testing.T) {
 	}
 }
 
-// stuckFiles is a disk whose syncs take until the test lets go.
-type stuckFiles struct {
-	*sim.Disk
-	gate *sync.RWMutex
-}
-
-type stuckFile struct {
-	wal.File
-	gate *sync.RWMutex
-}
-
-func (f stuckFiles) Open(name string, create bool) (wal.File, error) {
-	file, err := f.Disk.Open(name, create)
-	if err != nil {
-		return nil, err
-	}
-	return stuckFile{file, f.gate}, nil
-}
-
-func (f stuckFile) Sync() error {
-	f.gate.RLock()
-	defer f.gate.RUnlock()
-	return f.File.Sync()
-}
-
 // What a lost link leaves unwritten is sent again when it is on disk, not before: nobody holds it in memory any more.
 func TestEarlyMessageOfALostLink(t *testing.T) {
-	gate := new(sync.RWMutex)
-	st, err := store.Open(store.Config{Dir: t.TempDir(), Faults: &store.Faults{Log: stuckFiles{sim.NewDisk(), gate}}})
+	disk := sim.NewDisk()
+	st, err := store.Open(store.Config{Dir: t.TempDir(), Faults: &store.Faults{Log: waltest.Files{Disk: disk}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,13 +206,14 @@ func TestEarlyMessageOfALostLink(t *testing.T) {
 	if _, got := q.take(t, t, plenty); fmt.Sprint(got) != "[0]" {
 		t.Errorf("got %v, want [0]", got)
 	}
-	gate.Lock()
+	release := disk.Hold()
+	defer release()
 	q.Detach(t)
 	q.Attach(t)
 	if found, _ := q.Next(t, nil, plenty, 1<<30, time.Now()); len(found) != 0 {
 		t.Errorf("got %d messages that are not on disk yet, want none", len(found))
 	}
-	gate.Unlock()
+	release()
 	settle(t, st)
 	if _, got := q.take(t, t, plenty); fmt.Sprint(got) != "[0]" {
 		t.Errorf("got %v, want [0]", got)

@@ -9,6 +9,7 @@ import (
 	"mangrove/bridge"
 	"mangrove/internal/control"
 	"mangrove/internal/dashboard"
+	"mangrove/internal/spell"
 	"mangrove/mqtt"
 	"mangrove/session"
 )
@@ -159,28 +160,7 @@ func alike(name, other string) bool {
 	case len(a) > 64 || len(b) > 64 || len(a)-len(b) > 2 || len(b)-len(a) > 2:
 		return false
 	}
-	return distance(a, b) <= min(2, len(a)/3)
-}
-
-// distance is how many letters must be changed, put in or left out to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := before
-			if a[i] != b[j] {
-				change++
-			}
-			before = row[j+1]
-			row[j+1] = min(change, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
+	return spell.Edits(a, b) <= min(2, len(a)/3)
 }
 
 func sessionOf(i session.Info) dashboard.Session {

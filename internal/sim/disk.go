@@ -19,6 +19,7 @@ var ErrPowerCut = errors.New("simulated disk: the power is gone")
 //
 // Each call that changes something is a step, counted from 1. FailAt and CutAt name steps.
 type Disk struct {
+	held    sync.RWMutex // locked while a test holds the disk
 	mu      sync.Mutex
 	names   map[string]*inode // as a running program sees them
 	stable  map[string]*inode // as they would be after a power cut
@@ -72,6 +73,14 @@ func (d *Disk) SetSpace(n int64) { d.locked(func() { d.space = n }) }
 
 // IgnoreSync makes Sync and SyncDir lie, as a program without fsync or a bad device would: to prove that a check can fail.
 func (d *Disk) IgnoreSync() { d.locked(func() { d.noSync = true }) }
+
+// Hold has syncs wait from now on until release is called, once or more often: what is committed meanwhile is not stable, and
+// nobody is told of it. A test defers release as well as calling it, since a store that is closed while its disk is held
+// waits for ever.
+func (d *Disk) Hold() (release func()) {
+	d.held.Lock()
+	return sync.OnceFunc(d.held.Unlock)
+}
 
 // Steps is how many steps there were.
 func (d *Disk) Steps() (n int) { d.locked(func() { n = d.steps }); return n }
@@ -333,6 +342,8 @@ func (f *DiskFile) WriteAt(b []byte, off int64) (int, error) {
 // Sync makes the file's bytes stable; its name needs SyncDir.
 func (f *DiskFile) Sync() error {
 	d := f.disk
+	d.held.RLock()
+	defer d.held.RUnlock()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.stepLocked(); err != nil {

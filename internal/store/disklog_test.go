@@ -7,6 +7,7 @@ import (
 	"mangrove/internal/oplog"
 	"mangrove/internal/oplog/logtest"
 	"mangrove/internal/sim"
+	"mangrove/internal/wal/waltest"
 )
 
 // diskSubject is the log of a disk whose power may be cut.
@@ -21,7 +22,7 @@ func (d *diskSubject) Open() (oplog.Log, error) {
 		d.disk.Restart(d.rng)
 		d.crashed = false
 	}
-	cfg := Config{Dir: "unused", SegmentBytes: 8 << 10, Faults: &Faults{Log: simFiles{d.disk}}}
+	cfg := Config{Dir: "unused", SegmentBytes: 8 << 10, Faults: &Faults{Log: waltest.Files{Disk: d.disk}}}
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,7 @@ import (
 	"mangrove/internal/oplog/logtest"
 	"mangrove/internal/sim"
 	"mangrove/internal/wal"
+	"mangrove/internal/wal/waltest"
 )
 
 // A folder of format 1 has a database and no log.
@@ -111,7 +112,7 @@ const soft = batch.Slack(5 * time.Millisecond)
 // Batches that need no sync are told without one, and are synced soon.
 func TestSlack(t *testing.T) {
 	disk := sim.NewDisk()
-	s := openTest(t, Config{Faults: &Faults{Log: simFiles{disk}}})
+	s := openTest(t, Config{Faults: &Faults{Log: waltest.Files{Disk: disk}}})
 	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("first"), nil) }))
 	must(t, s.log.Stock()) // its syncs are over
 	syncs := func() int { return disk.Calls().Syncs }
@@ -158,7 +159,7 @@ func TestSlack(t *testing.T) {
 // A sync that is due does not wait for the window of the next commit.
 func TestSlackEndsInsideGroupWindow(t *testing.T) {
 	disk := sim.NewDisk()
-	s := openTest(t, Config{Faults: &Faults{Log: simFiles{disk}}, GroupWindow: time.Hour})
+	s := openTest(t, Config{Faults: &Faults{Log: waltest.Files{Disk: disk}}, GroupWindow: time.Hour})
 	must(t, s.log.Stock()) // its syncs are over
 	must(t, commit(t, s, func(b *batch.Batch) {
 		b.Put(batch.Queues, []byte("soft"), nil)
@@ -177,7 +178,7 @@ func TestSlackEndsInsideGroupWindow(t *testing.T) {
 
 // brokenFiles is a disk whose syncs fail from some moment on.
 type brokenFiles struct {
-	simFiles
+	waltest.Files
 	broken *atomic.Bool
 }
 
@@ -187,7 +188,7 @@ type brokenFile struct {
 }
 
 func (f brokenFiles) Open(name string, create bool) (wal.File, error) {
-	file, err := f.simFiles.Open(name, create)
+	file, err := f.Files.Open(name, create)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +206,7 @@ func (f brokenFile) Sync() error {
 func TestFailedSyncOfSoftBatches(t *testing.T) {
 	var broken atomic.Bool
 	fatal := make(chan error, 1)
-	s := openTest(t, Config{Faults: &Faults{Log: brokenFiles{simFiles{sim.NewDisk()}, &broken}}, OnFatal: func(err error) { fatal <- err }})
+	s := openTest(t, Config{Faults: &Faults{Log: brokenFiles{waltest.Files{Disk: sim.NewDisk()}, &broken}}, OnFatal: func(err error) { fatal <- err }})
 	must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("first"), nil) }))
 	w := newTold()
 	b := s.NewBatch()

@@ -14,19 +14,8 @@ import (
 
 	"mangrove/internal/batch"
 	"mangrove/internal/sim"
-	"mangrove/internal/wal"
+	"mangrove/internal/wal/waltest"
 )
-
-// simFiles makes a simulated disk the file system of the log.
-type simFiles struct{ *sim.Disk }
-
-func (f simFiles) Open(name string, create bool) (wal.File, error) {
-	file, err := f.Disk.Open(name, create)
-	if err != nil {
-		return nil, err
-	}
-	return file, nil
-}
 
 // powerCut is one life of a store whose power goes: the log is on a disk that loses, tears and reorders what was not synced; the database
 // is copied before and after each of its transactions, which are atomic, and one of these copies is what is left of it.
@@ -54,7 +43,7 @@ func (p *powerCut) keep() error {
 }
 
 func (p *powerCut) config(dir string) Config {
-	return Config{Dir: dir, SegmentBytes: 8 << 10, CheckpointBytes: 6 << 10, Faults: &Faults{Log: simFiles{p.disk}}}
+	return Config{Dir: dir, SegmentBytes: 8 << 10, CheckpointBytes: 6 << 10, Faults: &Faults{Log: waltest.Files{Disk: p.disk}}}
 }
 
 // live runs steps until the power goes; done tells that it did not.
@@ -261,7 +250,7 @@ func TestPowerCutTakesTheEndOfWhatHadSlack(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		disk := sim.NewDisk()
 		dir := t.TempDir()
-		s, err := Open(Config{Dir: dir, Faults: &Faults{Log: simFiles{disk}}})
+		s, err := Open(Config{Dir: dir, Faults: &Faults{Log: waltest.Files{Disk: disk}}})
 		must(t, err)
 		must(t, commit(t, s, func(b *batch.Batch) { b.Put(batch.Queues, []byte("begin"), nil) }))
 		database, err := os.ReadFile(filepath.Join(dir, dataFile))
@@ -281,7 +270,7 @@ func TestPowerCutTakesTheEndOfWhatHadSlack(t *testing.T) {
 
 		after := t.TempDir()
 		must(t, os.WriteFile(filepath.Join(after, dataFile), database, 0o600))
-		s = openTest(t, Config{Dir: after, Faults: &Faults{Log: simFiles{disk}}})
+		s = openTest(t, Config{Dir: after, Faults: &Faults{Log: waltest.Files{Disk: disk}}})
 		left := 0
 		must(t, s.Scan(batch.Queues, nil, []byte("b"), func(k, _ []byte) bool {
 			if want := fmt.Sprintf("%02d", left); string(k) != want {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
+
+	"mangrove/internal/spell"
 )
 
 // maxFile bounds a configuration file; a larger one is refused.
@@ -259,7 +261,7 @@ func (c *Config) nearest(name string, table bool) string {
 		if table {
 			known = k.table()
 		}
-		if d := edits(name, known); d < least && known != "" {
+		if d := spell.Edits(name, known); d < least && known != "" {
 			best, least = known, d
 		}
 	}
@@ -272,25 +274,4 @@ func (c *Config) nearest(name string, table bool) string {
 		}
 	}
 	return ""
-}
-
-// edits is the Levenshtein distance of a and b.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }
