@@ -10,14 +10,15 @@ import (
 
 // client is what publishers and subscribers have in common: a session that outlives its connections.
 type client struct {
-	w       *world
-	id      string
-	session mqtt.Session // nil = not connected
-	out     *outlet
-	busy    bool // a call that waits for the disk is under way
-	known   bool // CONNACK has come: there is a session
-	clean   bool // the next connection begins a new session
-	will    *message
+	w        *world
+	id       string
+	session  mqtt.Session // nil = not connected
+	out      *outlet
+	busy     bool // a call that waits for the disk is under way
+	known    bool // CONNACK has come: there is a session
+	clean    bool // the next connection begins a new session
+	fleeting bool // its session ends with each connection
+	will     *message
 }
 
 // packetIn is a packet on its way to a client.
@@ -38,6 +39,7 @@ type outlet struct {
 	mu    sync.Mutex
 	inbox []packetIn
 	full  bool
+	ends  bool // the client connects again beside it
 }
 
 func (o *outlet) add(p packetIn) {
@@ -64,6 +66,13 @@ func (o *outlet) setFull(full bool) {
 	o.full = full
 }
 
+// taken has the connection end when the client connects again.
+func (o *outlet) taken() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ends = true
+}
+
 // Publish implements mqtt.Outlet.
 func (o *outlet) Publish(m *mqtt.Message, d mqtt.Delivery, id uint16, dup bool) mqtt.SendResult {
 	o.mu.Lock()
@@ -83,7 +92,10 @@ func (o *outlet) Ack(kind packet.Type, id uint16, _ packet.ReasonCode) {
 
 // Close implements mqtt.Outlet: the node gave up the connection, which it may do without power only.
 func (o *outlet) Close(reason packet.ReasonCode) {
-	if !o.w.gone() {
+	o.mu.Lock()
+	ends := o.ends
+	o.mu.Unlock()
+	if !o.w.gone() && !ends {
 		o.w.fail("a connection was closed with reason 0x%02X", byte(reason))
 	}
 }
@@ -91,6 +103,9 @@ func (o *outlet) Close(reason packet.ReasonCode) {
 // connect opens the session; answered runs when CONNACK has come.
 func (c *client) connect(will *message, answered func()) {
 	req := mqtt.OpenRequest{ClientID: c.id, Clean: c.clean, Expiry: -1, ReceiveMaximum: receiveMaximum}
+	if c.fleeting {
+		req.Clean, req.Expiry = true, 0
+	}
 	if will != nil {
 		req.Will = will.mqtt()
 	}
@@ -102,7 +117,7 @@ func (c *client) connect(will *message, answered func()) {
 				c.w.fail("%s: open: %v", c.id, err)
 				return
 			}
-			if c.known && !c.clean && !present { // P1
+			if c.known && !req.Clean && !present { // P1
 				c.w.fail("%s: its session is lost", c.id)
 			}
 			c.session, c.out, c.known, c.clean, c.will = s, out, true, false, will
@@ -150,6 +165,8 @@ type message struct {
 	qos     byte
 	retain  bool
 
+	handed  int                  // its number among what was handed to the router, the last time
+	barred  bool                 // a will that must not come
 	times   int                  // handed to the router
 	holders []holding            // subscriptions that were there when it was sent last
 	steady  map[*subscriber]bool // who had subscribed before it was first sent

@@ -30,6 +30,7 @@ func alone(s *sum, folder string, seed uint64, cut int, f fault) (done bool, err
 	w.populate(4)
 	w.listen(newSubscriber(w, "steady-1", 1, false, "t/#", "w/#", "r/p0"), newSubscriber(w, "steady-2", 2, false, "t/+", "w/+"),
 		newSubscriber(w, "restless-1", 1, true, "r/#", "t/0"), newSubscriber(w, "restless-2", 2, true, "t/#", "r/+", "+/p1"))
+	w.visit(2)
 	w.node.disk.CutAt(cut)
 	s.runs++
 	defer func() { s.acks, s.cuts = s.acks+w.acks, s.cuts+w.node.boots-1 }()

@@ -29,11 +29,13 @@ type world struct {
 	node     *machine
 	pubs     []*publisher
 	subs     []*subscriber
+	visitors []*visitor
 	audience []*subscriber // who takes what is published here
 
 	messages map[string]*message   // by payload
 	retained map[string][]*message // by topic: what may be retained there; the last one acknowledged comes first
 	acks     int
+	handed   int // publishes handed to the router
 
 	running sync.WaitGroup // calls that wait for the disk
 
@@ -105,10 +107,14 @@ func (w *world) live(steps int) {
 
 // step has one client do something.
 func (w *world) step() {
-	if i := w.rng.IntN(len(w.pubs) + len(w.subs)); i < len(w.pubs) {
+	i, pubs, subs := w.rng.IntN(len(w.pubs)+len(w.subs)+len(w.visitors)), len(w.pubs), len(w.subs)
+	switch {
+	case i < pubs:
 		w.pubs[i].act()
-	} else {
-		w.subs[i-len(w.pubs)].act()
+	case i < pubs+subs:
+		w.subs[i-pubs].act()
+	default:
+		w.visitors[i-pubs-subs].act()
 	}
 	w.pass()
 	w.read()
@@ -153,6 +159,9 @@ func (w *world) cut() error {
 	for _, s := range w.subs {
 		s.lose(s.handle)
 	}
+	for _, v := range w.visitors {
+		v.cut()
+	}
 	w.node.disk.Restart(w.node.rng)
 	return err
 }
@@ -182,6 +191,8 @@ func (w *world) note(m *message) *message {
 // published notes that a message goes to the router, and who takes it there.
 func (w *world) published(m *message) {
 	m.times++
+	w.handed++
+	m.handed = w.handed
 	m.holders = nil
 	for _, s := range w.audience {
 		held := s.holds(m.topic)
@@ -199,6 +210,11 @@ func (w *world) acknowledged(m *message) {
 	for _, h := range m.holders {
 		if h.still() && m.payload != "" {
 			m.owed[h.s] = true
+		}
+	}
+	if len(m.owed) > 0 {
+		for _, v := range w.visitors {
+			v.stable(m.handed)
 		}
 	}
 	if may := w.retained[m.topic]; m.retain {
@@ -318,7 +334,7 @@ func (w *world) check() error {
 		}
 	}
 	w.checkRetained()
-	return errors.Join(w.failed(), w.checkStore())
+	return errors.Join(w.failed(), w.checkGoodbyes(), w.checkStore())
 }
 
 // checkStore wants every body and every record to belong to something.
