@@ -26,6 +26,7 @@ var rows = map[string]int{
 	"internal/hlc":           0,
 	"bridge/reconcile":       0,
 	"bridge/pace":            0,
+	"bridge/spread":          0,
 	"mqtt/topic":             0,
 	"internal/metrics":       0,
 	"internal/notice":        0,
