@@ -34,6 +34,7 @@ type Bridge struct {
 	snapshots  snapshots
 	settling   settling
 	circuits   circuits
+	spreading  spreading // of a core
 	started    time.Time
 	own        ownLives // this node's; never changed
 	unwatch    func()   // ends the announcer's interest in the Router
@@ -152,6 +153,10 @@ func (b *Bridge) register() {
 		defer b.running.Done()
 		b.announcer.Run(b.ctx)
 	}()
+	if b.cfg.Role == RoleCore {
+		b.begin()
+		go b.spread() // owned by the Bridge, ends with ctx, Close waits by running
+	}
 	b.begin()
 	go b.age() // owned by the Bridge, ends with ctx, Close waits by running
 	if b.cfg.Retained != nil {
@@ -175,6 +180,12 @@ func (b *Bridge) gauges() {
 	})
 	b.cfg.Metrics.Gauge("mangrove_link_seen_origins", func() float64 { n, _ := b.seen.Size(); return float64(n) })
 	b.cfg.Metrics.Gauge("mangrove_link_seen_bytes", func() float64 { _, n := b.seen.Size(); return float64(n) })
+	b.cfg.Metrics.Gauge("mangrove_link_edges", func() float64 {
+		if b.cfg.Role == RoleEdge {
+			return 0
+		}
+		return float64(b.ownLoad().Edges)
+	})
 	b.cfg.Metrics.Gauge("mangrove_link_settling", func() float64 {
 		if b.isSettling() {
 			return 1

@@ -52,6 +52,7 @@ const (
 	DefaultHealQuiet           = time.Second
 	DefaultDetourAfter         = 2 * time.Second
 	DefaultCheckInterest       = 10 * time.Second
+	DefaultSpreadEvery         = 10 * time.Second
 	DefaultSettleTime          = DefaultMaxBackoff + 5*time.Second
 	DefaultKeepAlive           = 15 * time.Second
 	DefaultMinBackoff          = 200 * time.Millisecond
@@ -106,6 +107,7 @@ type Config struct {
 	CheckInterest   time.Duration // how often both ends of a link check that they agree on interest; by default twice KeepAlive where that is above its default
 	SettleTime      time.Duration // how long edges of a core that lost its memory may take to turn up somewhere: longer than their Backoff.Max
 	DetourAfter     time.Duration // how long a core that should be dialled has no link before it is asked for through another core
+	SpreadEvery     time.Duration // how often a core looks whether it has too many edges, and asks some to link to others; negative = never
 	HealQuiet       time.Duration // how long a link is in doubt before both ends compare what they retain
 
 	// Dialling.
@@ -190,6 +192,7 @@ func (c *Config) numbers() error {
 	setting.Bound(&c.MaxQueueMessages, DefaultMaxQueueMessages)
 	setting.Bound(&c.MaxQueueBytes, DefaultMaxQueueBytes)
 	setting.Bound(&c.NeighbourExpiry, DefaultNeighbourExpiry)
+	c.SpreadEvery = cmp.Or(c.SpreadEvery, DefaultSpreadEvery)
 	err := errors.Join(
 		setting.Default("Config.MaxVolatileMessages", &c.MaxVolatileMessages, DefaultMaxVolatileMessages),
 		setting.Default("Config.MaxVolatileBytes", &c.MaxVolatileBytes, DefaultMaxVolatileBytes),

@@ -51,7 +51,7 @@ const (
 
 // features is what this node understands.
 func (b *Bridge) features() frame.Features {
-	f := frame.FeatureFragments | frame.FeatureLinkForm2 | frame.FeatureSummary
+	f := frame.FeatureFragments | frame.FeatureLinkForm2 | frame.FeatureSummary | frame.FeatureSpread
 	if b.cfg.Role == RoleCore {
 		f |= frame.FeatureRelay
 	}

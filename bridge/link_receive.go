@@ -52,6 +52,10 @@ func handlers(kind string) (handle func(*link, []byte) error, when turn) {
 		return (*link).handleRelay, afterHello
 	case frame.KindProbe:
 		return (*link).handleProbe, afterHello
+	case frame.KindLoad:
+		return (*link).handleLoad, afterHello
+	case frame.KindMove:
+		return (*link).handleMove, afterHello
 	case frame.KindTwin:
 		return (*link).handleTwin, afterHello
 	case frame.KindHello:

@@ -23,6 +23,7 @@ type bridgeMetrics struct {
 	compared, healed        *metrics.Counter // conversations about retained messages, and messages that were newer elsewhere
 	disagreed               *metrics.Counter // times that interest was asked for anew
 	relayed                 *metrics.Counter // frames passed on between two other cores
+	asked, moved, stayed    *metrics.Counter // edges, to link to another core; and those that did or did not
 	parked                  *metrics.Counter // messages from links, taken above the bound of a queue that refuses
 	early, earlyWritten     *metrics.Counter // messages sent before they were written, and written after all
 }
@@ -42,6 +43,9 @@ func newMetrics(r *metrics.Registry) bridgeMetrics {
 		dials:        r.Counter("mangrove_link_dials_total"),
 		dialErrors:   r.Counter("mangrove_link_dial_errors_total"),
 		relayed:      r.Counter("mangrove_link_frames_relayed_total"),
+		asked:        r.Counter("mangrove_link_edges_asked_total"),
+		moved:        r.Counter("mangrove_link_edges_moved_total"),
+		stayed:       r.Counter("mangrove_link_edges_stayed_total"),
 		parked:       r.Counter("mangrove_link_parked_total"),
 		handedOver:   r.Counter("mangrove_link_messages_handed_over_total"),
 		compared:     r.Counter("mangrove_link_retained_compared_total"),

@@ -31,6 +31,7 @@ func (n *neighbour) movedTo(core string, c frame.EdgeAt, writes *batch.Batch) {
 	n.kin.Store(newKin(c.Store, c.Lives))
 	n.moveFiltersLocked(was)
 	n.b.holders.leave(n)
+	n.wentAway(n.b.cfg.Now())
 	n.b.cfg.Log.Info("edge moved", "edge", n.name, "to", core)
 	n.startMoving()
 }
@@ -45,7 +46,10 @@ func (n *neighbour) stopMoving() {
 	}
 	was := n.takerLocked()
 	n.mu.Lock()
-	n.rec.moved, n.rec.movedTo = time.Time{}, "" // written with the rest by acquaint
+	if n.scope != mqtt.ScopeUplink {
+		n.rec.moved, n.rec.movedTo = time.Time{}, "" // written with the rest by acquaint
+		n.cameBackLocked(n.b.cfg.Now())
+	}
 	n.mu.Unlock()
 	n.moveFiltersLocked(was)
 }

@@ -32,6 +32,7 @@ type neighbour struct {
 	kin    atomic.Pointer[kin] // of record.store and record.lives, for Deliver
 	link   atomic.Pointer[link]
 	remote atomic.Pointer[remoteLink] // in place of link, when the uplink is a broker that is no Mangrove node
+	load   atomic.Pointer[toldLoad]   // what a peer has told of its edges
 	whole  atomic.Pointer[whole]      // what goes to it in fragments and is not acknowledged
 	part   part                       // what comes from it in fragments
 	mover  atomic.Pointer[mover]      // while the edge is at another core
@@ -52,6 +53,7 @@ type neighbour struct {
 	stays     map[string]stay // of a peer: edges, by name
 	holder    frame.Hello     // of link
 	twin      twin
+	asked     asked          // of an edge
 	rival     *rival         // while it is found out which core an edge is at; else nil
 	since     time.Time      // of the state
 	down      time.Time      // since when there is no link; zero = there is, or none was looked for

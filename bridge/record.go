@@ -30,7 +30,7 @@ type record struct {
 	settled  uint64    // the latest attachment that HELLO completed (of the uplink), or that all peers know of (of an edge)
 	lastSeen time.Time // it and moved are steady: a wall clock that is set does not make them older
 	moved    time.Time // an edge that is at another core since then; zero = not
-	movedTo  string
+	movedTo  string    // of an edge: the core that it is at then; of the uplink: the address that is tried first; "" = none
 	cores    []frame.Core
 }
 

@@ -31,6 +31,7 @@ type uplink struct {
 	look      atomic.Bool        // letGo is to look again
 
 	mu      sync.Mutex
+	next    chan outcome // of the link that takes the place of this one, as a core asked; nil = there is none
 	balance balance
 	seeds   []string
 	learn   bool
@@ -106,7 +107,7 @@ func (u *uplink) candidates() []frame.Core {
 			seeds = append(seeds, frame.Core{Addr: addr})
 		}
 	}
-	return append(inOrder(u.balance, named), inOrder(u.balance, seeds)...)
+	return u.placeFirst(append(inOrder(u.balance, named), inOrder(u.balance, seeds)...))
 }
 
 func (u *uplink) run() {
@@ -130,7 +131,10 @@ func (u *uplink) run() {
 func (u *uplink) round(ctx context.Context, order []frame.Core, failures int) int {
 	for _, c := range order {
 		u.n.setDialling(c.Addr)
-		o := u.attempt(ctx, c)
+		o := u.follow(u.attempt(ctx, c))
+		if o.up == 0 {
+			u.forget(c.Addr)
+		}
 		u.n.ended(o)
 		failures++
 		lasted := u.b.lasted(o)

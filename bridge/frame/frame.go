@@ -24,6 +24,8 @@ const (
 	KindTwin     = "twin"
 	KindSummary  = "summary"
 	KindRelay    = "relay"
+	KindLoad     = "load"
+	KindMove     = "move"
 )
 
 // version is the first byte of every frame.

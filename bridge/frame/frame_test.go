@@ -108,6 +108,8 @@ func frameCases(t testing.TB) []frameCase {
 		row("relay", Relay{Op: RelayCarry, Circuit: 7, Kind: KindAck, Body: []byte("frame")}, fresh(Relay.Append), DecodeRelay),
 		row("relay got", Relay{Op: RelayGot, Circuit: 7, Got: 300}, fresh(Relay.Append), DecodeRelay),
 		row("relay closes", Relay{Op: RelayClose, Circuit: 7, Text: "no link"}, fresh(Relay.Append), DecodeRelay),
+		row("load", Load{Edges: 300, Weight: 2, Members: 1 << 63, Busy: true}, fresh(Load.Append), DecodeLoad),
+		row("move", Move{Answer: MoveFailed, Name: "core-2", Addr: "tls://h:2", Text: "no route"}, fresh(Move.Append), DecodeMove),
 		row("twin", Twin{Store: 1 << 63, Life: 7, Where: "10.0.0.7:4711"}, fresh(Twin.Append), DecodeTwin),
 		row("edge at", EdgeAt{Edge: "b", Store: 9, Attach: 3, Answer: true, Live: true, Lives: []uint64{1 << 63, 5}}, fresh(EdgeAt.Append), DecodeEdgeAt),
 	}
@@ -162,6 +164,8 @@ func TestBytes(t *testing.T) {
 		{"probe", Probe{}.Append(nil), []byte{1, 0}},
 		{"relay", Relay{Op: RelayCarry, Circuit: 5, Kind: "ack", Body: []byte("x")}.Append(nil), []byte{1, 2, 5, 3, 'a', 'c', 'k', 1, 'x'}},
 		{"relay opens", Relay{Op: RelayOpen, Circuit: 5, To: "y", From: "x"}.Append(nil), []byte{1, 1, 5, 1, 'y', 1, 'x'}},
+		{"load", Load{Edges: 300, Weight: 2, Members: 3, Busy: true}.Append(nil), []byte{1, 0xAC, 2, 2, 0, 0, 0, 0, 0, 0, 0, 3, 1}},
+		{"move", Move{Answer: MoveStays, Name: "x", Addr: "h", Text: "no"}.Append(nil), []byte{1, 1, 1, 'x', 1, 'h', 2, 'n', 'o'}},
 		{"twin", Twin{Store: 5, Life: 6, Where: "x"}.Append(nil), []byte{1, 5, 6, 1, 'x'}},
 		{"edge at", EdgeAt{Edge: "b", Store: 3, Attach: 4, Lives: []uint64{5}}.Append(nil), []byte{1, 1, 'b', 3, 4, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5}},
 		{"lives", Hello{Lives: []uint64{7, 8}, Counts: 9}.appendLives(nil), []byte{13, 1, 7, 14, 8, 0, 0, 0, 0, 0, 0, 0, 8, 15, 1, 9}},
