@@ -11,11 +11,16 @@ import (
 	"mangrove/bridge/seen"
 	"mangrove/internal/batch"
 	"mangrove/internal/hlc"
+	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
 
-// inbound is one DATA frame of the durable lane while it is being kept.
+// enough is how much the takers of a frame's messages write together: thousands of sessions may write beside each message, and
+// a store bounds what it takes at once. A frame that comes to more goes in several batches.
+const enough = 4 << 20
+
+// inbound is one DATA frame of the durable lane, or a part of it, while it is being kept.
 //
 //	items ─ seen? ─ Router.Publish ─┐
 //	                marks ──────────┴─ one batch ─ stable, and every receipt done ─ acknowledge
@@ -24,6 +29,7 @@ import (
 type inbound struct {
 	l       *link
 	last    uint64 // position to acknowledge
+	items   int
 	epoch   uint64 // of the seen marks, when the frame came
 	marks   []mqtt.Origin
 	touched seen.Touched
@@ -47,20 +53,35 @@ func (l *link) takeData(f frame.Data) error {
 		l.takeVolatile(f)
 		return nil
 	}
-	in := &inbound{l: l, epoch: l.b.seen.Epoch(), slack: batch.Unsynced, waiting: 1}
-	if err := l.expectFrame(in, len(f.Items)); err != nil {
-		return err
+	if l.n.scope == mqtt.ScopeEdge && l.b.isSettling() {
+		l.refuse(errSettling)
+		return nil
 	}
-	writes := l.b.cfg.Store.NewBatch()
-	refused := l.takeDurable(f, in, writes)
-	writes.SetSlack(in.slack)
-	writes.Notify(in, 0)
-	if refused != nil {
-		text := "message refused: " + refused.Error()
-		defer l.fail(errors.New(text), &frame.Goaway{Code: frame.GoawayRefused, Retry: l.b.cfg.RefuseRetry, Text: text})
+	for last, first := uint64(0), true; first || len(f.Items) > 0; first = false {
+		in := &inbound{l: l, last: last, epoch: l.b.seen.Epoch(), slack: batch.Unsynced, waiting: 1}
+		if err := l.expectFrame(in, len(f.Items)); err != nil {
+			return err
+		}
+		writes := l.b.cfg.Store.NewBatch()
+		writes.SetOwed()
+		var refused error
+		f.Items, refused = l.takeDurable(f, in, writes)
+		last = in.last
+		writes.SetSlack(in.slack)
+		writes.Notify(in, 0)
+		l.b.cfg.Store.Commit(writes)
+		if refused != nil {
+			l.refuse(refused)
+			return nil
+		}
 	}
-	l.b.cfg.Store.Commit(writes)
 	return nil
+}
+
+// refuse ends the link because of a message that is to be sent again later.
+func (l *link) refuse(why error) {
+	text := "message refused: " + why.Error()
+	l.fail(errors.New(text), &frame.Goaway{Code: frame.GoawayRefused, Retry: l.b.cfg.RefuseRetry, Text: text})
 }
 
 // expectFrame puts in behind the frames that are being kept. It bounds those that a neighbour may have on the way: as many
@@ -75,12 +96,11 @@ func (l *link) expectFrame(in *inbound, items int) error {
 	return nil
 }
 
-// takeDurable takes the items in until one is refused.
-func (l *link) takeDurable(f frame.Data, in *inbound, writes *batch.Batch) (refused error) {
-	if l.n.scope == mqtt.ScopeEdge && l.b.isSettling() {
-		return errSettling
-	}
-	for _, it := range f.Items {
+// takeDurable takes the items in until one is refused, or what their takers write is enough for one batch. It returns those that are
+// left.
+func (l *link) takeDurable(f frame.Data, in *inbound, writes *batch.Batch) (left []frame.Item, refused error) {
+	for left = f.Items; len(left) > 0 && refused == nil && writes.Size() < enough; {
+		it := left[0]
 		switch {
 		case it.Kind == frame.ItemControl:
 			in.slack = batch.Synced
@@ -93,13 +113,13 @@ func (l *link) takeDurable(f frame.Data, in *inbound, writes *batch.Batch) (refu
 		default:
 			refused = l.takeOne(it, in, writes)
 		}
-		if refused != nil {
-			break
+		if refused == nil {
+			in.last, left = it.Position, left[1:]
+			in.items++
 		}
-		in.last = it.Position
 	}
 	l.b.seen.Write(in.touched, writes)
-	return refused
+	return left, refused
 }
 
 // takeOne publishes one message here, unless it was already.
@@ -256,12 +276,25 @@ func (in *inbound) release(err error) {
 	if in.waiting > 0 {
 		return
 	}
-	if in.err != nil {
+	if in.gaveUp() {
+		in.err = nil
+	} else if in.err != nil {
 		l.b.forget(in.marks)
 	} else if in.epoch != l.b.seen.Epoch() {
 		in.err = errors.New("a message seen before was not kept")
 	}
 	l.settleLocked()
+}
+
+// gaveUp reports whether the message is one that no store takes, however often it comes, and drops it. Nodes of this version
+// acknowledge none that is so large; one of an earlier version may have. Its mark stays in memory.
+func (in *inbound) gaveUp() bool {
+	if in.items != 1 || !errors.Is(in.err, store.ErrTooLarge) {
+		return false
+	}
+	in.l.log.Error("message from neighbour cannot be kept", "reason", dropTooLarge, "position", in.last, "error", in.err)
+	in.l.b.metrics.dropped(dropTooLarge, 1)
+	return true
 }
 
 // settleLocked acknowledges the frames at the front that are kept.

@@ -7,6 +7,7 @@ import (
 	"mangrove/bridge/seen"
 	"mangrove/internal/batch"
 	"mangrove/internal/hlc"
+	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/topic"
 )
@@ -39,6 +40,7 @@ func (l *remoteLink) take(m *mqtt.Message, id uint16, sub uint32) {
 		return
 	}
 	writes := l.b.cfg.Store.NewBatch()
+	writes.SetOwed()
 	if l.admits(m, sub) {
 		if err := in.publish(m, writes); err != nil {
 			in.refuse(err)
@@ -158,7 +160,11 @@ func (in *remoteIn) release(err error) {
 	if in.waiting > 0 {
 		return
 	}
-	if in.err != nil && in.marked {
+	if errors.Is(in.err, store.ErrTooLarge) { // it would come again and again
+		l.log.Error("message from broker cannot be kept", "reason", dropTooLarge, "error", in.err)
+		l.b.metrics.dropped(dropTooLarge, 1)
+		in.err = nil
+	} else if in.err != nil && in.marked {
 		l.b.forget([]mqtt.Origin{in.origin})
 	} else if in.err == nil && in.epoch != l.b.seen.Epoch() {
 		in.err = errors.New("a message seen before was not kept")

@@ -34,6 +34,7 @@ type Batch struct {
 	count   int   // operations
 	adds    int   // bytes of records and bodies put
 	slack   Slack // how stable it is to be before its waiters are told
+	owed    bool  // see SetOwed
 	err     error // why it will be refused
 	home    *Pool // where it came from, nil = none
 }
@@ -41,6 +42,10 @@ type Batch struct {
 // SetSlack sets how stable the batch is to be. Batches of one commit share the least slack among them, and what was
 // committed before them becomes as stable.
 func (b *Batch) SetSlack(s Slack) { b.slack = s }
+
+// SetOwed says that b holds what another node has acknowledged already. A store gives it more room than what is new here, which
+// can still be refused to who publishes it: beside the same message another node's takers write other things.
+func (b *Batch) SetOwed() { b.owed = true }
 
 type waiting struct {
 	w   Waiter
@@ -135,6 +140,9 @@ func (b *Batch) Adds() int { return b.adds }
 // Slack is what SetSlack set.
 func (b *Batch) Slack() Slack { return b.slack }
 
+// Owed is what SetOwed said.
+func (b *Batch) Owed() bool { return b.owed }
+
 // Refuse notes why the batch is not to be written; the first reason stays. Its operations and their memory are let
 // go, its waiters are told by Settle.
 func (b *Batch) Refuse(err error) {
@@ -183,7 +191,7 @@ func (b *Batch) reset() bool {
 	}
 	clear(b.waiters)
 	b.ops, b.waiters, b.err = b.ops[:0], b.waiters[:0], nil
-	b.count, b.adds, b.slack = 0, 0, Synced
+	b.count, b.adds, b.slack, b.owed = 0, 0, Synced, false
 	b.bodies.reset()
 	return true
 }

@@ -54,13 +54,17 @@ func (s *Store) enqueue(b *batch.Batch) bool {
 	if s.closing {
 		return false
 	}
-	switch size := len(b.Ops()); {
+	size, most := len(b.Ops()), maxNew
+	if b.Owed() {
+		most = maxBatch
+	}
+	switch {
 	case b.Err() != nil:
 		b.Refuse(b.Err()) // with ErrKey: it keeps no memory while it waits
 	case s.pending > 0 && s.pending+b.Size() > s.cfg.MaxPendingBytes:
 		b.Refuse(ErrBacklog)
-	case size > maxBatch:
-		b.Refuse(fmt.Errorf("%w: %d bytes, allowed are %d", ErrTooLarge, size, maxBatch))
+	case size > most:
+		b.Refuse(fmt.Errorf("%w: %d bytes, allowed are %d", ErrTooLarge, size, most))
 	}
 	if len(s.queue) == 0 {
 		s.since = time.Now()

@@ -18,7 +18,7 @@ var (
 	ErrFatal    = errors.New("store stopped: a sync failed, what is on disk is uncertain") // stays until restart
 	ErrBacklog  = errors.New("too much waits for the disk")
 	ErrClosed   = errors.New("store is closed")
-	ErrTooLarge = errors.New("batch is larger than a record of the log") // above 60 MiB
+	ErrTooLarge = errors.New("batch is larger than a record of the log") // above 48 MiB, or above 60 MiB where it is owed
 
 	ErrLocked  = errors.New("data folder is in use by another process")
 	ErrNewer   = errors.New("data folder was written by a newer version")

@@ -22,8 +22,11 @@ const (
 	recordHead = 5
 )
 
-// maxBatch bounds the operations of one batch: one record of the log.
-const maxBatch = 60 << 20
+// Bounds of the operations of one batch, which is one record of the log.
+const (
+	maxBatch = 60 << 20
+	maxNew   = 48 << 20 // of a batch that is not owed: takers at other nodes may write more beside a message than those here
+)
 
 var errRecord = errors.New("it is no record of this version")
 

@@ -376,6 +376,25 @@ func TestCloseCommitsWhatIsQueued(t *testing.T) {
 	}
 }
 
+// What is new may have less than what another node has acknowledged: there takers may write more beside it.
+func TestBoundsOfABatch(t *testing.T) {
+	s := openTest(t, Config{})
+	for _, c := range []struct {
+		mib  int
+		owed bool
+		want error
+	}{{49, false, ErrTooLarge}, {49, true, nil}, {61, true, ErrTooLarge}} {
+		b := s.NewBatch()
+		if c.owed {
+			b.SetOwed()
+		}
+		b.Put(batch.Queues, []byte("k"), make([]byte, c.mib<<20))
+		if err := s.CommitWait(b); !errors.Is(err, c.want) {
+			t.Errorf("%d MiB, owed %v: got %v, want %v", c.mib, c.owed, err, c.want)
+		}
+	}
+}
+
 func TestBacklogIsRefused(t *testing.T) {
 	s := openTest(t, Config{MaxPendingBytes: 10_000})
 	g := newGate()

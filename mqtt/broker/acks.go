@@ -139,7 +139,8 @@ func (a *acks) sendLocked(p *pending) {
 func ackReason(err error) packet.ReasonCode {
 	var fault *packet.Error
 	switch {
-	case errors.Is(err, mqtt.ErrQuota), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrWrite), errors.Is(err, store.ErrBacklog):
+	case errors.Is(err, mqtt.ErrQuota), errors.Is(err, store.ErrFull), errors.Is(err, store.ErrWrite), errors.Is(err, store.ErrBacklog),
+		errors.Is(err, store.ErrTooLarge):
 		return packet.QuotaExceeded
 	case errors.As(err, &fault) && fault.Reason >= packet.UnspecifiedError:
 		return fault.Reason
@@ -155,6 +156,8 @@ func ackDetail(err error) string {
 		return "publishing there is not permitted"
 	case errors.Is(err, mqtt.ErrQuota):
 		return "the queue of a subscriber is full"
+	case errors.Is(err, store.ErrTooLarge):
+		return "larger messages than 48 MiB are not kept"
 	case errors.As(err, &fault):
 		return fault.Detail
 	}

@@ -91,7 +91,14 @@ func (c *conn) closeReceipt(s *step, r *mqtt.Receipt) {
 	s.waited = s.waited || r.Waits()
 	s.slack = min(s.slack, r.Slack())
 	r.Close()
+	if s.batch.Size() > enough {
+		c.commit(s)
+	}
 }
+
+// enough is how much the takers of a step's publishes write together: thousands of sessions may write beside each message, and a
+// store bounds what it takes at once.
+const enough = 4 << 20
 
 // expect adds p's acknowledgement to those due, within the Receive Maximum: 5.0 clients that exceed
 // it are disconnected [MQTT-3.3.4-7], others are not read further until there is room.

@@ -3,9 +3,11 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"mangrove/internal/store"
 	"mangrove/mqtt"
 	"mangrove/mqtt/mqtttest"
 	"mangrove/mqtt/packet"
@@ -95,6 +97,17 @@ func TestNotKept(t *testing.T) {
 		q.WantClosed("3.1.1 knows no refusal")
 		b.wantEnd("not-kept")
 	})
+}
+
+// A message that is too large to be kept is refused by its size, not by the disk.
+func TestTooLargeToBeKept(t *testing.T) {
+	err := fmt.Errorf("refused: %w", store.ErrTooLarge)
+	if got := ackReason(err); got != packet.QuotaExceeded {
+		t.Errorf("got reason %v, want %v", got, packet.QuotaExceeded)
+	}
+	if got := ackDetail(err); !strings.Contains(got, "48 MiB") {
+		t.Errorf("got %q, want the bound in it", got)
+	}
 }
 
 func TestReceiveMaximum(t *testing.T) { // [MQTT-3.3.4-7]

@@ -100,7 +100,7 @@ func (c *Config) linkKeys() []key {
 			value: text{p: &c.Link.Early, word: "TIME", allowed: "auto, off, or a time from 1ms to 10s", check: earlyTime}},
 		{name: "link.advertise", flag: "advertise", only: Core, unset: true, help: "Where other nodes reach this core's listener. Default: the first listener's address.",
 			value: text{p: &c.Link.Advertise, word: "ADDR", allowed: "an address such as core-1.example:1883", empty: true, check: neighbour}},
-		{name: "link.keep_alive", help: "How long a link may be silent: a dead line is noticed within one and a half times that. On a line that is paid by the byte, \"60s\" costs some 21 MB a month for pings.",
+		{name: "link.keep_alive", help: "How long a link may be silent: a dead line is noticed within one and a half times that. On a line that is paid by the byte, \"60s\" costs some 16 MB a month, the default 90 MB.",
 			value: span{&c.Link.KeepAlive, 65535 * time.Second}},
 		{name: "link.username", flag: "link-username", unset: true, help: "User name to show to other nodes' listeners.",
 			value: text{p: &c.Link.Username, word: "NAME", allowed: "a user name", empty: true}},
@@ -142,7 +142,7 @@ func (c *Config) limitKeys() []key {
 	return []key{
 		{name: "limits.connections", help: "Most connections at one time; more are closed at once.",
 			value: number{&c.Limits.Connections, 1, 10_000_000}},
-		{name: "limits.packet_size", help: "Largest MQTT packet in bytes; a client that sends a larger one is disconnected (0x95).",
+		{name: "limits.packet_size", help: "Largest MQTT packet in bytes; a client that sends a larger one is disconnected (0x95). Nothing above 48 MiB is kept.",
 			value: number{&c.Limits.PacketSize, 1024, 256 << 20}},
 		{name: "limits.queue_messages", help: "Most messages waiting for one client; see limits.when_full.",
 			value: number{&c.Limits.QueueMessages, 1, math.MaxInt32}},
