@@ -74,6 +74,9 @@ func (n *neighbour) remove(reason string) (lost Lost, gone bool) {
 		n.b.metrics.dropped(reason, lost.Messages)
 		n.b.cfg.Log.Warn("neighbour forgotten with its queue", "neighbour", n.name, "messages", lost.Messages)
 	}
+	if n.scope == mqtt.ScopePeer && n.past.Load() == nil {
+		n.b.forgetPeer(n.name)
+	}
 	writes := new(batch.Batch)
 	n.mu.Lock()
 	key := n.key

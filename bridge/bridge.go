@@ -50,6 +50,7 @@ type Bridge struct {
 	neighbours map[string]*neighbour
 	links      map[*link]struct{}
 	dialers    map[string]*peerDialer
+	members    membership // of a core
 
 	refusals notice.Book // of links that others dialled
 	untaken  notice.Book // topics of messages that a plain broker does not take
@@ -72,7 +73,7 @@ func New(cfg Config) (*Bridge, error) {
 	b := &Bridge{
 		cfg: cfg, metrics: newMetrics(cfg.Metrics), compressor: c, own: newOwnLives(cfg.Store.ID(), cfg.Store.Lives()),
 		announcer:  interest.NewAnnouncer(cfg.InterestLinger, cfg.MaxInterest/2, cfg.Now),
-		neighbours: map[string]*neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{},
+		neighbours: map[string]*neighbour{}, links: map[*link]struct{}{}, dialers: map[string]*peerDialer{}, members: newMembership(),
 		circuits: newCircuits(),
 	}
 	b.seen = seen.New(seen.Config{Window: cfg.Window, MaxBytes: cfg.SeenBytes, Beyond: b.metrics.beyondWindow.Inc, Evicted: b.metrics.seenEvicted.Inc})
@@ -104,6 +105,9 @@ func (b *Bridge) load() error {
 	}
 	for name, rec := range records {
 		rec.spare(now, b.cfg.NeighbourExpiry, b.cfg.MovedLinger)
+		if rec.scope == mqtt.ScopePeer && !strings.HasPrefix(name, pastPrefix) && len(rec.cores) == 1 {
+			b.members.lost[name] = Peer{Name: name, Addr: rec.cores[0].Addr, Weight: rec.cores[0].Weight}
+		}
 		n := b.loadNeighbour(name, rec)
 		n.down = n.since
 		b.neighbours[name] = n
@@ -193,6 +197,15 @@ func (b *Bridge) gauges() {
 		return 0
 	})
 	b.cfg.Metrics.Gauge("mangrove_links_detoured", func() float64 { return float64(b.circuits.ending()) })
+	b.cfg.Metrics.Gauge("mangrove_links_without_gossip", func() float64 {
+		lost := 0
+		for _, n := range b.all() {
+			if n.Online() && n.status().Unheard {
+				lost++
+			}
+		}
+		return float64(lost)
+	})
 	b.cfg.Metrics.Gauge("mangrove_links_up", func() float64 {
 		up := 0
 		for _, n := range b.all() {

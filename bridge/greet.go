@@ -143,12 +143,14 @@ func (n *neighbour) opened(l *link) {
 	told := n.upLocked(l.addr)
 	n.mu.Unlock()
 	l.log.Info("link up", told...)
+	l.b.linkTurned(n)
 	l.kick()
 }
 
 // release ends the link's hold on the neighbour, if it still has it.
 func (n *neighbour) release(l *link) {
 	n.queue.Detach(l)
+	defer n.b.linkTurned(n)
 	defer n.wake() // a mover may wait for the queue
 	n.mu.Lock()
 	defer n.mu.Unlock()

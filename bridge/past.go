@@ -102,9 +102,9 @@ func (b *Bridge) swap(n *neighbour, writes *batch.Batch) (heir *neighbour) {
 	if b.closed || b.neighbours[n.name] != n || n.link.Load() != nil || n.queue.IsClosed() {
 		return nil
 	}
-	heir = b.newNeighbour(n.name, record{num: b.cfg.Store.NextID(), scope: mqtt.ScopePeer, lastSeen: b.cfg.Now()})
+	heir = b.newNeighbour(n.name, record{num: b.cfg.Store.NextID(), scope: mqtt.ScopePeer, lastSeen: b.cfg.Now(), cores: n.rec.cores})
 	n.key = fmt.Sprintf("%s%s/%x", pastPrefix, n.name, n.rec.num)
-	n.rec.moved, n.rec.movedTo, n.rec.attach = b.cfg.Now(), n.name, 0
+	n.rec.moved, n.rec.movedTo, n.rec.attach, n.rec.cores = b.cfg.Now(), n.name, 0, nil
 	n.past.Store(&past{n: n, wake: bell.New(), done: make(chan struct{})})
 	b.neighbours[n.key], b.neighbours[n.name] = n, heir
 	writes.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil, b.cfg.Store))

@@ -6,9 +6,9 @@ import (
 	"sync"
 
 	"mangrove/bridge/frame"
+	"mangrove/internal/batch"
 	"mangrove/internal/bell"
 	"mangrove/mqtt"
-	"strings"
 )
 
 // Peer is another core as membership knows it.
@@ -25,56 +25,136 @@ type coreList struct{ cores []frame.Core }
 
 func (b *Bridge) coreList() *coreList { return b.cores.Load() }
 
-// SetPeers tells a core of all cores; this node itself may be among them, so that edges hear of it too. Of each pair the node
-// with the lower name dials. A peer that is not listed any more is not dialled; what it is owed stays for
+// SetPeers tells a core which cores gossip knows; this node itself may be among them, so that edges hear of it too. Of each pair the node
+// with the lower name dials. A peer that was suspect and is not listed any more is dialled on at its last address, also by a later run, until
+// it is forgotten: its link decides. One that was not suspect has said goodbye, and is dialled no more; what it is owed stays for
 // Config.NeighbourExpiry. Calls after Close do nothing.
 func (b *Bridge) SetPeers(peers []Peer) {
-	b.setCoreList(peers)
-	listed := map[string]Peer{}
 	for _, p := range peers {
 		if p.Name == "" || p.Name == b.cfg.Node {
 			continue
 		}
-		if _, err := b.meet(p.Name, mqtt.ScopePeer); err != nil {
+		n, err := b.meet(p.Name, mqtt.ScopePeer)
+		if err != nil {
 			return
 		}
-		listed[p.Name] = p
+		if n != nil && p.Addr != "" {
+			n.keepAddr([]frame.Core{{Name: p.Name, Addr: p.Addr, Weight: p.Weight}})
+		}
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	left, lost := b.members.hear(peers)
+	b.dialPeersLocked()
+	b.mu.Unlock()
+	for _, name := range left {
+		if n := b.lookup(name); n != nil {
+			n.keepAddr(nil)
+		}
+	}
+	for _, name := range lost {
+		if b.linkIsUp(name) {
+			b.cfg.Log.Warn("gossip has lost a core whose link is up: the link counts; is the way for gossip blocked?", "neighbour", name)
+		}
+	}
+	b.tellCores()
+}
+
+// keepAddr keeps where the peer was heard of last, for a run that does not hear of it. nil = it said goodbye.
+func (n *neighbour) keepAddr(cores []frame.Core) {
+	if slices.Equal(n.snapshot().cores, cores) {
+		return
+	}
+	writes := new(batch.Batch)
+	n.update(writes, func(r *record) { r.cores = cores })
+	n.b.cfg.Store.Commit(writes)
+}
+
+// dialPeersLocked starts and stops dialling as the membership is.
+func (b *Bridge) dialPeersLocked() {
+	wanted := b.members.dialled()
 	for name, d := range b.dialers {
-		if p, ok := listed[name]; ok && p.Addr != "" {
+		if p, ok := wanted[name]; ok {
 			d.setAddr(p.Addr)
 		} else {
 			d.cancel()
 			delete(b.dialers, name)
 		}
 	}
-	for name, p := range listed {
-		if b.dialers[name] == nil && p.Addr != "" && b.cfg.Node < name && !b.closed {
+	for name, p := range wanted {
+		if b.dialers[name] == nil && b.cfg.Node < name && !b.closed {
 			b.startDialerLocked(p)
 		}
 	}
 }
 
-func (b *Bridge) setCoreList(peers []Peer) {
-	list := new(coreList)
-	for _, p := range peers {
-		if p.Name != "" && p.Addr != "" && len(list.cores) < frame.MaxCores {
-			list.cores = append(list.cores, frame.Core{Name: p.Name, Addr: p.Addr, Weight: p.Weight, Suspect: p.Suspect})
-		}
+// tellCores brings up to date what edges are told of cores.
+func (b *Bridge) tellCores() {
+	b.mu.Lock()
+	list := &coreList{b.members.told(b.linkIsUpLocked)}
+	same := slices.Equal(list.cores, b.coreList().cores)
+	if !same {
+		b.cores.Store(list)
 	}
-	slices.SortFunc(list.cores, func(x, y frame.Core) int { return strings.Compare(x.Name, y.Name) })
-	if slices.Equal(list.cores, b.coreList().cores) {
+	b.mu.Unlock()
+	if same {
 		return
 	}
-	b.cores.Store(list)
 	for _, n := range b.withScope(mqtt.ScopeEdge) {
 		n.wake()
 	}
 }
 
-// listed tells whether membership knows a peer: it is not forgotten then.
+// linkTurned is called when the link to n has come up or is over.
+func (b *Bridge) linkTurned(n *neighbour) {
+	if n.scope == mqtt.ScopePeer {
+		b.tellCores()
+	}
+}
+
+func (b *Bridge) linkIsUp(name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.linkIsUpLocked(name)
+}
+
+func (b *Bridge) linkIsUpLocked(name string) bool {
+	n := b.neighbours[name]
+	if n == nil {
+		return false
+	}
+	l := n.link.Load()
+	if l == nil {
+		return false
+	}
+	_, at := l.farEnd()
+	return at == stageUp
+}
+
+// isLost reports whether gossip has lost a peer.
+func (b *Bridge) isLost(name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, lost := b.members.lost[name]
+	return lost
+}
+
+// isDoubted reports whether gossip suspects a peer, or has lost it, whatever its link says.
+func (b *Bridge) isDoubted(name string) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, lost := b.members.lost[name]
+	return lost || b.members.listed[name].Suspect
+}
+
+// forgetPeer ends the dialling of a peer that gossip has lost and that is forgotten.
+func (b *Bridge) forgetPeer(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.members.lost, name)
+	b.dialPeersLocked()
+}
+
+// listed tells whether edges are told of a peer: it is not forgotten then.
 func (b *Bridge) listed(name string) bool {
 	return slices.ContainsFunc(b.coreList().cores, func(c frame.Core) bool { return c.Name == name })
 }

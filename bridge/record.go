@@ -18,7 +18,7 @@ import (
 //	fields    uvarint each: number, store, scope, attach, settled, last seen, moved since (stored time, 0 = not)
 //	moved to  uvarint length, bytes
 //	lives     uvarint count, 8 bytes each; none in version 1
-//	cores     as in a CORES frame; of an edge's uplink only
+//	cores     as in a CORES frame: of an edge's uplink those that it was told of, of a peer itself, at its last address
 //
 // Before version 3 the two times were Unix seconds of the wall clock.
 type record struct {

@@ -210,7 +210,7 @@ func (b *Bridge) loadOf(c frame.Core, members uint64, now time.Time, hold func(s
 		}
 	}
 	switch {
-	case c.Suspect:
+	case b.isDoubted(c.Name):
 		hold("%s is suspected", c.Name)
 	case up == nil:
 		hold("no link to %s", c.Name)

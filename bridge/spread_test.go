@@ -247,17 +247,19 @@ func TestSpreadingHolds(t *testing.T) {
 	x.b.lookup("y").load.Store(&toldLoad{good, nil, now})
 	hold("y has not told how many edges it has") // over this link
 	tell(good)
-	self, peer := Peer{Name: "x", Addr: x.addr}, Peer{Name: "y", Addr: y.addr}
-	x.b.SetPeers([]Peer{self, {Name: "y", Addr: y.addr, Suspect: true}})
+	self, peer := frame.Core{Name: "x", Addr: x.addr}, frame.Core{Name: "y", Addr: y.addr}
+	list := func(cores ...frame.Core) { x.b.cores.Store(&coreList{cores}) }
+	x.b.SetPeers([]Peer{{Name: "x", Addr: x.addr}, {Name: "y", Addr: y.addr, Suspect: true}})
 	hold("y is suspected")
-	x.b.setCoreList([]Peer{peer})
+	x.b.SetPeers([]Peer{{Name: "x", Addr: x.addr}, {Name: "y", Addr: y.addr}})
+	list(peer)
 	hold("y knows other cores")
 	other.Members = x.b.ownLoad().Members
 	tell(other)
 	hold("edges are not told of this core")
-	x.b.setCoreList([]Peer{self})
+	list(self)
 	hold("y is linked, but no member")
-	x.b.setCoreList([]Peer{self, peer})
+	list(self, peer)
 	x.b.settling.shut = true
 	hold("messages are being handed over, or waited for")
 	x.b.settling.shut = false

@@ -22,6 +22,7 @@ type LinkStatus struct {
 	Repeats         uint64    // recognised and not taken in again
 	LastError       string    // why it is not up, or not by a line of its own
 	ClockAhead      bool      // its clock is too far ahead of this node's to go by
+	Unheard         bool      // gossip has lost the peer: it is known from before, and its link counts
 	Full            lane.Full // how its queue stands at its bound
 	Twin            string    // another node that runs under the neighbour's name, or under ours where the neighbour told so; "" = none
 	Attempts        int       // to reach it that failed, since it was up for a while
@@ -42,6 +43,7 @@ func (n *neighbour) status() LinkStatus {
 	s.BacklogMessages, s.BacklogBytes = n.queue.Backlog()
 	s.ClockAhead = n.ahead.Load()
 	s.Full = n.queue.Full()
+	s.Unheard = n.scope == mqtt.ScopePeer && n.past.Load() == nil && n.b.isLost(n.name)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	s.Addr, s.Since, s.LastError = n.addr, n.since, n.lastError

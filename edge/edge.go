@@ -23,7 +23,7 @@ type Discovery string
 const (
 	Seeds  Discovery = "seeds"  // the given ones and those they tell of; the list is kept on disk
 	Static Discovery = "static" // the given ones only
-	Gossip Discovery = "gossip" // members of the gossip pool
+	Gossip Discovery = "gossip" // members of the gossip pool; while it hears of no core, those that cores told of last
 )
 
 // Config of an edge. Node says what every node needs.
@@ -99,7 +99,8 @@ func meet(n *node.Node, cfg *Config) error {
 		return nil
 	}
 	return n.JoinPool(node.Membership{OnChange: func(members []node.Member) {
-		n.Links.SetCores(coresOf(members), false)
+		addrs := coresOf(members)
+		n.Links.SetCores(addrs, len(addrs) == 0) // whom gossip hears of no more may be there all the same
 	}})
 }
 

@@ -70,6 +70,7 @@ type Link struct {
 	FullSince       time.Time `json:"full_since,omitzero"`   // when its queue came to its bound; left out while there is room
 	Attempts        int       `json:"attempts"`              // to reach it that failed, since it was up for a while
 	LastError       string    `json:"last_error,omitempty"`  // why it is not up
+	Unheard         bool      `json:"gossip_lost,omitempty"` // gossip does not hear it any more: its link counts
 	ClockAhead      bool      `json:"clock_ahead,omitempty"` // its clock is too far ahead of this node's to go by
 	Twin            string    `json:"twin,omitempty"`        // another node under its name, or under ours where it told so
 }

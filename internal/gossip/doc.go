@@ -5,7 +5,8 @@
 //
 // Only the facts needed to dial a node travel by gossip (Meta). A node that gossip takes for dead
 // is merely suspect: it stays in the list for SuspectFor, because its links may still work and
-// only they decide.
+// only they decide. Whoever goes from the list as a suspect is lost, not gone: what is listed as alive
+// and then is not has said goodbye.
 //
 // A node that comes back is a new member: to memberlist each start has a name of its own (node
 // name, store id and a random number), so that neither a new address nor a fresh node

@@ -152,7 +152,7 @@ func (n *Node) links() []dashboard.Link {
 			Name: l.Name, Scope: scopes[l.Scope], State: l.State, Protocol: string(l.Protocol), Since: l.Since, Address: l.Addr,
 			BacklogMessages: l.BacklogMessages, BacklogBytes: int64(l.BacklogBytes), Oldest: l.Full.Oldest.Seconds(),
 			Dropped: l.Full.Dropped, Refused: l.Full.Refused, FullSince: l.Full.Spell.Since, Attempts: l.Attempts,
-			Sent: l.Sent, Received: l.Received, Repeats: l.Repeats, LastError: l.LastError, Twin: l.Twin, ClockAhead: l.ClockAhead,
+			Sent: l.Sent, Received: l.Received, Repeats: l.Repeats, LastError: l.LastError, Twin: l.Twin, ClockAhead: l.ClockAhead, Unheard: l.Unheard,
 		})
 	}
 	return all
