@@ -81,7 +81,7 @@ func (l *remoteLink) hear(ctx context.Context, f frame.Interest) error {
 	if !l.complete {
 		return nil
 	}
-	return l.align(ctx, interest.Cover(l.wanted))
+	return l.align(ctx, interest.Cover(l.b.uplink.shunned.without(l.b.cfg.Now(), l.wanted)))
 }
 
 // align subscribes to what is missing, then withdraws what is too much: in that order there is no gap.
@@ -148,11 +148,31 @@ func (l *remoteLink) subscribe(ctx context.Context, filters []remote.Filter) err
 		return fmt.Errorf("keep subscriptions: %w", err)
 	}
 	l.copies.Use(identifiers(l.held))
+	for len(filters) > 0 {
+		n := l.b.uplink.shunned.together(len(filters), func(i int) string { return filters[i].Filter })
+		if err := l.ask(ctx, filters[:n]); err != nil {
+			return err
+		}
+		filters = filters[n:]
+	}
+	return nil
+}
+
+// ask subscribes to a few filters.
+func (l *remoteLink) ask(ctx context.Context, filters []remote.Filter) error {
+	names := make([]string, len(filters))
+	for i, f := range filters {
+		names[i] = f.Filter
+	}
 	refused, err := l.conn.Subscribe(ctx, filters)
 	for _, f := range refused {
 		l.log.Warn("broker does not grant a subscription", "filter", f.Filter)
 	}
-	return err
+	if err != nil {
+		return l.objected(err, names)
+	}
+	l.b.uplink.shunned.grants(names)
+	return nil
 }
 
 func (l *remoteLink) unsubscribe(ctx context.Context, filters []string) error {
@@ -160,15 +180,33 @@ func (l *remoteLink) unsubscribe(ctx context.Context, filters []string) error {
 		return nil
 	}
 	slices.Sort(filters)
-	writes := new(batch.Batch)
 	for _, filter := range filters {
-		writes.Delete(batch.Interest, heldKey(l.n, l.addr, filter))
 		delete(l.held, filter)
 		delete(l.granted, filter)
 	}
 	l.copies.Use(identifiers(l.held))
-	if err := l.conn.Unsubscribe(ctx, filters); err != nil {
-		return err
+	for len(filters) > 0 {
+		n := l.b.uplink.shunned.together(len(filters), func(i int) string { return filters[i] })
+		if err := l.withdraw(ctx, filters[:n]); err != nil {
+			return err
+		}
+		filters = filters[n:]
+	}
+	return nil
+}
+
+// withdraw unsubscribes from a few filters. One at which the broker ends the connection is no longer taken for held.
+func (l *remoteLink) withdraw(ctx context.Context, filters []string) error {
+	s := &l.b.uplink.shunned
+	if !s.has(l.b.cfg.Now(), filters[0]) {
+		if err := l.conn.Unsubscribe(ctx, filters); err != nil {
+			return l.objected(err, filters)
+		}
+		s.grants(filters)
+	}
+	writes := new(batch.Batch)
+	for _, filter := range filters {
+		writes.Delete(batch.Interest, heldKey(l.n, l.addr, filter))
 	}
 	l.b.cfg.Store.Commit(writes)
 	return nil

@@ -25,6 +25,7 @@ type uplink struct {
 	changed bell.Bell // there is something to dial, or something else
 	stall   stall     // run only
 	culprit culprit
+	shunned shunned // run only
 
 	follower  *interest.Follower // run of a link only: the link that was up when letGo looked last
 	withdrawn uint64             // run of a link only: how many filters had been withdrawn by then
