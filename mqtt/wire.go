@@ -102,7 +102,8 @@ func decodeMessage(b []byte, now time.Time) (m *Message, rest []byte, err error)
 		m.Expires = now.Add(time.Duration(min(r.Uvarint(), maxLeft)) * time.Millisecond)
 	}
 	if flags&wireVersion != 0 {
-		if m.Version = hlc.Time(r.Uint64()); r.Err() == nil && !m.Version.Valid() {
+		m.Version = hlc.Time(r.Uint64())
+		if valid := m.Version.Valid() && (now.IsZero() || m.Version.MayCome(now.UnixMilli())); r.Err() == nil && !valid {
 			return nil, nil, errVersion
 		}
 	}

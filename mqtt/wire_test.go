@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"mangrove/internal/hlc"
 	"mangrove/mqtt/packet"
 )
 
@@ -20,7 +21,7 @@ func wireSamples() map[string]*Message {
 		"bare":    {Topic: "a", Payload: []byte{}},
 		"qos 2":   {Topic: "a/b", Payload: []byte("x"), QoS: 2, Origin: Origin{Life: 1 << 63, Seq: 77}},
 		"retain":  {Topic: "a/b", Payload: []byte("x"), QoS: 1, Retain: true},
-		"version": {Topic: "a/b", Payload: []byte{}, QoS: 1, Retain: true, Version: 1<<63 - 1, Origin: Origin{Life: 5, Seq: 6}},
+		"version": {Topic: "a/b", Payload: []byte{}, QoS: 1, Retain: true, Version: 0xFEDCBA987654321, Origin: Origin{Life: 5, Seq: 6}},
 		"full":    {Version: 77, Topic: "a/b", Payload: []byte("xyz"), QoS: 1, Retain: true, Expires: time.UnixMilli(1764000000123), Props: props},
 	}
 }
@@ -108,6 +109,17 @@ func TestRecodeOfDamagedBytes(t *testing.T) {
 					t.Errorf("%s cut at byte %d of %d: got no error", name, n, len(b))
 				}
 			}
+		}
+	}
+}
+
+// A version that leaves no room for a later one does not come in: its topic could never be replaced.
+func TestVersionFromTheFarFuture(t *testing.T) {
+	now := time.UnixMilli(1764000000000)
+	for version, ok := range map[hlc.Time]bool{hlc.At(now.UnixMilli()): true, hlc.At(now.AddDate(900, 0, 0).UnixMilli()): true, 1<<63 - 1: false} {
+		b := AppendMessage(nil, &Message{Topic: "t", Origin: Origin{Life: 1, Seq: 1}, Retain: true, Version: version})
+		if _, _, err := DecodeLinkMessage(b, now); (err == nil) != ok {
+			t.Errorf("version %x: got %v, want it taken: %v", uint64(version), err, ok)
 		}
 	}
 }

@@ -22,6 +22,8 @@ func (c *Clock) Hear(milli, own int64, now time.Time, follow bool) bool {
 	switch {
 	case milli < Unset:
 		return true // it knows nothing
+	case milli > max(own, Unset)+farthest:
+		return false
 	case follow:
 	case own >= Unset && milli > own+ahead:
 		return false

@@ -124,3 +124,21 @@ func TestNextIsAboveWhatIsHeld(t *testing.T) {
 		}
 	})
 }
+
+// What a node sends to do harm is not gone by, and whatever version is taken can be replaced a moment later, everywhere.
+func TestFarthest(t *testing.T) {
+	var c Clock
+	now := time.Now()
+	if c.Hear(1<<62, today, now, true) || c.Read(today, now) != today {
+		t.Errorf("a clock of %d ms was gone by: it reads %d", int64(1<<62), c.Read(today, now))
+	}
+	for _, own := range []int64{1000, today} {
+		top := At(max(own, Unset)+farthest+1) - 1
+		if !top.MayCome(own) || (top + 1).MayCome(own) || Time(1<<63-1).MayCome(own) || Time(0).MayCome(own) {
+			t.Errorf("own clock at %d: the farthest is not %d", own, top)
+		}
+	}
+	if top := At(today+farthest+1) - 1; !(top + 1).MayCome(today + 1) {
+		t.Error("what is above the farthest does not come a millisecond later")
+	}
+}

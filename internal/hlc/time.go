@@ -17,8 +17,15 @@ func At(milli int64) Time { return Time(max(milli, 0)) << countBits }
 // Milli is the time in Unix milliseconds.
 func (t Time) Milli() int64 { return int64(t >> countBits) }
 
-// Valid reports whether t may come from a neighbour: it is there, and there is room to count above it.
+// Valid reports whether t is a version at all: it is there, and there is room to count above it.
 func (t Time) Valid() bool { return t != 0 && t < 1<<63 }
+
+// farthest is how far before the own clock a version may be, in milliseconds: a thousand years, more than any clock is wrong by. It moves
+// on with the clock, so whatever is taken can be replaced.
+const farthest = 365_250 * 86_400_000
+
+// MayCome reports whether t may come from another node while the own clock shows now, in Unix milliseconds.
+func (t Time) MayCome(now int64) bool { return t != 0 && t.Milli() <= max(now, Unset)+farthest }
 
 // Unset is 2025-01-01 in Unix milliseconds: a clock that shows less has not been set.
 const Unset int64 = 1735689600000
