@@ -15,7 +15,7 @@ func TestDollarTopicsStay(t *testing.T) {
 	for name, want := range map[string]bool{
 		"a/x": true, "a": true, "/": true, "a/$SYS/x": true, "/$SYS": true,
 		"$": false, "$/": false, "$other": false, "$other/x": false, "$SYS": false, "$SYS/x": false, "$SYSTEM/x": false,
-		"$link": false, "$link/data": false, "$links/data": false, "$share": false, "$share/g/x": false,
+		"$SYS/broker/connection/gw/state": false, "$link": false, "$link/data": false, "$links/data": false, "$share": false, "$share/g/x": false,
 		"$share/g/$SYS/x": false, "$queue/x": false, "$fleet/x": false, "$delayed/5/x": false, "$history/x": false,
 	} {
 		n := &neighbour{name: "n", scope: mqtt.ScopeEdge}

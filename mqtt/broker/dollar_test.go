@@ -33,6 +33,8 @@ var dollarNames = []struct {
 	{name: "$SYS/", subscribe: true},
 	{name: "$SYS/x", subscribe: true},
 	{name: "$SYS/broker/version", subscribe: true},
+	{name: "$SYS/broker/connection/nobody", subscribe: true},
+	{name: "$SYS/broker/connection/other/state", subscribe: true},
 	{name: "$SYSTEM/x", publish: true, retained: true, subscribe: true},
 	{name: "$sys/x", publish: true, retained: true, subscribe: true},
 	{name: "$link"},

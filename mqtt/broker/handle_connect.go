@@ -78,6 +78,7 @@ func (c *conn) identify(p *packet.Connect, answer *packet.Properties) {
 		ID: p.ClientID, Username: p.Username, Password: p.Password, HasUser: p.HasUser,
 		Addr: c.nc.RemoteAddr(), Listener: c.addr, Version: c.version,
 	}
+	c.rd.bridge = p.Bridge
 	_, c.client.Link = userProperty(p.Props, mqtt.LinkProperty)
 	if p.ClientID == "" {
 		c.client.ID = "auto-" + rand.Text()

@@ -68,12 +68,23 @@ func (c *conn) permitted(p *packet.Subscribe, answer *packet.Suback) (subs []mqt
 		qos := min(f.QoS, c.grants.qos)            // [MQTT-3.2.2-10]
 		answer.Reasons[i] = packet.ReasonCode(qos) // [MQTT-3.8.4-7] [MQTT311-3.8.4-5]
 		at = append(at, i)
-		subs = append(subs, mqtt.Subscription{
+		sub := mqtt.Subscription{
 			Filter: f.Filter, QoS: qos, NoLocal: f.NoLocal, RetainAsPublished: f.RetainAsPublished,
 			RetainHandling: f.RetainHandling, ID: id,
-		})
+		}
+		if c.rd.bridge {
+			asBridge(&sub)
+		}
+		subs = append(subs, sub)
 	}
 	return subs, at, nil
+}
+
+// asBridge makes a subscription what a bridge that cannot say so wants: it does not get its own messages back, and RETAIN is as it was
+// published, so that the broker behind it keeps and clears what is retained here. A shared subscription has no No Local.
+func asBridge(sub *mqtt.Subscription) {
+	group, _ := topic.Split(sub.Filter)
+	sub.NoLocal, sub.RetainAsPublished = group == "", true
 }
 
 // maySubscribe answers Success or why not.

@@ -26,6 +26,7 @@ type readerState struct {
 	owed    owed
 
 	expiry time.Duration      // of the session, as opened
+	bridge bool               // it said so in its protocol level
 	detach mqtt.DetachRequest // what DISCONNECT asked for
 }
 

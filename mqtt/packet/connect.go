@@ -5,6 +5,7 @@ package packet
 //	protocol name │ level │ flags │ keep alive │ [properties] │ client id │ [will] │ [user] │ [password]
 type Connect struct {
 	Version    Version // found in the packet; Decode ignores its v argument
+	Bridge     bool    // a Mosquitto bridge that speaks 3.1 or 3.1.1 and says so: its level has bit 7 set
 	CleanStart bool    // Clean Session before 5.0
 	KeepAlive  uint16  // seconds, 0 = off
 	ClientID   string
@@ -24,6 +25,10 @@ type Will struct {
 	Retain  bool
 	Props   *Properties // will properties, with WillDelay
 }
+
+// bridgeLevel is set in the protocol level of a bridge: it wants each message back as it was published, and none that is its own.
+// Mosquitto's, beside the standard.
+const bridgeLevel Version = 0x80
 
 // Bits of the connect flags.
 const (
@@ -71,6 +76,9 @@ func (c *Connect) readProtocol(r *reader) {
 		return
 	}
 	c.Version = Version(r.uint8("protocol level"))
+	if base := c.Version &^ bridgeLevel; base != c.Version && (mqtt && base == V311 || old && base == V31) {
+		c.Version, c.Bridge = base, true
+	}
 	if r.err == nil && !(mqtt && (c.Version == V311 || c.Version == V5) || old && c.Version == V31) {
 		// [MQTT-3.1.2-2] [MQTT311-3.1.2-2]
 		r.fail(UnsupportedProtocolVersion, "MQTT-3.1.2-2", "%s level %d, want MQTT 4 or 5 or MQIsdp 3", name, c.Version)
@@ -147,7 +155,11 @@ func (c *Connect) Append(dst []byte, v Version) []byte {
 	} else {
 		dst = appendText(dst, "MQTT")
 	}
-	dst = append(dst, byte(v), c.flags(v))
+	level := v
+	if c.Bridge {
+		level |= bridgeLevel
+	}
+	dst = append(dst, byte(level), c.flags(v))
 	dst = appendUint16(dst, c.KeepAlive)
 	if v == V5 {
 		dst = c.Props.Append(dst)
@@ -200,7 +212,7 @@ func (v Version) Answer() Version {
 	switch {
 	case v == V31 || v == V311 || v == V5:
 		return v
-	case v > V5 && v < 0x80: // from 0x80 on it is a bridge that speaks 3.1 or 3.1.1
+	case v > V5 && v < bridgeLevel: // from there on it is a bridge that speaks 3.1 or 3.1.1
 		return V5
 	}
 	return V311

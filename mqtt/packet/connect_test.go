@@ -2,6 +2,7 @@ package packet
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 )
 
@@ -98,7 +99,9 @@ func TestConnectKeepsUnknownVersion(t *testing.T) { // [MQTT-3.1.2-2] [MQTT311-3
 	}{
 		{"MQTT", 6, 6, V5},
 		{"MQTT", 2, 2, V311},
-		{"MQTT", 0x84, 0x84, V311}, // a bridge that speaks 3.1.1
+		{"MQTT", 0x83, 0x83, V311}, // a bridge, with the name of another version
+		{"MQTT", 0x85, 0x85, V311}, // 5.0 has options for what a bridge wants
+		{"MQIsdp", 0x84, 0x84, V311},
 		{"MQIsdp", 5, 5, V5},
 		{"HTTP", 5, 0, V311},
 	} {
@@ -111,6 +114,23 @@ func TestConnectKeepsUnknownVersion(t *testing.T) { // [MQTT-3.1.2-2] [MQTT311-3
 		}
 		if got.Version != c.want || got.Version.Answer() != c.answer {
 			t.Errorf("%s %d: got version %d to answer in %d, want %d in %d", c.name, c.level, got.Version, got.Version.Answer(), c.want, c.answer)
+		}
+	}
+}
+
+// A Mosquitto bridge sets bit 7 of the level.
+func TestConnectOfABridge(t *testing.T) {
+	for name, want := range map[string]Connect{
+		"MQTT":   {Version: V311, Bridge: true, CleanStart: true, ClientID: "id"},
+		"MQIsdp": {Version: V31, Bridge: true, CleanStart: true, ClientID: "id"},
+	} {
+		wire := frame(0x10, name, 0x80|int(want.Version), 2, u16(0), "id")
+		var got Connect
+		if err := got.Decode(0, wire[2:], V5); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %+v, %v, want %+v", name, got, err, want)
+		}
+		if b := got.Append(nil, V5); string(b) != string(wire) {
+			t.Errorf("%s: got % x, want % x", name, b, wire)
 		}
 	}
 }

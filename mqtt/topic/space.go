@@ -5,10 +5,11 @@ import "strings"
 // Space is one row of the table of topics that begin with "$" (spaces.go): the names and filters that begin with
 // Prefix, and what is theirs. The zero value of each column is the strict one.
 type Space struct {
-	Prefix    string // "$word/"; the bare "$word" belongs to the row too
+	Prefix    string // "$word/", or more levels; without its last slash it belongs to the row too, if it has no other
 	Publish   Party  // who may publish there
 	Subscribe Party  // who may subscribe there
 	Crosses   bool   // messages and interest leave over links; for them to come in, see Link
+	Owned     string // clients publish only to their own name there: Prefix, their client id, and this; "" = to all
 	Retained  bool   // what is published there with RETAIN is kept as the topic's retained message
 
 	NameCounts   Part // what of a name counts for permission to publish and for durability
@@ -58,7 +59,8 @@ func cutLevel(s, prefix string) (level, rest string, ok bool) {
 // table is a list of spaces. The last has the prefix "$" and holds what is in no other.
 type table []Space
 
-// of returns the row of s, which begins with "$". It compares whole first levels, so that most rows differ by length.
+// of returns the row of s, which begins with "$": the first one that fits. It compares whole first levels, so that most rows
+// differ by length; a row with a longer prefix stands before that of its first level.
 func (t table) of(s string) *Space {
 	word := s
 	if i := strings.IndexByte(s, '/'); i >= 0 {
@@ -66,18 +68,19 @@ func (t table) of(s string) *Space {
 	}
 	last := len(t) - 1
 	for i := range t[:last] {
-		if prefix := t[i].Prefix; prefix[:len(prefix)-1] == word {
+		if prefix := t[i].Prefix; prefix[:len(prefix)-1] == word || len(s) > len(prefix) && s[:len(prefix)] == prefix {
 			return &t[i]
 		}
 	}
 	return &t[last]
 }
 
-// mayPublish asks each space on the way to the part that counts: "$delayed/5/$SYS/x" ends in "$SYS/".
-func (t table) mayPublish(name string, by Party) bool {
+// mayPublish asks each space on the way to the part that counts: "$delayed/5/$SYS/x" ends in "$SYS/". clientID is that of a
+// Client; "" = any.
+func (t table) mayPublish(name string, by Party, clientID string) bool {
 	for Special(name) {
 		s := t.of(name)
-		if s.Publish&by == 0 {
+		if s.Publish&by == 0 || s.Owned != "" && by == Client && !s.owns(name, clientID) {
 			return false
 		}
 		part, ok := s.NameCounts.of(name, s.Prefix)
@@ -87,6 +90,12 @@ func (t table) mayPublish(name string, by Party) bool {
 		name = part
 	}
 	return true
+}
+
+// owns reports whether name is the one that belongs to a client in a space that is Owned.
+func (s *Space) owns(name, clientID string) bool {
+	id, ok := strings.CutSuffix(name[min(len(s.Prefix), len(name)):], s.Owned)
+	return ok && id != "" && (clientID == "" || id == clientID)
 }
 
 // counted is the part of name that counts in the end.

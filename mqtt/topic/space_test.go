@@ -19,6 +19,12 @@ func TestSpaces(t *testing.T) {
 		{"$queue/x", true, true, false, true, "$queue/x"}, // nothing special yet
 		{"$SYS", false, true, false, true, "$SYS"},
 		{"$SYS/x", false, true, false, true, "$SYS/x"},
+		{"$SYS/broker/connection", false, true, false, true, "$SYS/broker/connection"},
+		{"$SYS/broker/connection/", false, true, false, true, "$SYS/broker/connection/"},
+		{"$SYS/broker/connection/state", false, true, false, true, "$SYS/broker/connection/state"},
+		{"$SYS/broker/connection//state", false, true, false, true, "$SYS/broker/connection//state"},
+		{"$SYS/broker/connection/gw/state", true, true, false, true, "$SYS/broker/connection/gw/state"},
+		{"$SYS/broker/connection/gw/other", false, true, false, true, "$SYS/broker/connection/gw/other"},
 		{"$SYSTEM/x", true, true, false, true, "$SYSTEM/x"},
 		{"$link", false, false, false, false, "$link"},
 		{"$link/data", false, false, false, false, "$link/data"},
@@ -62,6 +68,25 @@ func TestSpaces(t *testing.T) {
 	}
 }
 
+// A client tells its own state and nobody else's.
+func TestStateIsItsOwners(t *testing.T) {
+	for _, c := range []struct {
+		name, id string
+		want     bool
+	}{
+		{"a/b", "gw", true}, {StateOf("gw"), "gw", true}, {StateOf("gw"), "other", false}, {StateOf("gw"), "g", false},
+		{StateOf("a/b"), "a/b", true}, {StateOf("a/b"), "a", false}, {StateOf("gw") + "/state", "gw", false},
+		{"$SYS/broker/version", "gw", false}, {"$other/x", "gw", true},
+	} {
+		if got := MayPublishAs(c.name, c.id); got != c.want {
+			t.Errorf("%s publishes to %s: got %v, want %v", c.id, c.name, got, c.want)
+		}
+	}
+	if got := StateOf("gw"); got != "$SYS/broker/connection/gw/state" || !MayPublish(got, Node) {
+		t.Errorf("got %s, want Mosquitto's name, which the node may tell", got)
+	}
+}
+
 // example is the table as it may become: features that take messages under a prefix of their own are rows, and nothing
 // else here changes for them.
 func example() table {
@@ -102,7 +127,7 @@ func TestARowIsAllThatAFeatureNeeds(t *testing.T) {
 		{"$history/1h/$link/#", false, false, false, "$history/1h/$link/#", "$link/#"},
 		{"$SYS/x", false, true, false, "$SYS/x", "$SYS/x"},
 	} {
-		if got := rows.mayPublish(c.name, Client); got != c.publish {
+		if got := rows.mayPublish(c.name, Client, ""); got != c.publish {
 			t.Errorf("client publishes to %s: got %v, want %v", c.name, got, c.publish)
 		}
 		if got := rows.maySubscribe(c.name, Client); got != c.subscribe {
@@ -118,7 +143,7 @@ func TestARowIsAllThatAFeatureNeeds(t *testing.T) {
 			t.Errorf("%s: got %s counted as a filter, want %s", c.name, got, c.filter)
 		}
 	}
-	if !rows.mayPublish("$queue/x", Link) || rows.mayPublish("$delayed/5/x", Link) {
+	if !rows.mayPublish("$queue/x", Link, "") || rows.mayPublish("$delayed/5/x", Link, "") {
 		t.Error("a link may bring what its row says, got something else")
 	}
 }
@@ -134,12 +159,12 @@ func checkTable(t *testing.T, rows table) {
 	}
 	for i, row := range rows[:last] {
 		word, ok := strings.CutSuffix(row.Prefix, "/")
-		if !ok || len(word) < 2 || !Special(word) || CheckName(word, 1) != nil {
+		if !ok || len(word) < 2 || !Special(word) || CheckName(word, MaxLevels) != nil {
 			t.Errorf("got prefix %q, want $word/", row.Prefix)
 		}
-		for _, other := range rows[i+1:] {
-			if row.Prefix == other.Prefix {
-				t.Errorf("got two rows of %s", row.Prefix)
+		for _, other := range rows[i+1 : last] {
+			if strings.HasPrefix(other.Prefix, row.Prefix) {
+				t.Errorf("the row of %s is behind that of %s, which has all of it", other.Prefix, row.Prefix)
 			}
 		}
 	}
@@ -187,7 +212,7 @@ func FuzzSpaces(f *testing.F) {
 					t.Fatalf("%q: got %q counted, want an end of it", s, part)
 				}
 			}
-			if rows.mayPublish(s, Client) && !rows.mayPublish(rows.counted(s), Client) {
+			if rows.mayPublish(s, Client, "") && !rows.mayPublish(rows.counted(s), Client, "") {
 				t.Fatalf("%q may be published to, but %q not", s, rows.counted(s))
 			}
 			if rows.maySubscribe(s, Client) && !rows.maySubscribe(rows.countedFilter(s), Client) {

@@ -4,6 +4,10 @@ package topic
 const (
 	// SysPrefix starts the topics in which a node tells its own figures.
 	SysPrefix = "$SYS/"
+	// connectionPrefix starts the topics that say whether a node or a bridge is connected: its name and "/state", as Mosquitto
+	// has them. A node tells of nodes that link to it, see StateOf; a client that is a bridge, of itself.
+	connectionPrefix = SysPrefix + "broker/connection/"
+	stateSuffix      = "/state"
 	// LinkPrefix starts the topics of link frames: PUBLISH packets on a connection that is a link. They are no
 	// messages.
 	LinkPrefix = "$link/"
@@ -19,6 +23,7 @@ const (
 //	prefix    publish       subscribe     crosses  retained  name counts   filter counts
 //	$share/   client, node  client, node  no       yes       whole         after level: "$share/g/f" as "f"
 //	$SYS/     node          client, node  no       yes       whole         whole
+//	$SYS/broker/connection/ID/state: as $SYS/, but the client ID may publish to its own
 //	$link/    nobody        nobody        no       no        whole         whole
 //	$…        client, node  client, node  no       yes       whole         whole
 //
@@ -33,6 +38,7 @@ const (
 // If a link has to bring such messages, Crosses is for the sending side and Link in Publish for the receiving one.
 var spaces = table{
 	{Prefix: sharePrefix, Publish: Client | Node, Subscribe: Client | Node, Retained: true, FilterCounts: AfterLevel},
+	{Prefix: connectionPrefix, Publish: Client | Node, Owned: stateSuffix, Subscribe: Client | Node, Retained: true},
 	{Prefix: SysPrefix, Publish: Node, Subscribe: Client | Node, Retained: true},
 	{Prefix: LinkPrefix},
 	{Prefix: "$", Publish: Client | Node, Subscribe: Client | Node, Retained: true},
@@ -43,7 +49,15 @@ var spaces = table{
 func Special(s string) bool { return s != "" && s[0] == '$' }
 
 // MayPublish reports whether by may publish to name. Of a client, the Authority has to agree about Counted(name).
-func MayPublish(name string, by Party) bool { return !Special(name) || spaces.mayPublish(name, by) }
+func MayPublish(name string, by Party) bool { return !Special(name) || spaces.mayPublish(name, by, "") }
+
+// MayPublishAs is MayPublish of the client with that id.
+func MayPublishAs(name, clientID string) bool {
+	return !Special(name) || spaces.mayPublish(name, Client, clientID)
+}
+
+// StateOf is the topic that says whether a node or a bridge is connected.
+func StateOf(name string) string { return connectionPrefix + name + stateSuffix }
 
 // MaySubscribe reports whether by may subscribe to filter, in full. Of a client, the Authority has to agree about
 // CountedFilter(filter).
