@@ -121,6 +121,12 @@ func health(s dashboard.Status) (lines []string) {
 		lines = append(lines, "NOT READY: "+s.Reason)
 	}
 	for _, l := range s.Links {
+		if l.Twin != "" {
+			lines = append(lines, fmt.Sprintf("TWO NODES run under one name: what is said of %s below tells which", linkName(l)))
+		}
+		if l.Scope == "uplink" && l.State == "down" && l.Attempts == 0 && l.BacklogMessages > 0 {
+			lines = append(lines, fmt.Sprintf("NO CORE is configured or known: %d messages wait for one", l.BacklogMessages))
+		}
 		if (l.Scope == "uplink" || l.Scope == "peer") && l.State != "up" && l.Attempts > 0 {
 			lines = append(lines, fmt.Sprintf("NO LINK to %s for %s: %d messages wait", linkName(l), spanOf(time.Since(l.Since).Seconds()), l.BacklogMessages))
 		}
