@@ -34,7 +34,8 @@ type Bridge struct {
 	snapshots  snapshots
 	settling   settling
 	circuits   circuits
-	spreading  spreading // of a core
+	spreading  spreading   // of a core
+	leaves     atomic.Bool // Leave was called
 	started    time.Time
 	own        ownLives // this node's; never changed
 	unwatch    func()   // ends the announcer's interest in the Router
@@ -150,6 +151,7 @@ func (b *Bridge) register() {
 		if n.past.Load() != nil {
 			n.startPast()
 		}
+		n.startAbsence()
 	}
 	b.unwatch = b.cfg.Router.Interest(scopes, b.announcer.Changed)
 	b.begin()

@@ -120,13 +120,13 @@ func (b *Bridge) startVia(l, via *link, circuit uint64, opening []byte) error {
 }
 
 // attemptVia asks for a link to a core through another one and, if it comes about, stays until it is over.
-func (b *Bridge) attemptVia(ctx context.Context, name string, via *link) outcome {
+func (b *Bridge) attemptVia(name string, via *link) outcome {
 	l := b.newLink(name, viaAddr(via), true)
 	f := frame.Relay{Op: frame.RelayOpen, Circuit: max(b.cfg.Rand(1<<63), 1), To: name, From: b.cfg.Node}
 	if err := b.startVia(l, via, f.Circuit, f.Append(nil)); err != nil {
 		return outcome{err: err}
 	}
-	return l.wait(ctx)
+	return l.wait(b.ctx)
 }
 
 // detours keeps up a link through another core while there is none to the peer. The direct line is dialled all the time: as soon as
@@ -166,7 +166,7 @@ func (d *peerDialer) detour(ctx context.Context) {
 		if ctx.Err() != nil || d.linked() != nil {
 			return
 		}
-		o := d.b.attemptVia(ctx, d.name, via)
+		o := d.b.attemptVia(d.name, via)
 		d.b.cfg.Log.Debug("link through another core has ended", "neighbour", d.name, "via", via.theirs.Name, "up", o.up, "error", o.err)
 		if o.up > 0 {
 			return

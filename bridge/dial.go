@@ -14,7 +14,7 @@ import (
 // frameRoom is what a frame may need beyond the messages in it.
 const frameRoom = 64 << 10
 
-// attempt dials once and, if that works, stays until the link is over. prepare runs between the two; nil = nothing.
+// attempt dials once and, if that works, stays until the link is over; the end of ctx does not end the link. prepare runs between the two; nil = nothing.
 func (b *Bridge) attempt(ctx context.Context, expect, addr string, prepare func() error) outcome {
 	b.metrics.dials.Inc()
 	l := b.newLink(expect, addr, true)
@@ -37,7 +37,7 @@ func (b *Bridge) attempt(ctx context.Context, expect, addr string, prepare func(
 		return outcome{err: err}
 	}
 	l.start(c)
-	return l.wait(ctx)
+	return l.wait(b.ctx)
 }
 
 // isLink tells whether the answer to CONNECT is that of a Mangrove node that takes the link.

@@ -35,6 +35,9 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 	}
 	l.log = l.log.With("neighbour", h.Name)
 	n.stopMoving()
+	if scope == mqtt.ScopePeer {
+		n.back()
+	}
 	l.acquaint(n, h)
 	l.mu.Lock()
 	l.n, l.theirs, l.stage = n, h, stageGreeted
@@ -151,6 +154,7 @@ func (n *neighbour) opened(l *link) {
 func (n *neighbour) release(l *link) {
 	n.queue.Detach(l)
 	defer n.b.linkTurned(n)
+	defer n.startAbsence()
 	defer n.wake() // a mover may wait for the queue
 	n.mu.Lock()
 	defer n.mu.Unlock()

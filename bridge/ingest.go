@@ -139,6 +139,9 @@ func (l *link) takeOne(it frame.Item, in *inbound, writes *batch.Batch) (refused
 		fresh = l.b.wants(m) // also what was held before, and let go
 	}
 	if !fresh || l.b.holds(m) {
+		if m.Retain && !l.b.holds(m) && !l.b.wants(m) {
+			l.n.doubt() // it came to hold, again, one that is older than what is known here
+		}
 		l.repeated()
 		return nil
 	}

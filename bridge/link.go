@@ -26,14 +26,16 @@ import (
 // Only run sends, so that frames leave in the order that it decides: goodbye, acknowledgements, the list of cores,
 // interest, messages. It is the one goroutine of a link; the Bridge waits for it.
 type link struct {
-	b       *Bridge
-	expect  string // the name that must be at the other end; "" = any
-	dialled bool
-	addr    string
-	detour  *detour // the connection, when it goes through another core; nil = it does not
-	out     outbox
-	barred  bool // it is over: no circuit may begin on it; circuits.mu guards it
-	log     *slog.Logger
+	b          *Bridge
+	expect     string // the name that must be at the other end; "" = any
+	dialled    bool
+	addr       string
+	detour     *detour // the connection, when it goes through another core; nil = it does not
+	out        outbox
+	farewellTo atomic.Pointer[leaving]
+	kept       map[string]struct{} // of KEEP frames, until the last has come; reading only
+	barred     bool                // it is over: no circuit may begin on it; circuits.mu guards it
+	log        *slog.Logger
 
 	pace *linePace
 	wake bell.Bell

@@ -48,6 +48,8 @@ func handlers(kind string) (handle func(*link, []byte) error, when turn) {
 		return (*link).handleCores, afterHello
 	case frame.KindRetained:
 		return (*link).handleRetained, afterHello
+	case frame.KindKeep:
+		return (*link).handleKeep, afterHello
 	case frame.KindRelay:
 		return (*link).handleRelay, afterHello
 	case frame.KindProbe:
@@ -164,6 +166,10 @@ func (l *link) handleInterest(body []byte) error {
 		return err
 	}
 	if complete && !l.settled {
+		if l.n.scope == mqtt.ScopeEdge && l.b.leaves.Load() {
+			l.fail(errClosing, l.b.farewell())
+			return nil
+		}
 		l.settled = true
 		if l.n.scope == mqtt.ScopeEdge {
 			l.b.announceEdge(l.n, l.theirs)

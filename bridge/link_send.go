@@ -104,6 +104,9 @@ func (l *link) sendNews() (sent bool, err error) {
 	if sent, err := l.agree(); sent || err != nil {
 		return sent, err
 	}
+	if sent, err := l.sendKeep(frameBytes); sent || err != nil {
+		return sent, err
+	}
 	if sent, err := l.converse(frameBytes); sent || err != nil {
 		return sent, err
 	}

@@ -45,7 +45,11 @@ type neighbour struct {
 	wants    interest.Set
 	incoming *interest.Set // snapshot that is being received
 
-	past atomic.Pointer[past] // of a peer that came back without its memory; nil = it has not
+	past    atomic.Pointer[past] // of a peer that came back without its memory; nil = it has not
+	keep    interest.Set         // of a peer that is about to stop, or has: what its own clients want; wantsMu guards it
+	stops   bool                 // keep counts; wantsMu guards it
+	absent  atomic.Bool          // stayAway runs
+	trimmed atomic.Bool          // wants is keep: its edges are elsewhere
 
 	mu        sync.Mutex
 	rec       record
@@ -97,7 +101,7 @@ func (n *neighbour) dropped(reason string, messages int) {
 
 // Deliver implements mqtt.Subscriber.
 func (n *neighbour) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
-	if n.scope == mqtt.ScopePeer && m.Retain {
+	if n.scope == mqtt.ScopePeer && m.Retain && !n.trimmed.Load() {
 		return // retainedTap.Deliver gives it to all peers
 	}
 	if n.loops(m) {

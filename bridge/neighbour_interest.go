@@ -29,6 +29,8 @@ func (n *neighbour) loadWants() error {
 	err := n.b.cfg.Store.Scan(batch.Interest, interestKey(n.rec.num, ""), interestKey(n.rec.num+1, ""), func(k, v []byte) bool {
 		if len(k) > 8 && len(v) == 1 && v[0] <= 2 {
 			n.wants.Put(string(k[8:]), v[0])
+		} else if string(k[8:]) == trimmedKey {
+			n.trimmed.Store(true)
 		} else if len(k) > 8 && len(v) > 1 {
 			n.loadStay(string(k[8:]), v)
 		}
@@ -96,6 +98,7 @@ func (n *neighbour) changeLocked(changes []frame.Want) error {
 		if w.Gone {
 			n.b.cfg.Router.Unsubscribe(taker, w.Filter)
 			n.wants.Remove(w.Filter)
+			n.keep.Remove(w.Filter)
 			writes.Delete(batch.Interest, interestKey(n.rec.num, w.Filter))
 		} else {
 			writes = n.wantLocked(taker, w, writes)
@@ -113,6 +116,9 @@ func (n *neighbour) changeLocked(changes []frame.Want) error {
 
 func (n *neighbour) wantLocked(taker mqtt.Subscriber, w frame.Want, writes *batch.Batch) *batch.Batch {
 	n.subscribe(taker, w.Filter, w.QoS)
+	if n.stops {
+		n.keep.Put(w.Filter, w.QoS)
+	}
 	if _, existed := n.wants.Put(w.Filter, w.QoS); !existed && n.scope == mqtt.ScopeEdge {
 		writes = n.replay(w.Filter, w.QoS, writes)
 	}

@@ -104,7 +104,7 @@ func (b *Bridge) swap(n *neighbour, writes *batch.Batch) (heir *neighbour) {
 	}
 	heir = b.newNeighbour(n.name, record{num: b.cfg.Store.NextID(), scope: mqtt.ScopePeer, lastSeen: b.cfg.Now(), cores: n.rec.cores})
 	n.key = fmt.Sprintf("%s%s/%x", pastPrefix, n.name, n.rec.num)
-	n.rec.moved, n.rec.movedTo, n.rec.attach, n.rec.cores = b.cfg.Now(), n.name, 0, nil
+	n.rec.moved, n.rec.movedTo, n.rec.cores = b.cfg.Now(), n.name, nil
 	n.past.Store(&past{n: n, wake: bell.New(), done: make(chan struct{})})
 	b.neighbours[n.key], b.neighbours[n.name] = n, heir
 	writes.Put(batch.Neighbours, []byte(n.key), n.rec.append(nil, b.cfg.Store))
@@ -148,10 +148,8 @@ func (n *neighbour) startPast() {
 		close(p.done)
 		return
 	}
-	for _, edge := range n.leftEdges() {
-		if at, ok := n.b.whereIs(edge); ok {
-			p.claim(claim{edge: edge, at: at})
-		}
+	for _, c := range n.leftClaims() {
+		p.claim(c)
 	}
 	go p.run() // owned by the neighbour, ends with the last pass or Bridge.Close, which waits for it
 }
@@ -245,40 +243,23 @@ func (p *past) serve(claims []claim, last bool) error {
 	if last {
 		claims = append(claims, claim{})
 	}
-	takers, any := p.takers(claims), new(filters)
+	any, lost := new(filters), 0
 	if last && n.snapshot().attach > 0 { // edges were given copies: it was for them to say
 		any = n.b.allFilters()
 	}
-	writes, from, handed, lost := new(batch.Batch), uint64(0), 0, 0
-	for {
-		entries, next, err := n.queue.Read(from)
-		if err != nil {
-			return err
+	err := n.handOn(n.takers(claims), func(_ *lane.Entry, m *mqtt.Message, copies int) {
+		if last && copies == 0 && m != nil && !any.match(m.Topic) {
+			lost++
 		}
-		if len(entries) == 0 {
-			break
-		}
-		bodies, err := readBodies(n.b, entries) // before anything is written
-		if err != nil {
-			return err
-		}
-		for i := range entries {
-			k, topic := p.hand(&entries[i], bodies[i], takers, writes)
-			handed += k
-			if last && k == 0 && topic != "" && !any.match(topic) {
-				lost++
-			}
-		}
-		if err := n.b.cfg.Store.CommitWait(writes); err != nil {
-			return err
-		}
-		writes, from = new(batch.Batch), next
+	})
+	if err != nil {
+		return err
 	}
+	writes := new(batch.Batch)
 	p.settle(claims, writes)
 	if err := n.b.cfg.Store.CommitWait(writes); err != nil {
 		return err
 	}
-	n.b.metrics.handedOver.Add(handed)
 	if lost > 0 {
 		n.b.metrics.dropped(dropNoTaker, lost)
 		n.b.cfg.Log.Warn("nobody wants what was queued for a core that lost its memory", "neighbour", n.name, "messages", lost)
@@ -291,8 +272,34 @@ func (p *past) settle(claims []claim, writes *batch.Batch) {
 	for _, c := range claims {
 		if c.edge != "" {
 			p.n.dropStay(c.edge, writes)
-			p.n.update(writes, func(r *record) { r.attach++ }) // of a past: how many edges were served
+			p.n.update(writes, func(r *record) { r.attach++ })
 		}
+	}
+}
+
+// handOn gives the takers copies of what is queued for the neighbour, in one pass. It calls each for all that is queued; m is nil when it is
+// no message, or cannot be read.
+func (n *neighbour) handOn(takers []taker, each func(e *lane.Entry, m *mqtt.Message, copies int)) error {
+	for from := uint64(0); ; {
+		entries, next, err := n.queue.Read(from)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		bodies, err := readBodies(n.b, entries) // before anything is written
+		if err != nil {
+			return err
+		}
+		writes, handed := new(batch.Batch), 0
+		for i := range entries {
+			copies, m := n.hand(&entries[i], bodies[i], takers, writes)
+			handed += copies
+			each(&entries[i], m, copies)
+		}
+		if err := n.b.cfg.Store.CommitWait(writes); err != nil {
+			return err
+		}
+		n.b.metrics.handedOver.Add(handed)
+		from = next
 	}
 }
 
@@ -318,33 +325,37 @@ type taker struct {
 }
 
 // takers finds them; who is not known any more gets nothing.
-func (p *past) takers(claims []claim) (takers []taker) {
-	b := p.n.b
+func (n *neighbour) takers(claims []claim) (takers []taker) {
+	b, wants := n.b, map[*neighbour]*filters{}
 	for _, c := range claims {
 		t := taker{claim: c, to: c.at, toEdge: c.edge}
 		switch {
 		case c.edge == "":
-			t.to = b.lookup(p.n.name)
+			t.to = b.lookup(n.name)
 		case c.at == nil:
 			t.to, t.toEdge = b.lookup(c.edge), ""
 		}
-		if t.to != nil {
+		if t.to == nil {
+			continue
+		}
+		if t.wants = wants[t.to]; t.wants == nil {
 			t.wants = new(filters)
 			t.wants.add(t.to.wanted())
-			takers = append(takers, t)
+			wants[t.to] = t.wants
 		}
+		takers = append(takers, t)
 	}
 	return takers
 }
 
-// hand gives one entry to the takers that want it. topic is "" when it is no message, or cannot be read.
-func (p *past) hand(e *lane.Entry, body []byte, takers []taker, writes *batch.Batch) (handed int, topic string) {
+// hand gives one entry to the takers that want it.
+func (n *neighbour) hand(e *lane.Entry, body []byte, takers []taker, writes *batch.Batch) (copies int, m *mqtt.Message) {
 	if body == nil || e.Kind != frame.ItemMessage {
-		return 0, ""
+		return 0, nil
 	}
-	m, err := decodeMessage(body, p.n.b.cfg.Now())
+	m, err := decodeMessage(body, n.b.cfg.Now())
 	if err != nil {
-		return 0, ""
+		return 0, nil
 	}
 	for _, t := range takers {
 		if e.Edge != "" && e.Edge != t.edge || e.Edge == "" && !t.wants.match(m.Topic) || t.to.kin.Load().has(m.Origin.Life) {
@@ -352,9 +363,9 @@ func (p *past) hand(e *lane.Entry, body []byte, takers []taker, writes *batch.Ba
 		}
 		copied := lane.Entry{ID: e.ID, Size: e.Size, Expires: e.Expires, QoS: e.QoS, Kind: e.Kind, Edge: t.toEdge}
 		t.to.queue.Append(copied, writes, func(dst []byte) []byte { return append(dst, body...) })
-		handed++
+		copies++
 	}
-	return handed, m.Topic
+	return copies, m
 }
 
 // filters is a set of filters that many topics are matched against. The zero value is empty.

@@ -201,6 +201,9 @@ func (d *peerDialer) run(ctx context.Context) {
 	for failures := 0; ctx.Err() == nil; failures++ {
 		n := d.b.lookup(d.name)
 		if n != nil {
+			if !n.waitForLine(ctx) {
+				return
+			}
 			n.setDialling(d.address())
 		}
 		o := d.b.attempt(ctx, d.name, d.address(), nil)
@@ -214,4 +217,16 @@ func (d *peerDialer) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// waitForLine returns when there is no direct link that an earlier dialler has left; false when ctx ended.
+func (n *neighbour) waitForLine(ctx context.Context) bool {
+	for l := n.link.Load(); l != nil && l.detour == nil; l = n.link.Load() {
+		select {
+		case <-l.gone:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }

@@ -42,8 +42,9 @@ const uplinkName = "$cores"
 // Names that no node has, since they begin with reserved.
 const (
 	reserved   = "$"
-	pastPrefix = "$past/" // before what a past is called in table Neighbours and in Bridge.neighbours
-	stayPrefix = "$edge/" // before an edge's name in the keys of table Interest, where no filter begins with it
+	pastPrefix = "$past/"   // before what a past is called in table Neighbours and in Bridge.neighbours
+	trimmedKey = "$trimmed" // in the keys of table Interest: neighbour.trimmed
+	stayPrefix = "$edge/"   // before an edge's name in the keys of table Interest, where no filter begins with it
 )
 
 func (r *record) append(dst []byte, clock due.Clock) []byte {

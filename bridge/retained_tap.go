@@ -16,7 +16,7 @@ func (t *retainedTap) Deliver(m *mqtt.Message, _ mqtt.Delivery, r *mqtt.Receipt)
 		return
 	}
 	for _, n := range t.b.withScope(mqtt.ScopePeer) {
-		if !n.loops(m) {
+		if !n.loops(m) && !n.trimmed.Load() { // both compare when it is back
 			n.take(m, m.QoS, frame.ItemMessage, r)
 		}
 	}

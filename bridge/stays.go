@@ -149,6 +149,16 @@ func (n *neighbour) leftEdges() (left []string) {
 	return left
 }
 
+// leftClaims are those of the edges that left the peer, as far as it is known where they are.
+func (n *neighbour) leftClaims() (claims []claim) {
+	for _, edge := range n.leftEdges() {
+		if at, ok := n.b.whereIs(edge); ok {
+			claims = append(claims, claim{edge: edge, at: at})
+		}
+	}
+	return claims
+}
+
 // stayCount is how many edges may still ask for what is queued for the peer.
 func (n *neighbour) stayCount() int {
 	n.mu.Lock()

@@ -3,14 +3,18 @@ package session
 import (
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"mangrove/internal/batch"
 	"mangrove/internal/bell"
 	"mangrove/internal/due"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/topic"
 )
 
 // Manager implements mqtt.Sessions. Safe for concurrent use.
@@ -176,6 +180,22 @@ func (m *Manager) Expired() uint64 { return m.count.expired.Get() }
 // which goes as well. To take out a million of them would be longer than a node may take to close. An ended session
 // takes nothing.
 func (m *Manager) Stopping() { m.stopping.Store(true) }
+
+// Kept lists the filters that durable sessions want, each once, without the groups of shared subscriptions. After Stopping no
+// acknowledged one is missing.
+func (m *Manager) Kept() ([]string, error) {
+	all := map[string]struct{}{}
+	err := m.cfg.Store.Scan(batch.Subscriptions, nil, nil, func(k, _ []byte) bool {
+		if len(k) > 8 {
+			all[topic.CountedFilter(string(k[8:]))] = struct{}{}
+		}
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list subscriptions: %w", err)
+	}
+	return slices.Sorted(maps.Keys(all)), nil
+}
 
 // Close publishes the wills of sessions that are not durable and stops the goroutines; it may be called twice, both
 // wait. Durable sessions stay as they are in the store: those that are still connected count as detached when the node

@@ -26,6 +26,9 @@ func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error
 	if err != nil {
 		return nil, fmt.Errorf("keep subscriptions: %w", err)
 	}
+	if s.durable() && s.m.stopping.Load() { // it is not acknowledged: see Kept
+		return nil, &packet.Error{Reason: packet.ServerShuttingDown, Detail: "the node is stopping"}
+	}
 	existed = make([]bool, len(subs))
 	for i, sub := range subs {
 		existed[i] = s.m.cfg.Router.Subscribe(s, sub)

@@ -26,6 +26,7 @@ const (
 	KindRelay    = "relay"
 	KindLoad     = "load"
 	KindMove     = "move"
+	KindKeep     = "keep"
 )
 
 // version is the first byte of every frame.

@@ -95,7 +95,9 @@ func (q *Queue) makeRoomLocked() {
 // cut is one step of removing messages that are not on the way.
 type cut struct {
 	expired   bool // those that have expired, else the oldest
-	all       bool // every message: see Purge
+	all       bool // every message, but for spare and those behind until: see Purge and Reduce
+	spare     map[uint64]struct{}
+	until     uint64
 	now       int64
 	most      int // of the oldest: so many are to go, and so many bytes
 	mostBytes int
@@ -280,7 +282,8 @@ func (c *cut) enough() bool { return !c.expired && c.n >= c.most && c.bytes >= c
 
 func (c *cut) takes(e *Entry) bool {
 	if c.all {
-		return e.Kind != frame.ItemControl
+		_, spared := c.spare[e.Pos]
+		return e.Kind != frame.ItemControl && !spared && e.Pos <= c.until
 	}
 	if !c.expired {
 		return e.gives()

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"mangrove/bridge/frame"
 	"mangrove/internal/batch"
 )
 
@@ -12,10 +11,22 @@ import (
 // what comes while Purge runs, and control records stay. When it returns the removal is stable; after an error a part may
 // be gone. Not called from the store's writer.
 func (q *Queue) Purge() (messages, bytes int, err error) {
+	return q.remove(nil, math.MaxUint64, DropRemoved)
+}
+
+// Reduce removes what waits up to a position, but for the positions of spare, because nobody wants it there any more, and tells how many
+// messages that were. They are not counted as dropped. Else it is as Purge.
+func (q *Queue) Reduce(spare map[uint64]struct{}, until uint64) (messages int, err error) {
+	messages, _, err = q.remove(spare, until, "")
+	return messages, err
+}
+
+// remove removes all up to until but spare, and what comes meanwhile. reason is what it is counted as; "" = it is not.
+func (q *Queue) remove(spare map[uint64]struct{}, until uint64, reason string) (messages, bytes int, err error) {
 	q.paging.Lock()
 	defer q.paging.Unlock()
-	b := new(batch.Batch)
-	c := q.purgeMemory(b)
+	c := &cut{b: new(batch.Batch), most: math.MaxInt, mostBytes: math.MaxInt, all: true, spare: spare, until: until}
+	q.purgeMemory(c, reason)
 	messages, bytes = c.n, c.bytes
 	for more := true; more; {
 		c.n, c.bytes, c.next = 0, 0, 0
@@ -29,28 +40,27 @@ func (q *Queue) Purge() (messages, bytes int, err error) {
 		}
 		messages += c.n
 		bytes += c.bytes
-		q.purged(c)
+		q.purged(c, reason)
 		more = c.next != 0
 		c.from, c.b = c.next, new(batch.Batch)
 	}
 	return messages, bytes, nil
 }
 
-// purgeMemory drops what is ready in memory, and returns the step that goes on with what is on disk.
-func (q *Queue) purgeMemory(b *batch.Batch) *cut {
+// purgeMemory drops what is ready in memory, and makes c the step that goes on with what is on disk.
+func (q *Queue) purgeMemory(c *cut, reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	c := &cut{b: b, most: math.MaxInt, mostBytes: math.MaxInt, all: true}
 	for i := q.sent; i < len(q.mem); i++ {
-		if e := &q.mem[i]; e.state == ready && e.Kind != frame.ItemControl {
+		if e := &q.mem[i]; e.state == ready && c.takes(e) {
 			c.n++
 			c.bytes += e.Size
-			q.Delete(e, b)
+			q.Delete(e, c.b)
 			q.killLocked(e)
 		}
 	}
-	if c.n > 0 {
-		q.cfg.Dropped(DropRemoved, c.n)
+	if c.n > 0 && reason != "" {
+		q.cfg.Dropped(reason, c.n)
 	}
 	q.trimFrontLocked()
 	if q.diskOnly {
@@ -59,17 +69,16 @@ func (q *Queue) purgeMemory(b *batch.Batch) *cut {
 			c.to = q.behind[0].pos
 		}
 	}
-	return c
 }
 
 // purged counts what a step has removed from the disk.
-func (q *Queue) purged(c *cut) {
+func (q *Queue) purged(c *cut, reason string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.messages -= c.n
 	q.bytes -= c.bytes
-	if c.n > 0 {
-		q.cfg.Dropped(DropRemoved, c.n)
+	if c.n > 0 && reason != "" {
+		q.cfg.Dropped(reason, c.n)
 	}
 	q.calmLocked()
 }

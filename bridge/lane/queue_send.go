@@ -351,6 +351,20 @@ func (q *Queue) Backlog() (messages, bytes int) {
 	return q.messages, q.bytes
 }
 
+// Last is the position given last.
+func (q *Queue) Last() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.last
+}
+
+// Passed tells that all up to a position has left the queue.
+func (q *Queue) Passed(pos uint64) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.messages == 0 || q.firstLocked() > pos
+}
+
 // Empty tells that there is nothing left, not even something under way to the disk.
 func (q *Queue) Empty() bool {
 	q.mu.Lock()

@@ -138,7 +138,20 @@ func (n *Node) serve() error {
 	}
 	n.OnClose("server", func(ctx context.Context) error {
 		n.sessions.Stopping()
+		if n.role.Name == bridge.RoleCore {
+			n.leaveCores(ctx)
+		}
 		return n.server.Close(ctx)
 	})
 	return nil
+}
+
+// leaveCores tells the other cores what to keep for this one: what its own clients want who are known when it starts again.
+func (n *Node) leaveCores(ctx context.Context) {
+	kept, err := n.sessions.Kept()
+	if err != nil {
+		n.log.Warn("other cores keep all that was wanted here", "err", err)
+		return
+	}
+	n.Links.Leave(ctx, kept)
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"fmt"
 
 	"mangrove/mqtt"
@@ -23,6 +24,9 @@ func (c *conn) handleSubscribe(s *step, flags byte, body []byte) error {
 		return err
 	}
 	existed, err := c.subscribe(subs)
+	if stops := (*packet.Error)(nil); errors.As(err, &stops) && stops.Reason == packet.ServerShuttingDown {
+		return err // unanswered: the client asks again elsewhere
+	}
 	if err != nil {
 		c.srv.log.Warn("subscriptions were not kept", "client", c.client.ID, "error", err)
 		for _, i := range at {
