@@ -10,6 +10,7 @@ package core
 
 import (
 	"errors"
+	"time"
 
 	"mangrove/bridge"
 	"mangrove/internal/node"
@@ -19,6 +20,9 @@ import (
 type Config struct {
 	Node      node.Config
 	Advertise string // where other nodes reach the listener; "" = the first one they can reach
+
+	Weight      int           // its share of the edges, in proportion to other cores' weights; 0 = 1
+	SpreadEvery time.Duration // bridge.Config.SpreadEvery
 }
 
 // Check tells everything that is wrong with c, each a *node.ConfigError, joined.
@@ -26,6 +30,9 @@ func (c Config) Check() error {
 	err := c.Node.Check()
 	if c.Node.Gossip.Address == "" {
 		err = errors.Join(err, node.Fault("gossip.address", "is empty: a core finds the others by gossip (--gossip)"))
+	}
+	if c.Weight < 0 {
+		err = errors.Join(err, node.Fault("core.weight", "is %d, must not be negative", c.Weight))
 	}
 	return err
 }
@@ -39,8 +46,9 @@ func New(cfg Config) (*Node, error) {
 		return nil, err
 	}
 	n, err := node.New(cfg.Node, node.Role{
-		Name: bridge.RoleCore,
-		Meet: func(n *node.Node) error { return meet(n, cfg.Advertise) },
+		Name:   bridge.RoleCore,
+		Bridge: func(b *bridge.Config) { b.SpreadEvery = cfg.SpreadEvery },
+		Meet:   func(n *node.Node) error { return meet(n, &cfg) },
 	})
 	if err != nil {
 		return nil, err
@@ -49,14 +57,14 @@ func New(cfg Config) (*Node, error) {
 }
 
 // meet joins the pool: its members are the peers.
-func meet(n *node.Node, advertise string) error {
-	link, err := n.Address(advertise)
+func meet(n *node.Node, cfg *Config) error {
+	link, err := n.Address(cfg.Advertise)
 	if err != nil {
 		return err
 	}
-	self := bridge.Peer{Name: n.Name(), Store: n.StoreID(), Addr: link, Weight: 1}
+	self := bridge.Peer{Name: n.Name(), Store: n.StoreID(), Addr: link, Weight: max(cfg.Weight, 1)}
 	n.Links.SetPeers([]bridge.Peer{self}) // edges may ask before another core is found
-	return n.JoinPool(node.Membership{Link: link, OnChange: func(members []node.Member) {
+	return n.JoinPool(node.Membership{Link: link, Weight: self.Weight, OnChange: func(members []node.Member) {
 		n.Links.SetPeers(append(peersOf(members), self))
 	}})
 }

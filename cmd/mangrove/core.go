@@ -1,6 +1,8 @@
 package main
 
 import (
+	"cmp"
+
 	"github.com/spf13/cobra"
 
 	"mangrove/cmd/internal/cli"
@@ -31,7 +33,7 @@ func coreRole() cli.Role[core.Config] {
 	return cli.Role[core.Config]{
 		Name: config.Core,
 		Config: func(c *config.Config, shared node.Config) core.Config {
-			return core.Config{Node: shared, Advertise: c.Link.Advertise}
+			return core.Config{Node: shared, Advertise: c.Link.Advertise, Weight: c.Core.Weight, SpreadEvery: cmp.Or(c.Core.Spread, -1)}
 		},
 		New: func(cfg core.Config) (cli.Node, error) { return core.New(cfg) },
 	}

@@ -37,6 +37,25 @@ type Status struct {
 
 	Links   []Link   `json:"links"`
 	Members []Member `json:"members"`
+	Spread  *Spread  `json:"spread,omitempty"` // of a core
+}
+
+// Spread is how edges are spread over the cores, as one core knows it.
+type Spread struct {
+	Cores  []CoreEdges `json:"cores"`
+	Active bool        `json:"active"`          // this core asks edges to link to other cores
+	Waits  string      `json:"waits,omitempty"` // what is against asking one now
+	Asked  int         `json:"asked"`           // edges, by this core
+	Moved  int         `json:"moved"`           // of those
+	Stayed int         `json:"stayed"`          // of those
+}
+
+// CoreEdges is how many edges one core has.
+type CoreEdges struct {
+	Name   string `json:"name"`
+	Edges  int    `json:"edges"`
+	Share  int    `json:"share"` // how many it is to have
+	Weight int    `json:"weight"`
 }
 
 // FullQueue is a queue at its bound. Status has the largest of them.

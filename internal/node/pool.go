@@ -20,6 +20,7 @@ const Suspect = gossip.Suspect
 // Membership is what a role says about itself to the pool.
 type Membership struct {
 	Link     string           // where other nodes dial this one; "" = not at all
+	Weight   int              // of a core: its share of the edges, in proportion to other cores' weights
 	OnChange func(m []Member) // as gossip.Config.OnChange
 }
 
@@ -40,7 +41,7 @@ func (n *Node) JoinPool(m Membership) error {
 		Key: g.Key, Unencrypted: g.Insecure, Profile: profile(g.Profile, bind),
 		Meta: gossip.Meta{
 			Role: string(n.role.Name), Store: n.store.ID(), Link: m.Link, Client: client, HTTP: n.httpAddress(),
-			Weight: 1, Protocol: [2]uint8{linkProtocol, linkProtocol},
+			Weight: m.Weight, Protocol: [2]uint8{linkProtocol, linkProtocol},
 		},
 		OnChange: m.OnChange, Log: n.logOf("gossip"), Metrics: n.metrics,
 	})

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"mangrove/bridge"
 	"mangrove/internal/dashboard"
 	"mangrove/mqtt"
 	"mangrove/mqtt/transport"
@@ -86,7 +87,7 @@ func (n *Node) Status() dashboard.Status {
 	s.StoreID = fmt.Sprintf("%016x", n.store.ID())
 	s.Listen, s.Gossip, s.HTTP = n.bound(), n.gossipAddress(), n.httpAddress()
 	n.countInto(&s)
-	s.Links, s.Members = n.links(), n.members()
+	s.Links, s.Members, s.Spread = n.links(), n.members(), n.spread()
 	s.Full, s.FullQueues = n.fullQueues()
 	return s
 }
@@ -156,6 +157,19 @@ func (n *Node) links() []dashboard.Link {
 		})
 	}
 	return all
+}
+
+// spread is how edges are spread; nil at an edge.
+func (n *Node) spread() *dashboard.Spread {
+	if n.role.Name != bridge.RoleCore {
+		return nil
+	}
+	from := n.Links.Spread()
+	s := &dashboard.Spread{Cores: []dashboard.CoreEdges{}, Active: from.Active, Waits: from.Waits, Asked: from.Asked, Moved: from.Moved, Stayed: from.Stayed}
+	for _, c := range from.Cores {
+		s.Cores = append(s.Cores, dashboard.CoreEdges{Name: c.Core, Edges: c.Edges, Share: c.Share, Weight: c.Weight})
+	}
+	return s
 }
 
 func (n *Node) members() []dashboard.Member {

@@ -91,6 +91,9 @@ func printStatus(out io.Writer, s dashboard.Status) {
 	line("messages", fmt.Sprintf("%d in, %d out, %d retained", s.MessagesIn, s.MessagesOut, s.Retained))
 	line("waiting", messagesOf(s.QueuedMessages, s.QueuedBytes)+" for clients")
 	line("dropped", dropsOf(s.Drops))
+	if s.Spread != nil && len(s.Spread.Cores) > 0 {
+		line("edges", spreadOf(*s.Spread))
+	}
 	if len(s.Listen) > 0 {
 		line("listens", strings.Join(s.Listen, " "))
 	}
@@ -100,6 +103,22 @@ func printStatus(out io.Writer, s dashboard.Status) {
 	}
 	fmt.Fprintln(out, "\nlinks")
 	printLinks(out, s.Links)
+}
+
+// spreadOf is how edges are spread over the cores.
+func spreadOf(s dashboard.Spread) string {
+	var words []string
+	for _, c := range s.Cores {
+		words = append(words, fmt.Sprintf("%s %d of %d", printable(c.Name), c.Edges, c.Share))
+	}
+	text := strings.Join(words, ", ")
+	if s.Asked > 0 {
+		text += fmt.Sprintf("; %d asked to move, %d moved, %d stayed", s.Asked, s.Moved, s.Stayed)
+	}
+	if s.Waits != "" {
+		text += "; none is asked: " + s.Waits
+	}
+	return text
 }
 
 func dropsOf(drops map[string]uint64) string {

@@ -67,6 +67,11 @@ type Config struct {
 		CA           string
 	}
 
+	Core struct { // core
+		Weight int
+		Spread time.Duration
+	}
+
 	Gossip struct {
 		Address   string
 		Advertise string
@@ -140,6 +145,7 @@ func New(role Role) *Config {
 	c.Link.Up = []string{"#"}
 	c.Link.Early = "auto"
 	c.Link.KeepAlive = bridge.DefaultKeepAlive
+	c.Core.Weight, c.Core.Spread = 1, bridge.DefaultSpreadEvery
 	c.Gossip.Profile = "auto"
 	c.Durability.Default, c.Durability.Rules = "commit", []string{}
 	c.Limits.Connections = broker.DefaultMaxConns

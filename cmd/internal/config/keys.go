@@ -35,7 +35,7 @@ func (k key) leaf() string { return k.name[strings.LastIndexByte(k.name, '.')+1:
 // keys lists what c's role knows, in the order of the default file: keys without a table first.
 func (c *Config) keys() []key {
 	var mine []key
-	for _, group := range [][]key{c.nodeKeys(), c.securityKeys(), c.linkKeys(), c.gossipKeys(), c.durabilityKeys(), c.limitKeys(), c.sharedKeys(), c.shutdownKeys()} {
+	for _, group := range [][]key{c.nodeKeys(), c.securityKeys(), c.linkKeys(), c.coreKeys(), c.gossipKeys(), c.durabilityKeys(), c.limitKeys(), c.sharedKeys(), c.shutdownKeys()} {
 		for _, k := range group {
 			if k.only == "" || k.only == c.Role {
 				mine = append(mine, k)
@@ -101,13 +101,22 @@ func (c *Config) linkKeys() []key {
 		{name: "link.advertise", flag: "advertise", only: Core, unset: true, help: "Where other nodes reach this core's listener. Default: the first listener's address.",
 			value: text{p: &c.Link.Advertise, word: "ADDR", allowed: "an address such as core-1.example:1883", empty: true, check: neighbour}},
 		{name: "link.keep_alive", help: "How long a link may be silent: a dead line is noticed within one and a half times that. On a line that is paid by the byte, \"60s\" costs some 16 MB a month, the default 90 MB.",
-			value: span{&c.Link.KeepAlive, 65535 * time.Second}},
+			value: span{p: &c.Link.KeepAlive, most: 65535 * time.Second}},
 		{name: "link.username", flag: "link-username", unset: true, help: "User name to show to other nodes' listeners.",
 			value: text{p: &c.Link.Username, word: "NAME", allowed: "a user name", empty: true}},
 		{name: "link.password_file", flag: "link-password-file", unset: true, help: "File whose first line is the password to show with it.",
 			value: text{p: &c.Link.PasswordFile, word: "FILE", allowed: "the path of a file", empty: true}},
 		{name: "link.ca", flag: "link-ca", unset: true, help: "Certificate authorities that other nodes' tls:// and wss:// listeners must show a certificate of. Default: the system's.",
 			value: text{p: &c.Link.CA, word: "FILE", allowed: "the path of a PEM file", empty: true}},
+	}
+}
+
+func (c *Config) coreKeys() []key {
+	return []key{
+		{name: "core.weight", only: Core, help: "This core's share of the edges, in proportion to the other cores' weights: with 2 it has twice as many as one with 1.",
+			value: number{&c.Core.Weight, 1, 1000}},
+		{name: "core.spread", only: Core, help: "How often this core looks whether it has more edges than its share. When a core is a fifth off its share, those that have too many ask some of their edges, a quarter of the excess and at most ten each time, to link to cores that have too few. \"0s\" = never.",
+			value: span{p: &c.Core.Spread, most: time.Hour, least: 100 * time.Millisecond}},
 	}
 }
 
@@ -159,15 +168,15 @@ func (c *Config) limitKeys() []key {
 		{name: "limits.cleared", help: "Of how many topics at most it is known that their retained message was cleared or has expired; above it those that would be forgotten first are. A node that was away may bring back what is not known to be gone.",
 			value: number{&c.Limits.Cleared, 1, math.MaxInt32}},
 		{name: "limits.cleared_for", help: "How long that is known, as \"168h\": longer than a node may be away.",
-			value: span{&c.Limits.ClearedFor, 10 * 365 * 24 * time.Hour}},
+			value: span{p: &c.Limits.ClearedFor, most: 10 * 365 * 24 * time.Hour}},
 		{name: "limits.topic_levels", help: "Most levels of a topic name or filter; deeper ones are refused (0x90, 0x8F).",
 			value: number{&c.Limits.TopicLevels, 1, 65535}},
 		{name: "limits.receive_maximum", help: "Most unacknowledged QoS 1 and 2 messages from one client; above it a 5.0 client is disconnected (0x93), others wait.",
 			value: number{&c.Limits.ReceiveMaximum, 1, 65535}},
 		{name: "limits.session_expiry", help: "How long a session may outlive its connection at most, as \"168h\". \"0s\" = no bound.",
-			value: span{&c.Limits.SessionExpiry, math.MaxUint32 * time.Second}},
+			value: span{p: &c.Limits.SessionExpiry, most: math.MaxUint32 * time.Second}},
 		{name: "limits.keep_alive", help: "Longest keep-alive; 5.0 clients that ask for more, or for none, are given this. \"0s\" = no bound.",
-			value: span{&c.Limits.KeepAlive, 65535 * time.Second}},
+			value: span{p: &c.Limits.KeepAlive, most: 65535 * time.Second}},
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"strconv"
@@ -220,17 +221,22 @@ func (n number) fromFlags(args []string) error {
 func (n number) toml() string { return strconv.Itoa(*n.p) }
 func (n number) kind() string { return "N" }
 
-// span is a time: none, or from a second to most.
+// span is a time: none, or from least to most.
 type span struct {
-	p    *time.Duration
-	most time.Duration
+	p     *time.Duration
+	most  time.Duration
+	least time.Duration // 0 = a second
 }
 
-func (s span) allowed() string { return fmt.Sprintf("\"0s\", or a time from \"1s\" to %q", s.most) }
+func (s span) from() time.Duration { return cmp.Or(s.least, time.Second) }
+
+func (s span) allowed() string {
+	return fmt.Sprintf("\"0s\", or a time from %q to %q", s.from(), s.most)
+}
 
 func (s span) set(text string) error {
 	d, err := time.ParseDuration(text)
-	if err != nil || d != 0 && d < time.Second || d > s.most {
+	if err != nil || d != 0 && d < s.from() || d > s.most {
 		return wrong(text, s.allowed())
 	}
 	*s.p = d
