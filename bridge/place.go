@@ -50,7 +50,7 @@ func (u *uplink) whyStay(l *link, f frame.Move) string {
 }
 
 // move links to the core f. When that works, run goes on with the outcome; else the old link does as if nothing had been.
-func (u *uplink) move(old *link, f frame.Move, next chan<- outcome) {
+func (u *uplink) move(old *link, f frame.Move, next chan outcome) {
 	defer u.b.running.Done()
 	tried := false
 	o := u.b.attempt(u.b.ctx, f.Name, f.Addr, func() error {
@@ -59,7 +59,9 @@ func (u *uplink) move(old *link, f frame.Move, next chan<- outcome) {
 	})
 	if o.up == 0 {
 		u.mu.Lock()
-		u.next = nil
+		if u.next == next { // else run waits for it already: the old link is over
+			u.next = nil
+		}
 		u.mu.Unlock()
 		u.forget(f.Addr)
 		answer := frame.Move{Answer: frame.MoveStays, Name: f.Name, Addr: f.Addr, Text: "cannot be reached"}
@@ -80,17 +82,12 @@ func (u *uplink) follow(o outcome) outcome {
 	for {
 		u.mu.Lock()
 		next := u.next
+		u.next = nil
 		u.mu.Unlock()
 		if next == nil {
 			return o
 		}
-		moved := <-next
-		u.mu.Lock()
-		if u.next == next {
-			u.next = nil
-		}
-		u.mu.Unlock()
-		if moved.up > 0 {
+		if moved := <-next; moved.up > 0 {
 			o = moved
 		}
 	}

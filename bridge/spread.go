@@ -87,14 +87,15 @@ func (n *neighbour) linkUp() *link {
 	return nil
 }
 
-// handsOver tells that messages for an edge that moved, or for those of a core that lost its memory, are on their way to elsewhere.
+// handsOver tells that more messages for an edge that moved than the others send on still, or for those of a core that lost its
+// memory, are on their way to elsewhere.
 func (n *neighbour) handsOver() bool {
 	if p := n.past.Load(); p != nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		return p.busy || len(p.claims) > 0
 	}
-	return n.mover.Load() != nil && !n.queue.Empty()
+	return n.mover.Load() != nil && n.behind()
 }
 
 func (b *Bridge) tellLoad(own frame.Load) {

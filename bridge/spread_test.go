@@ -67,6 +67,12 @@ func TestEdgeGoesWhereItIsAsked(t *testing.T) {
 	}
 	x.mustPublish("t", 1, "m")
 	sub.want(t, "m")
+	for _, way := range [][2]*node{{y, x}, {x, y}} { // and on, and back
+		way[0].ask("b", way[1])
+		b.wantState(way[1].name, "up")
+		way[1].wantInterest("b", "t", true)
+		way[0].wantState("b", "moved")
+	}
 	for range 3 {
 		b.b.uplink.n.link.Load().fail(errReplaced, nil)
 		b.wantState(y.name, "up")
