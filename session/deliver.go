@@ -75,11 +75,10 @@ func (s *Session) enqueueLocked(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receip
 	if t.ages.Due(e.seq) {
 		t.ages.Note(e.seq, t.out.first(), s.m.cfg.Now())
 	}
-	if s.durable() {
-		s.expiresLocked(e.until)
-	} else {
+	if !s.durable() {
 		t.out.pump(locked{s})
 	}
+	s.expiresLocked(e.until)
 	t.out.own(e.seq)
 }
 
@@ -96,10 +95,10 @@ func (s *Session) keepLocked(e *entry, r *mqtt.Receipt) {
 	s.traffic.writing++
 }
 
-// expiresLocked has the tail looked through when a message in it may have expired.
+// expiresLocked has the queue looked through when a message in it may have expired: the tail, or what waits in memory.
 func (s *Session) expiresLocked(until int64) {
 	t := s.traffic
-	if until == 0 || t.out.tail == 0 {
+	if until == 0 || !t.out.waits() {
 		return
 	}
 	if first := earlier(t.soonest, until); first != t.soonest {

@@ -16,7 +16,7 @@ import (
 //	                                        in its place in the queue
 //	drop-new ───── counted
 //
-// Before any of it a queue on disk in which something may have expired is looked through.
+// Before any of it a queue in which something may have expired is looked through.
 
 // jam is what the bound of one session's queue has cost.
 type jam struct {
@@ -73,6 +73,8 @@ func (s *Session) Room(size int) bool {
 func (s *Session) deliverFullLocked(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	most, bytes := s.bounds()
 	switch policy := s.m.cfg.WhenFull.Of(m.Topic); {
+	case s.sweepsMemoryLocked() && !s.fullLocked(m.Size()):
+		s.enqueueLocked(m, d, r)
 	case d.QoS > 0 && policy == overflow.DropOldest:
 		s.displaceLocked(m, d, r)
 	case s.sweepsFirstLocked() && !s.beyondLocked(s.slackLocked()):

@@ -131,6 +131,38 @@ func (o *outbound) dropOldest(w world) bool {
 	return false
 }
 
+// sweep drops the messages in memory that were not sent and have expired, and returns when the first of those left will; 0 = none.
+func (o *outbound) sweep(now int64, w world) (least int64) {
+	kept := o.inFlight()
+	for i := kept; i < o.win.len(); i++ {
+		e := o.win.at(i)
+		if e.state == ready && e.until != 0 && e.until <= now {
+			w.done(e, dropExpired)
+			o.forget(e)
+			o.count--
+			o.bytes -= int64(e.size)
+			continue
+		}
+		least = earlier(least, e.until)
+		if kept != i {
+			*o.win.at(kept) = *e
+		}
+		kept++
+	}
+	for o.win.len() > kept {
+		o.win.pop()
+	}
+	return least
+}
+
+// waits reports whether there are messages that a sweep looks at.
+func (o *outbound) waits() bool {
+	if o.memory {
+		return o.win.len() > o.live
+	}
+	return o.tail > 0
+}
+
 // cut tells that n messages were cut out of the tail.
 func (o *outbound) cut(n int, bytes int64) {
 	o.tail -= n

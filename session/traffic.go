@@ -27,7 +27,7 @@ type traffic struct {
 
 	kept     int           // bytes of a record that is there for the will alone; 0 = there is none
 	writing  int           // batches of others that will still bring records of this session
-	soonest  int64         // the first expiry in the tail, in stored time; 0 = none known
+	soonest  int64         // the first expiry among what a sweep looks at, in stored time; 0 = none known
 	began    time.Duration // when the queue did
 	swept    time.Duration // when the tail was looked through last, or began
 	cut      *cut          // the step of a trim or a sweep that is not stable yet; nil = none

@@ -76,12 +76,41 @@ func (s *Session) beginSweepLocked() {
 	}
 }
 
+// sweepsMemoryLocked drops what has expired of a full queue in memory, when it is time to look, and reports whether it did.
+func (s *Session) sweepsMemoryLocked() bool {
+	t := s.traffic
+	if s.durable() || t.soonest == 0 || t.soonest > s.m.stored.Stamp(s.m.cfg.Now()) {
+		return false
+	}
+	if rest := min(s.m.cfg.SweepEvery, time.Duration(t.out.count)*memoryRest); s.m.clock() < t.swept+rest && t.swept != t.began {
+		return false
+	}
+	s.sweepMemoryLocked()
+	return true
+}
+
+// memoryRest is sweepRest for a queue in memory.
+const memoryRest = time.Microsecond
+
+// sweepMemoryLocked drops what has expired of a queue in memory, and notes when the next sweep can find something. [MQTT-3.3.2-5]
+func (s *Session) sweepMemoryLocked() {
+	t := s.traffic
+	t.swept = s.m.clock()
+	t.soonest = t.out.sweep(s.m.stored.Stamp(s.m.cfg.Now()), locked{s})
+	s.armLocked()
+}
+
 // sweep drops expired messages of the tail, and goes on where the step before it stopped. Runs on a
 // worker. [MQTT-3.3.2-5]
 func (s *Session) sweep() {
 	now := s.m.stored.Stamp(s.m.cfg.Now())
 	s.lock()
 	t := s.wakeLocked()
+	if !s.durable() {
+		s.sweepMemoryLocked()
+		s.unlock()
+		return
+	}
 	c := &cut{why: dropExpired}
 	from := uint64(0)
 	due := t.soonest != 0 && t.soonest <= now
