@@ -175,15 +175,7 @@ func (b *Bridge) register() {
 func (b *Bridge) gauges() {
 	b.cfg.Metrics.Gauge("mangrove_link_backlog_messages", func() float64 { m, _ := b.backlog(); return float64(m) })
 	b.cfg.Metrics.Gauge("mangrove_link_backlog_bytes", func() float64 { _, n := b.backlog(); return float64(n) })
-	b.cfg.Metrics.Gauge("mangrove_link_queues_full", func() float64 {
-		full := 0
-		for _, n := range b.all() {
-			if n.queue.Full().Spell.Full() {
-				full++
-			}
-		}
-		return float64(full)
-	})
+	b.cfg.Metrics.Gauge("mangrove_link_queues_full", func() float64 { return float64(b.CountFull()) })
 	b.cfg.Metrics.Gauge("mangrove_link_seen_origins", func() float64 { n, _ := b.seen.Size(); return float64(n) })
 	b.cfg.Metrics.Gauge("mangrove_link_seen_bytes", func() float64 { _, n := b.seen.Size(); return float64(n) })
 	b.cfg.Metrics.Gauge("mangrove_link_edges", func() float64 {

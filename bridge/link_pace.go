@@ -48,6 +48,13 @@ func (p *linePace) bounds() (window, frame int) {
 	return p.pace.Window(), p.pace.Frame()
 }
 
+// rate is pace.Pace.Rate.
+func (p *linePace) rate() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.pace.Rate()
+}
+
 // sent is pace.Pace.Sent. It is called before the frame is sent: the answer may be handled before sending has returned.
 func (p *linePace) sent(n int, answer uint64) {
 	p.mu.Lock()

@@ -25,6 +25,7 @@ type LinkStatus struct {
 	Unheard         bool      // gossip has lost the peer: it is known from before, and its link counts
 	Full            lane.Full // how its queue stands at its bound
 	Twin            string    // another node that runs under the neighbour's name, or under ours where the neighbour told so; "" = none
+	LineRate        int       // bytes a second that its line carries, as measured when it was full; 0 = not known, or it is not up
 	Attempts        int       // to reach it that failed, since it was up for a while
 }
 
@@ -36,6 +37,16 @@ func (b *Bridge) Status() []LinkStatus {
 		found = append(found, n.status())
 	}
 	return found
+}
+
+// CountFull is the number of neighbours whose queue is at its bound.
+func (b *Bridge) CountFull() (full int) {
+	for _, n := range b.all() {
+		if n.queue.Full().Spell.Full() {
+			full++
+		}
+	}
+	return full
 }
 
 func (n *neighbour) status() LinkStatus {
@@ -63,11 +74,11 @@ func (n *neighbour) status() LinkStatus {
 			s.Name = name
 		}
 		if up {
-			s.Protocol = ProtocolMangrove
+			s.Protocol, s.LineRate = ProtocolMangrove, l.pace.rate()
 		}
 	}
 	if l := n.remote.Load(); l != nil {
-		up, s.Name, s.Protocol = true, l.addr, ProtocolMQTT
+		up, s.Name, s.Protocol, s.LineRate = true, l.addr, ProtocolMQTT, l.pace.rate()
 	}
 	switch {
 	case up:

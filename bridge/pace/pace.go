@@ -24,6 +24,7 @@ type Pace struct {
 	unacked int           // bytes under way at the latest look, and those sent since
 	base    time.Duration // what the quickest probe took; 0 = there was none
 	stopped bool          // the window has stopped the sender since the latest probe began
+	rate    int           // bytes a second that the line carried when it was full; 0 = it was not
 	probe   probe
 }
 
@@ -32,6 +33,7 @@ type probe struct {
 	on      bool
 	since   time.Time
 	answer  uint64 // the position whose acknowledgement ends it; 0 = it ends when the kernel has acknowledged it
+	ahead   int    // bytes under way when it was sent, its own among them
 	after   int    // bytes sent after it
 	limited bool   // it was as large as the window let it
 }
@@ -44,6 +46,9 @@ func (p *Pace) Window() int { return p.window }
 
 // Frame is where a frame ends; a single larger message has one to itself.
 func (p *Pace) Frame() int { return min(p.window/2, MaxFrame) }
+
+// Rate is how many bytes a second the line carries; 0 = not known, since it was never full.
+func (p *Pace) Rate() int { return p.rate }
 
 // Room tells whether one more frame may be sent, as far as is known without a look.
 func (p *Pace) Room() bool {
@@ -61,7 +66,7 @@ func (p *Pace) Sent(n int, answer uint64, now time.Time) {
 		p.probe.after += n
 		return
 	}
-	p.probe = probe{on: true, since: now, answer: answer, limited: p.stopped || n >= p.Frame()/2}
+	p.probe = probe{on: true, since: now, answer: answer, ahead: p.unacked, limited: p.stopped || n >= p.Frame()/2}
 	p.stopped = false
 }
 
@@ -96,7 +101,16 @@ func (p *Pace) took(d time.Duration) {
 	}
 	scaled := 2 * p.window
 	if over > delay/2 {
+		p.measured(int(float64(p.probe.ahead) / d.Seconds()))
 		scaled = int(float64(p.window) * float64(delay) / float64(over))
 	}
 	p.window = min(max(scaled, MinWindow), MaxWindow)
+}
+
+// measured notes what a full line carries: the mean of that and of what was known, since one measurement scatters.
+func (p *Pace) measured(rate int) {
+	if p.rate > 0 {
+		rate = (p.rate + rate) / 2
+	}
+	p.rate = rate
 }

@@ -111,6 +111,9 @@ func TestPaceFindsTheLine(t *testing.T) {
 			if want := min(c.rate, 10_000_000) * 60 / 2; float64(l.sent) < want {
 				t.Errorf("%s, durable %v: %d bytes in a minute, want at least %.0f; window %d", c.name, durable, l.sent, want, l.p.Window())
 			}
+			if got := float64(l.p.Rate()); c.rate < 1e6 && (got < 0.5*c.rate || got > 1.6*c.rate) || c.rate > 1e8 && got != 0 {
+				t.Errorf("%s, durable %v: measured %.0f bytes a second", c.name, durable, got)
+			}
 			if most := 2*time.Second + time.Duration(3*MinWindow/c.rate*float64(time.Second)); l.longest > most {
 				t.Errorf("%s, durable %v: a frame took %v, want at most %v; window %d", c.name, durable, l.longest, most, l.p.Window())
 			}

@@ -87,6 +87,7 @@ type Link struct {
 	Dropped         uint64    `json:"dropped"`               // because its queue was at its bound
 	Refused         uint64    `json:"refused"`               // publishes, likewise
 	FullSince       time.Time `json:"full_since,omitzero"`   // when its queue came to its bound; left out while there is room
+	LineRate        int       `json:"line_bytes_per_second"` // what its line carries, as measured when it was full; 0 = not known
 	Attempts        int       `json:"attempts"`              // to reach it that failed, since it was up for a while
 	LastError       string    `json:"last_error,omitempty"`  // why it is not up
 	Unheard         bool      `json:"gossip_lost,omitempty"` // gossip does not hear it any more: its link counts

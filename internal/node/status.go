@@ -112,12 +112,7 @@ func (n *Node) remark() string {
 	if !n.running.Load() {
 		return ""
 	}
-	full := n.sessions.CountFull()
-	for _, l := range n.Links.Status() {
-		if l.Full.Spell.Full() {
-			full++
-		}
-	}
+	full := n.sessions.CountFull() + n.Links.CountFull()
 	if full == 0 {
 		return ""
 	}
@@ -154,6 +149,7 @@ func (n *Node) links() []dashboard.Link {
 			BacklogMessages: l.BacklogMessages, BacklogBytes: int64(l.BacklogBytes), Oldest: l.Full.Oldest.Seconds(),
 			Dropped: l.Full.Dropped, Refused: l.Full.Refused, FullSince: l.Full.Spell.Since, Attempts: l.Attempts,
 			Sent: l.Sent, Received: l.Received, Repeats: l.Repeats, LastError: l.LastError, Twin: l.Twin, ClockAhead: l.ClockAhead, Unheard: l.Unheard,
+			LineRate: l.LineRate,
 		})
 	}
 	return all

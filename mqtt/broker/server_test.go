@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
 )
 
@@ -249,6 +250,27 @@ func TestSys(t *testing.T) {
 			t.Errorf("got %d messages in the retained store, want none", len(b.retained.byTopic))
 		}
 	})
+}
+
+// fullOf is a Sessions, or a Links, with so many full queues.
+type fullOf struct {
+	mqtt.Sessions
+	mqtt.Links
+	n int
+}
+
+func (f fullOf) CountFull() int { return f.n }
+
+// $SYS tells how many queues are at their bound, of clients and of neighbours.
+func TestSysTellsFullQueues(t *testing.T) {
+	y := newSys(&Server{cfg: Config{Sessions: fullOf{n: 3}, Links: fullOf{n: 2}}})
+	got := map[string]string{}
+	for _, f := range y.stored(0) {
+		got[f.name] = f.value
+	}
+	if got["queues/full/clients"] != "3" || got["queues/full/neighbours"] != "2" {
+		t.Errorf("got %v, want 3 of clients and 2 of neighbours", got)
+	}
 }
 
 // Every reason that is counted stands in the page for operators.

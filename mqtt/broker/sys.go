@@ -134,7 +134,10 @@ func (y *sys) dropped() (n uint64) {
 	return n
 }
 
-// stored are the figures that only some implementations of Sessions and Retained can tell.
+// fullCounter knows how many queues are at their bound.
+type fullCounter interface{ CountFull() int }
+
+// stored are the figures that only some implementations of Sessions, Retained and Links can tell.
 func (y *sys) stored(connected int) (all []figure) {
 	if r, ok := y.srv.cfg.Retained.(interface{ Len() int }); ok {
 		all = append(all, figure{"retained messages/count", strconv.Itoa(r.Len())})
@@ -154,6 +157,12 @@ func (y *sys) stored(connected int) (all []figure) {
 		count := strconv.Itoa(messages)
 		all = append(all, figure{"store/messages/count", count}, figure{"messages/stored", count}, // the old name
 			figure{"store/messages/bytes", strconv.FormatInt(bytes, 10)})
+	}
+	if c, ok := y.srv.cfg.Sessions.(fullCounter); ok {
+		all = append(all, figure{"queues/full/clients", strconv.Itoa(c.CountFull())})
+	}
+	if c, ok := y.srv.cfg.Links.(fullCounter); ok {
+		all = append(all, figure{"queues/full/neighbours", strconv.Itoa(c.CountFull())})
 	}
 	if e, ok := y.srv.cfg.Sessions.(interface{ Expired() uint64 }); ok {
 		all = append(all, figure{"clients/expired", strconv.FormatUint(e.Expired(), 10)})

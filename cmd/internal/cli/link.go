@@ -31,7 +31,7 @@ func newLinkList(name string) *cobra.Command {
 		Use:   "list [DIR]",
 		Short: "List links: state, what waits, how old it is, what is wrong",
 		Long: `List the links of a running node: its state and since when, how many messages wait for the other end, how old the
-oldest is, how many attempts to reach it failed, and the last error.
+oldest is, what the line carries (as far as it was ever full), how many attempts to reach it failed, and the last error.
 
 ` + operateHelp,
 		Example: fmt.Sprintf("  %[1]s link list\n  %[1]s link list /var/lib/mangrove --json", name),
@@ -60,17 +60,25 @@ func printLinks(out io.Writer, links []dashboard.Link) {
 		fmt.Fprintln(out, "no links")
 		return
 	}
-	rows := [][]string{{"NODE", "KIND", "STATE", "SINCE", "WAITING", "SIZE", "OLDEST", "TRIES"}}
+	rows := [][]string{{"NODE", "KIND", "STATE", "SINCE", "WAITING", "SIZE", "OLDEST", "LINE", "TRIES"}}
 	for _, l := range links {
 		rows = append(rows, []string{linkName(l), l.Scope, l.State, spanOf(time.Since(l.Since).Seconds()), strconv.Itoa(l.BacklogMessages),
-			sizeOf(l.BacklogBytes), spanOf(l.Oldest), strconv.Itoa(l.Attempts)})
+			sizeOf(l.BacklogBytes), spanOf(l.Oldest), rateOf(l.LineRate), strconv.Itoa(l.Attempts)})
 	}
-	printTable(out, "lllrrrrr", rows)
+	printTable(out, "lllrrrrrr", rows)
 	for _, l := range links {
 		for _, wrong := range linkFaults(l) {
 			fold(out, linkName(l)+": ", wrong)
 		}
 	}
+}
+
+// rateOf is what a line carries, for people; "-" = not known.
+func rateOf(bytes int) string {
+	if bytes == 0 {
+		return "-"
+	}
+	return sizeOf(int64(bytes)) + "/s"
 }
 
 // linkName is what a link is called: an uplink has no name of its own before it has found a core.
