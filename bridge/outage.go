@@ -3,11 +3,15 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"mangrove/mqtt"
+	"mangrove/mqtt/packet"
 )
 
 // outcome is how one attempt to reach a neighbour ended.
@@ -15,6 +19,8 @@ type outcome struct {
 	up    time.Duration // how long there was a link; 0 = it did not come up
 	retry time.Duration // what the other side asked to wait, at least
 	err   error
+
+	closed bool // a plain broker ended it without a reason, or because of another client with this node's id
 }
 
 // lasting is how long a link must have been up for its end to be news. One that ends earlier is a failed attempt: it is told
@@ -29,8 +35,23 @@ func (b *Bridge) upFor(rose time.Time) time.Duration {
 	return max(b.cfg.Now().Sub(rose), 1)
 }
 
-// lasted reports whether the link was up for a while.
-func (b *Bridge) lasted(o outcome) bool { return o.up > 0 && o.up >= min(lasting, b.cfg.Backoff.Max) }
+// lasted reports whether the link was up for a while. Two nodes that take one name from each other at a broker are up for as long as
+// the other one waits: that is no while, or they would begin anew each time.
+func (b *Bridge) lasted(o outcome) bool {
+	least := min(lasting, b.cfg.Backoff.Max)
+	if o.closed {
+		least = 2 * b.cfg.Backoff.Max
+	}
+	return o.up > 0 && o.up >= least
+}
+
+// closedAtOnce is how often in a row a broker ends connections without a reason until a second client is suspected.
+const closedAtOnce = 3
+
+// closedHint is what to look at then.
+func (b *Bridge) closedHint() string {
+	return fmt.Sprintf("does another node run under the name %q there (client id %q)? Give each a name of its own", b.cfg.Node, remoteClientID(b.cfg.Node))
+}
 
 // ended notes how an attempt, or the link that came of it, ended. Where that is a failure the operator is warned, as
 // package notice has it.
@@ -50,6 +71,9 @@ func (n *neighbour) ended(o outcome) {
 	if n.b.lasted(o) {
 		n.failing.End()
 		return
+	}
+	if o.closed && n.failing.Times >= closedAtOnce-1 {
+		n.lastError += ", again and again: " + n.b.closedHint()
 	}
 	if n.failing.Note(n.b.cfg.Now(), n.lastError) {
 		waiting, _ := n.queue.Backlog()
@@ -105,4 +129,12 @@ func reasonText(err error) string {
 		text = strings.ReplaceAll(text, op.Source.String()+"->", "")
 	}
 	return text
+}
+
+// endedByBroker tells that a plain broker has closed the connection and gave no reason, or that of a second client with our id.
+func endedByBroker(err error, reason byte, told bool) bool {
+	if told {
+		return packet.ReasonCode(reason) == packet.SessionTakenOver
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
 }

@@ -99,9 +99,10 @@ func (b *Bridge) attemptRemote(ctx context.Context, n *neighbour, addr string) o
 	l.end(err)
 	l.blame(err)
 	n.closeRemote(l, err)
+	reason, told := l.conn.Disconnected()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return outcome{up: b.upFor(rose), retry: l.retry, err: err}
+	return outcome{up: b.upFor(rose), retry: l.retry, err: err, closed: endedByBroker(err, reason, told)}
 }
 
 func (l *remoteLink) dial(ctx context.Context) (*remote.Conn, error) {
