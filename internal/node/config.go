@@ -58,13 +58,14 @@ type Gossip struct {
 	Profile   string // local, lan; "" or auto = local on loopback, else lan
 }
 
-// Dial is how this node shows itself to other nodes' listeners, and which it trusts.
+// Dial is how this node shows itself to other nodes' listeners, which it trusts, and what holds for its links.
 type Dial struct {
 	Username string
 	Password []byte
 	CA       string // PEM file of the authorities of other nodes' certificates; "" = the system's
 
-	KeepAlive time.Duration // bridge.Config.KeepAlive
+	KeepAlive   time.Duration // bridge.Config.KeepAlive
+	RepeatBytes int           // bridge.Config.SeenBytes
 }
 
 // Limits bound the node. Zero and negative numbers mean what package setting says: zero is the default of the part that

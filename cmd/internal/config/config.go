@@ -62,6 +62,7 @@ type Config struct {
 		Early        string   // edge
 		Advertise    string   // core
 		KeepAlive    time.Duration
+		RepeatBytes  int
 		Username     string
 		PasswordFile string
 		CA           string
@@ -146,6 +147,10 @@ func New(role Role) *Config {
 	c.Link.Early = "auto"
 	c.Link.KeepAlive = bridge.DefaultKeepAlive
 	c.Core.Weight, c.Core.Spread = 1, bridge.DefaultSpreadEvery
+	c.Link.RepeatBytes = bridge.DefaultSeenBytes
+	if role == Edge {
+		c.Link.RepeatBytes = bridge.DefaultEdgeSeenBytes
+	}
 	c.Gossip.Profile = "auto"
 	c.Durability.Default, c.Durability.Rules = "commit", []string{}
 	c.Limits.Connections = broker.DefaultMaxConns

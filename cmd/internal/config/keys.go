@@ -102,6 +102,8 @@ func (c *Config) linkKeys() []key {
 			value: text{p: &c.Link.Advertise, word: "ADDR", allowed: "an address such as core-1.example:1883", empty: true, check: neighbour}},
 		{name: "link.keep_alive", help: "How long a link may be silent: a dead line is noticed within one and a half times that. On a line that is paid by the byte, \"60s\" costs some 16 MB a month, the default 90 MB.",
 			value: span{p: &c.Link.KeepAlive, most: 65535 * time.Second}},
+		{name: "link.repeat_bytes", help: "Memory in which messages that came over links are remembered, so that those that come again are recognised; about as much is on disk. Each node that messages come from needs some 640 bytes, up to 128 KiB where many come.",
+			value: number{&c.Link.RepeatBytes, 64 << 10, math.MaxInt32}},
 		{name: "link.username", flag: "link-username", unset: true, help: "User name to show to other nodes' listeners.",
 			value: text{p: &c.Link.Username, word: "NAME", allowed: "a user name", empty: true}},
 		{name: "link.password_file", flag: "link-password-file", unset: true, help: "File whose first line is the password to show with it.",
