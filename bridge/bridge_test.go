@@ -122,7 +122,7 @@ func (r *testRouter) change(filter string, fn func()) {
 	}
 }
 
-func (r *testRouter) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) bool {
+func (r *testRouter) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) mqtt.Subscribed {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.change(sub.Filter, func() {
@@ -132,7 +132,7 @@ func (r *testRouter) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) bool {
 		r.subs[sub.Filter][s] = sub.QoS
 	})
 	_, existed := r.tree.Set(sub.Filter, s, sub)
-	return existed
+	return mqtt.Subscribed{Existed: existed}
 }
 
 func (r *testRouter) Unsubscribe(s mqtt.Subscriber, filter string) bool {

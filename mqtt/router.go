@@ -29,7 +29,7 @@ type Router interface {
 	// matching subscriber. It does not close r and does not commit its batch.
 	Publish(m *Message, r *Receipt)
 	// Subscribe adds or replaces s's subscription under sub.Filter.
-	Subscribe(s Subscriber, sub Subscription) (existed bool)
+	Subscribe(s Subscriber, sub Subscription) Subscribed
 	// Unsubscribe takes the full filter.
 	Unsubscribe(s Subscriber, filter string) (existed bool)
 	// HandOver gives m to another member of the shared subscription with that full filter: the member that was to get
@@ -42,6 +42,20 @@ type Router interface {
 	Interest(scopes Scope, fn func(filter string, qos byte, wanted bool)) (stop func())
 }
 
+// Subscribed is what a Router tells of a subscription that it has just registered.
+type Subscribed struct {
+	Existed bool // it replaced one of the same subscriber and filter
+	// Since divides the retained messages: those with a higher Message.ID are published with the subscription in place, so that it
+	// gets them as they come; of the others none is under way any more, so that it gets none of them unless it asks Retained.
+	Since uint64
+}
+
+// Retention is a retained message as its keeper sees it. Safe for concurrent use, without a lock.
+type Retention interface {
+	// Current reports whether it is still the one that is retained for its topic.
+	Current() bool
+}
+
 // Retained keeps the last message of each topic that was published with RETAIN.
 type Retained interface {
 	// Set keeps m (m.Kept), or forgets its topic when the payload is empty. It becomes visible at once and
@@ -50,6 +64,9 @@ type Retained interface {
 	// Match visits the retained messages whose topic matches filter (without $share), expired ones
 	// left out, while visit returns true.
 	Match(filter string, now time.Time, visit func(*Message) bool)
+	// Replay is Match for a new subscription: what was published after since (Subscribed.Since) reaches it anyway, and is
+	// left out. What Match says of messages that are replaced meanwhile holds for it; held tells of each whether it was.
+	Replay(filter string, now time.Time, since uint64, visit func(m *Message, held Retention) bool)
 	// Holds reports whether the message that is retained for topic, or that cleared it, is the one of that origin,
 	// without reading it.
 	Holds(topic string, o Origin) bool

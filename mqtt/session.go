@@ -69,9 +69,11 @@ type Session interface {
 // Subscriptions is a session as what its client subscribes to. Both calls return when the change is stable, if the
 // session is durable.
 type Subscriptions interface {
-	// Subscribe keeps the subscriptions and registers them with the Router. existed tells per entry whether it replaced
-	// one.
-	Subscribe(subs []Subscription) (existed []bool, err error)
+	// Subscribe keeps the subscriptions and registers them with the Router, which answers for each.
+	Subscribe(subs []Subscription) ([]Subscribed, error)
+	// Replay is Deliver for a message that was retained when the client subscribed, and does nothing once held says that it was
+	// replaced: the one in its place is delivered as it is published. held nil = it is the last in any case.
+	Replay(m *Message, d Delivery, held Retention, r *Receipt)
 	// Unsubscribe takes full filters. existed tells per entry whether there was such a subscription.
 	Unsubscribe(filters []string) (existed []bool, err error)
 }

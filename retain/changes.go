@@ -116,6 +116,12 @@ func (s *Store) showLocked(n *node, e *entry) {
 		return
 	}
 	s.changes.Add(1)
+	if old != nil {
+		old.replaced.Store(true)
+	}
+	if e != nil {
+		e.replaced.Store(false)
+	}
 	switch {
 	case old == nil:
 	case old.gone:

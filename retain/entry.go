@@ -22,6 +22,8 @@ type entry struct {
 	gone    bool
 	here    bool // clients of this node publish to the topic, or did so before
 
+	replaced atomic.Bool // it is not what is known of its topic any more, or not yet again
+
 	// msg is the message while it is in memory: always before it is stable and without a store, else
 	// as long as the cache has room.
 	msg atomic.Pointer[mqtt.Message]
@@ -29,6 +31,9 @@ type entry struct {
 	cached       bool // in the cache's list; Store.mu
 	newer, older *entry
 }
+
+// Current implements mqtt.Retention.
+func (e *entry) Current() bool { return !e.replaced.Load() }
 
 // Due implements due.Item. Only visible entries wait, under Store.mu.
 func (e *entry) Due() *due.Mark { return &e.expires }

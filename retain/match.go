@@ -2,6 +2,7 @@ package retain
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -18,15 +19,21 @@ const matchStep = 128
 // visit may call the Store. A message replaced meanwhile may be left out: whoever subscribed before asking gets the new
 // one anyway.
 func (s *Store) Match(filter string, now time.Time, visit func(*mqtt.Message) bool) {
+	s.Replay(filter, now, math.MaxUint64, func(m *mqtt.Message, _ mqtt.Retention) bool { return visit(m) })
+}
+
+// Replay is Match without what was set after since, and tells visit whether the message was replaced meanwhile.
+func (s *Store) Replay(filter string, now time.Time, since uint64, visit func(*mqtt.Message, mqtt.Retention) bool) {
 	at := s.clock.Stamp(now)
 	r := scratches.Get().(*scratch)
 	defer r.free()
 	s.mu.RLock()
 	r.found = s.root.match(filter, false, r.found)
 	s.mu.RUnlock()
+	r.found = slices.DeleteFunc(r.found, func(e *entry) bool { return e.id > since })
 	for piece := range slices.Chunk(r.found, matchStep) {
 		for i, m := range s.messagesOf(piece, r.step[:len(piece)], at) {
-			if m != nil && !visit(s.dated(m, piece[i])) {
+			if m != nil && !visit(s.dated(m, piece[i]), piece[i]) {
 				return
 			}
 		}

@@ -623,3 +623,24 @@ func TestWallClockJumps(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// Replay leaves out what was set after the subscription, and tells when what it found was replaced or cleared.
+func TestReplay(t *testing.T) {
+	eachKind(t, func(b *bench) {
+		b.put("a", "1")
+		b.put("b", "2")
+		since := b.next
+		b.put("b", "3")
+		held := map[string]mqtt.Retention{}
+		b.Replay("#", time.Now(), since, func(m *mqtt.Message, h mqtt.Retention) bool {
+			held[string(m.Payload)] = h
+			return true
+		})
+		if a := held["1"]; len(held) != 1 || a == nil || !a.Current() {
+			t.Fatalf("got %v, want message 1, which is current", held)
+		}
+		if b.put("a", ""); held["1"].Current() {
+			t.Error("message 1 was cleared, and is current")
+		}
+	})
+}

@@ -10,6 +10,20 @@ import (
 func (s *Session) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	s.lock()
 	defer s.unlock()
+	s.deliverLocked(m, d, r)
+}
+
+// Replay implements mqtt.Subscriptions. The look at held and what follows are one step for whoever delivers to the session: a
+// message that replaces m either was seen to have done so, or comes after m.
+func (s *Session) Replay(m *mqtt.Message, d mqtt.Delivery, held mqtt.Retention, r *mqtt.Receipt) {
+	s.lock()
+	defer s.unlock()
+	if held == nil || held.Current() {
+		s.deliverLocked(m, d, r)
+	}
+}
+
+func (s *Session) deliverLocked(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt) {
 	if s.ended {
 		return
 	}

@@ -52,12 +52,12 @@ func (f *fakeRouter) Publish(m *mqtt.Message, r *mqtt.Receipt) {
 	}
 }
 
-func (f *fakeRouter) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) bool {
+func (f *fakeRouter) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) mqtt.Subscribed {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	_, existed := f.subs[fakeKey{s, sub.Filter}]
 	f.subs[fakeKey{s, sub.Filter}] = sub
-	return existed
+	return mqtt.Subscribed{Existed: existed}
 }
 
 func (f *fakeRouter) Unsubscribe(s mqtt.Subscriber, filter string) bool {

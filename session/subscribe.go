@@ -13,12 +13,12 @@ var errEnded = errors.New("session has ended")
 
 // Subscribe keeps the subscriptions, then registers them with the Router, which replaces those of the same filter in
 // one step. [MQTT-3.8.4-3] [MQTT-3.8.4-4] [MQTT311-3.8.4-3]
-func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error) {
+func (s *Session) Subscribe(subs []mqtt.Subscription) ([]mqtt.Subscribed, error) {
 	defer s.m.gates.enter(s.clientID).leave()
 	if err := s.maySubscribe(len(subs)); err != nil {
 		return nil, err
 	}
-	err = s.keepFilters(func(b *batch.Batch) {
+	err := s.keepFilters(func(b *batch.Batch) {
 		for _, sub := range subs {
 			b.Put(batch.Subscriptions, filterKey(s.number, sub.Filter), appendSubscription(nil, sub))
 		}
@@ -29,14 +29,14 @@ func (s *Session) Subscribe(subs []mqtt.Subscription) (existed []bool, err error
 	if s.durable() && s.m.stopping.Load() { // it is not acknowledged: see Kept
 		return nil, &packet.Error{Reason: packet.ServerShuttingDown, Detail: "the node is stopping"}
 	}
-	existed = make([]bool, len(subs))
+	done := make([]mqtt.Subscribed, len(subs))
 	for i, sub := range subs {
-		existed[i] = s.m.cfg.Router.Subscribe(s, sub)
+		done[i] = s.m.cfg.Router.Subscribe(s, sub)
 		s.lock()
 		s.filters.add(sub.Filter)
 		s.unlock()
 	}
-	return existed, nil
+	return done, nil
 }
 
 // Unsubscribe takes full filters. What is queued already is still delivered. [MQTT-3.10.4-1] [MQTT-3.10.4-2]

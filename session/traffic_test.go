@@ -2,6 +2,7 @@ package session
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -231,3 +232,28 @@ func TestSweepOfANewQueue(t *testing.T) {
 		t.Errorf("got an alarm %v after the message came, want %v", at-before, hour)
 	}
 }
+
+// What was replaced while it was looked up is not sent: what replaced it is, or was.
+func TestReplayOfWhatWasReplaced(t *testing.T) {
+	bothWays(t, func(t *testing.T, n *node) {
+		s, out, _ := n.connect(mqtt.OpenRequest{ClientID: "c", Expiry: hour})
+		for qos := range byte(2) {
+			for i, held := range []mqtt.Retention{current(true), current(false), nil} {
+				m := &mqtt.Message{ID: uint64(i) + 1, Topic: "t", Payload: fmt.Append(nil, i), QoS: qos}
+				b := n.newBatch()
+				r := mqtt.NewReceipt(b, nil)
+				s.Replay(m, mqtt.Delivery{QoS: qos, Retain: true}, held, r)
+				r.Close()
+				if err := n.commit(b); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		out.want(t, "PUBLISH 0 qos 0 id 0 retain", "PUBLISH 2 qos 0 id 0 retain", "PUBLISH 0 qos 1 id 2 retain", "PUBLISH 2 qos 1 id 3 retain")
+	})
+}
+
+// current is a mqtt.Retention that does not change.
+type current bool
+
+func (c current) Current() bool { return bool(c) }

@@ -113,14 +113,18 @@ func (s *memSession) Resume() {
 	s.sendLocked()
 }
 
-func (s *memSession) Subscribe(subs []mqtt.Subscription) (existed []bool, err error) {
+func (s *memSession) Subscribe(subs []mqtt.Subscription) (done []mqtt.Subscribed, err error) {
 	for _, sub := range subs {
-		existed = append(existed, s.all.router.Subscribe(s, sub))
+		done = append(done, s.all.router.Subscribe(s, sub))
 		s.mu.Lock()
 		s.filters = append(s.filters, sub.Filter)
 		s.mu.Unlock()
 	}
-	return existed, nil
+	return done, nil
+}
+
+func (s *memSession) Replay(m *mqtt.Message, d mqtt.Delivery, _ mqtt.Retention, r *mqtt.Receipt) {
+	s.Deliver(m, d, r)
 }
 
 func (s *memSession) Unsubscribe(filters []string) (existed []bool, err error) {
@@ -208,6 +212,10 @@ func (k *memRetained) Match(filter string, now time.Time, visit func(*mqtt.Messa
 			return
 		}
 	}
+}
+
+func (k *memRetained) Replay(filter string, now time.Time, since uint64, visit func(*mqtt.Message, mqtt.Retention) bool) {
+	k.Match(filter, now, func(m *mqtt.Message) bool { return m.ID > since || visit(m, nil) })
 }
 
 func (k *memRetained) Holds(name string, o mqtt.Origin) bool {

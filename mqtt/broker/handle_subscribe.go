@@ -23,7 +23,7 @@ func (c *conn) handleSubscribe(s *step, flags byte, body []byte) error {
 	if err != nil {
 		return err
 	}
-	existed, err := c.subscribe(subs)
+	done, err := c.subscribe(subs)
 	if stops := (*packet.Error)(nil); errors.As(err, &stops) && stops.Reason == packet.ServerShuttingDown {
 		return err // unanswered: the client asks again elsewhere
 	}
@@ -38,12 +38,12 @@ func (c *conn) handleSubscribe(s *step, flags byte, body []byte) error {
 	}
 	c.send(answer)
 	for i, sub := range subs {
-		c.sendRetained(sub, existed[i])
+		c.sendRetained(sub, done[i])
 	}
 	return nil
 }
 
-func (c *conn) subscribe(subs []mqtt.Subscription) (existed []bool, err error) {
+func (c *conn) subscribe(subs []mqtt.Subscription) ([]mqtt.Subscribed, error) {
 	if len(subs) == 0 {
 		return nil, nil
 	}
@@ -104,16 +104,16 @@ func (c *conn) maySubscribe(filter string) (reason packet.ReasonCode, detail str
 
 // sendRetained sends what is retained under a new subscription. [MQTT-3.3.1-9] [MQTT-3.3.1-10]
 // [MQTT-3.3.1-11] [MQTT-3.8.4-4] [MQTT311-3.3.1-6] [MQTT311-3.8.4-3]
-func (c *conn) sendRetained(sub mqtt.Subscription, existed bool) {
+func (c *conn) sendRetained(sub mqtt.Subscription, done mqtt.Subscribed) {
 	group, filter := topic.Split(sub.Filter)
-	if group != "" || sub.RetainHandling == 2 || (sub.RetainHandling == 1 && existed) {
+	if group != "" || sub.RetainHandling == 2 || (sub.RetainHandling == 1 && done.Existed) {
 		return
 	}
 	c.rd.owed.forget(sub.Filter)
 	send := newRetainedSender(c, sub)
-	c.srv.sys.match(filter, send.add)
+	c.srv.sys.match(filter, func(m *mqtt.Message) bool { return send.add(m, nil) })
 	if c.grants.retain {
-		c.srv.cfg.Retained.Match(filter, c.srv.now(), send.add)
+		c.srv.cfg.Retained.Replay(filter, c.srv.now(), done.Since, send.add)
 	}
 	send.commit()
 }

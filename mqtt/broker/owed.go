@@ -82,8 +82,8 @@ func (c *conn) payOwed() {
 			send = newRetainedSender(c, o.subs[next.sub])
 		}
 		paid++
-		c.srv.cfg.Retained.Match(next.topic, c.srv.now(), func(m *mqtt.Message) bool {
-			return m.ID != next.id || send.deliver(m)
+		c.srv.cfg.Retained.Replay(next.topic, c.srv.now(), next.id, func(m *mqtt.Message, held mqtt.Retention) bool {
+			return m.ID != next.id || send.deliver(m, held)
 		})
 	}
 	if send != nil {

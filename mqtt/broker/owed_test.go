@@ -37,6 +37,10 @@ func (s narrowSession) Deliver(m *mqtt.Message, d mqtt.Delivery, r *mqtt.Receipt
 	s.memSession.Deliver(m, d, r)
 }
 
+func (s narrowSession) Replay(m *mqtt.Message, d mqtt.Delivery, _ mqtt.Retention, r *mqtt.Receipt) {
+	s.Deliver(m, d, r)
+}
+
 func (s narrowSession) Acked(kind packet.Type, id uint16, reason packet.ReasonCode) error {
 	*s.free++
 	return s.memSession.Acked(kind, id, reason)
@@ -45,7 +49,8 @@ func (s narrowSession) Acked(kind packet.Type, id uint16, reason packet.ReasonCo
 // retain puts n messages of QoS 1 under r/0, r/1, ….
 func (b *bench) retain(n int) {
 	for i := range n {
-		m := &mqtt.Message{Topic: fmt.Sprint("r/", i), Payload: []byte("x"), QoS: 1, Retain: true, ID: uint64(1000 + i)}
+		m := &mqtt.Message{Topic: fmt.Sprint("r/", i), Payload: []byte("x"), QoS: 1, Retain: true}
+		b.router.Stamp(m)
 		b.retained.Set(m, nil)
 	}
 }
@@ -121,10 +126,11 @@ func TestRetainedOwedAreForgotten(t *testing.T) {
 		p.Want("SUBACK", &packet.Suback{PacketID: 3, Reasons: []packet.ReasonCode{1}})
 		first = p.takes(1)
 		for i := range 4 { // the others are replaced, or removed, before their turn
-			m := &mqtt.Message{Topic: fmt.Sprint("r/", i), Payload: []byte("new"), QoS: 1, Retain: true, ID: uint64(2000 + i)}
+			m := &mqtt.Message{Topic: fmt.Sprint("r/", i), Payload: []byte("new"), QoS: 1, Retain: true}
 			if i == 0 {
 				m.Payload = nil
 			}
+			b.router.Stamp(m)
 			b.retained.Set(m, nil)
 		}
 		for _, id := range first {

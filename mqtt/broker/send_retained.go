@@ -40,9 +40,9 @@ func (r *retainedSender) begin() {
 const dropRetained = "retained-queue-full"
 
 // add delivers one message, or puts it off until the session has room; false = the connection is closing.
-func (r *retainedSender) add(m *mqtt.Message) bool {
+func (r *retainedSender) add(m *mqtt.Message, held mqtt.Retention) bool {
 	if min(m.QoS, r.sub.QoS) == 0 || len(r.c.rd.owed.list) == 0 && r.c.hasRoom(m.Size()) {
-		return r.deliver(m)
+		return r.deliver(m, held)
 	}
 	if !r.c.rd.owed.owe(m, r.sub) {
 		r.c.srv.metrics.registry.Dropped(dropRetained).Inc()
@@ -52,12 +52,12 @@ func (r *retainedSender) add(m *mqtt.Message) bool {
 
 // deliver hands over one message; false = the connection is closing. One that the session refuses all the
 // same is dropped and counted: it stays retained, and nobody was promised it.
-func (r *retainedSender) deliver(m *mqtt.Message) bool {
+func (r *retainedSender) deliver(m *mqtt.Message, held mqtt.Retention) bool {
 	if !r.await(m.Size()) {
 		return false
 	}
 	d := mqtt.Delivery{QoS: min(m.QoS, r.sub.QoS), Retain: true, IDs: r.ids} // [MQTT311-3.3.1-8]
-	r.c.session.Deliver(m, d, r.receipt)
+	r.c.session.Replay(m, d, held, r.receipt)
 	if d.QoS > 0 && r.receipt.Err() != nil {
 		r.c.srv.metrics.registry.Dropped(dropRetained).Inc()
 		r.receipt.Close()

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"testing"
 
+	"mangrove/internal/batch"
 	"mangrove/mqtt"
 	"mangrove/mqtt/packet"
+	"mangrove/mqtt/router"
 )
 
 func TestSubackReasons(t *testing.T) { // [MQTT-3.8.4-5] [MQTT-3.8.4-6]
@@ -165,5 +167,49 @@ func (f failing) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, bool
 	return failingSession{s}, present, err
 }
 
-func (failingSession) Subscribe([]mqtt.Subscription) ([]bool, error) { return nil, mqtt.ErrQuota }
-func (failingSession) Unsubscribe([]string) ([]bool, error)          { return nil, errors.New("disk broke") }
+func (failingSession) Subscribe([]mqtt.Subscription) ([]mqtt.Subscribed, error) {
+	return nil, mqtt.ErrQuota
+}
+func (failingSession) Unsubscribe([]string) ([]bool, error) { return nil, errors.New("disk broke") }
+
+// A retained message that is published between the subscription and the look at what is retained comes once, as it is published.
+// [MQTT-3.3.1-12]
+func TestRetainedSinceTheSubscription(t *testing.T) {
+	now := &interrupted{}
+	change := func(c *Config) { now.Sessions, c.Sessions = c.Sessions, now; now.router = c.Router }
+	script(t, change, func(b *bench) {
+		p := b.client(packet.V5, "a")
+		p.Write(sub(1, "t"))
+		p.Want("as published", pub("t", "x"))
+		p.Want("SUBACK", &packet.Suback{PacketID: 1, Reasons: []packet.ReasonCode{0}})
+		p.WantIdle("once")
+		p.Write(sub(2, "t"))
+		p.Want("as published", pub("t", "x"))
+		p.Want("SUBACK", &packet.Suback{PacketID: 2, Reasons: []packet.ReasonCode{0}})
+		p.WantIdle("once again")
+	})
+}
+
+// interrupted is Sessions in which somebody publishes a retained message right after each subscription.
+type interrupted struct {
+	mqtt.Sessions
+	router *router.Router
+}
+
+type interruptedSession struct {
+	mqtt.Session
+	router *router.Router
+}
+
+func (i *interrupted) Open(req mqtt.OpenRequest, out mqtt.Outlet) (mqtt.Session, bool, error) {
+	s, present, err := i.Sessions.Open(req, out)
+	return interruptedSession{s, i.router}, present, err
+}
+
+func (i interruptedSession) Subscribe(subs []mqtt.Subscription) ([]mqtt.Subscribed, error) {
+	done, err := i.Session.Subscribe(subs)
+	r := mqtt.NewReceipt(new(batch.Batch), nil)
+	i.router.Publish(&mqtt.Message{Topic: "t", Payload: []byte("x"), Retain: true}, r)
+	r.Close()
+	return done, err
+}

@@ -95,7 +95,7 @@ func TestInterestAgainstModel(t *testing.T) {
 			"subscribe": func(t *rapid.T) {
 				p, qos := draw(t), byte(rapid.IntRange(0, 2).Draw(t, "qos"))
 				_, had := model[p]
-				if existed := r.Subscribe(who[p.who], mqtt.Subscription{Filter: p.filter, QoS: qos}); existed != had {
+				if existed := r.Subscribe(who[p.who], mqtt.Subscription{Filter: p.filter, QoS: qos}).Existed; existed != had {
 					t.Fatalf("subscribe %v: got existed %t, want %t", p, existed, had)
 				}
 				model[p] = qos

@@ -34,6 +34,10 @@ type Router struct {
 	published *metrics.Counter
 	anonymous anonymousCache
 
+	// retaining is held for reading by who publishes a retained message, from its match to its last Deliver, and for writing by who
+	// registers a subscription: each such message is either before it, and told by Retained alone, or after it. Taken after mu.
+	retaining sync.RWMutex
+
 	mu       sync.Mutex // changes of tree, groups and interest, so that watchers see them in order
 	groups   map[groupKey]*group
 	interest interest
@@ -91,6 +95,10 @@ func (r *Router) SharedGroups() int {
 
 // Publish implements mqtt.Router.
 func (r *Router) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
+	if m.Retain {
+		r.retaining.RLock()
+		defer r.retaining.RUnlock()
+	}
 	if m.Publisher != "" { // No Local may hold for it
 		r.publish(m, rc, r.match(m.Topic, m.Publisher), r.cfg.Durability.of(m.Topic))
 		return
@@ -102,6 +110,11 @@ func (r *Router) Publish(m *mqtt.Message, rc *mqtt.Receipt) {
 // PublishTo is Publish for a publisher that has found m's topic in its Cache: nothing is matched and nothing
 // is allocated.
 func (r *Router) PublishTo(to *Topic, m *mqtt.Message, rc *mqtt.Receipt) {
+	if m.Retain {
+		r.retaining.RLock()
+		defer r.retaining.RUnlock()
+		to.refresh(r, m.Publisher) // who has subscribed since Get counts on it
+	}
 	r.publish(m, rc, to.targets, to.Slack)
 }
 
@@ -148,19 +161,27 @@ func (r *Router) deliver(m *mqtt.Message, rc *mqtt.Receipt, targets []target) {
 }
 
 // Subscribe implements mqtt.Router.
-func (r *Router) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) (existed bool) {
+func (r *Router) Subscribe(s mqtt.Subscriber, sub mqtt.Subscription) mqtt.Subscribed {
 	name, filter := topic.Split(sub.Filter)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.interest.of(filter)
-	var old terms
-	if name != "" {
-		old, existed = r.joinLocked(groupKey{name, filter}, s, sub)
+	old, done := r.registerLocked(name, filter, s, sub)
+	r.interest.change(filter, before, s.Scope(), done.Existed, old.qos, sub.QoS)
+	return done
+}
+
+// registerLocked makes the subscription count, while no retained message is under way.
+func (r *Router) registerLocked(group, filter string, s mqtt.Subscriber, sub mqtt.Subscription) (old terms, done mqtt.Subscribed) {
+	r.retaining.Lock()
+	defer r.retaining.Unlock()
+	if group != "" {
+		old, done.Existed = r.joinLocked(groupKey{group, filter}, s, sub)
 	} else {
-		old, existed = r.tree.Set(filter, s, termsOf(sub))
+		old, done.Existed = r.tree.Set(filter, s, termsOf(sub))
 	}
-	r.interest.change(filter, before, s.Scope(), existed, old.qos, sub.QoS)
-	return existed
+	done.Since = r.cfg.NextID()
+	return old, done
 }
 
 // Unsubscribe implements mqtt.Router.

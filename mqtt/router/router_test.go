@@ -129,7 +129,7 @@ func TestRouterAgainstModel(t *testing.T) {
 				sub := mqtt.Subscription{Filter: filter, QoS: byte(rapid.IntRange(0, 2).Draw(t, "qos")),
 					NoLocal: rapid.Bool().Draw(t, "no local"), ID: uint32(rapid.IntRange(0, 3).Draw(t, "id"))}
 				_, had := model[p]
-				if existed := r.Subscribe(subs[p.who], sub); existed != had {
+				if existed := r.Subscribe(subs[p.who], sub).Existed; existed != had {
 					t.Fatalf("subscribe %+v: got existed %t, want %t", p, existed, had)
 				}
 				model[p] = sub

@@ -1,0 +1,111 @@
+package wire
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"mangrove/internal/conformance/serve"
+	"mangrove/mqtt/broker"
+	"mangrove/mqtt/client"
+	"mangrove/mqtt/packet"
+)
+
+// history is what one subscriber got: the numbers in each topic's payloads, in their order.
+type history struct {
+	mu   sync.Mutex
+	last map[string]int
+	odd  []string
+}
+
+// take notes a message. A number that is not above the one before is an old one after a new one, or the same twice.
+func (h *history) take(m *client.Message) {
+	n, _ := strconv.Atoi(string(m.Payload))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if before, ok := h.last[m.Topic]; ok && n <= before {
+		h.odd = append(h.odd, fmt.Sprintf("%s: %d (RETAIN %t) after %d", m.Topic, n, m.Retain, before))
+	}
+	h.last[m.Topic] = n
+}
+
+func (h *history) has(want map[string]int) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for name, n := range want {
+		if h.last[name] != n {
+			return false
+		}
+	}
+	return true
+}
+
+// Who subscribes while retained messages are being replaced gets each at most once, none that is older than what it got before,
+// and ends with what is retained, at any QoS. [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-3.3.1-5] [MQTT-3.3.1-12]
+func TestRetainedBesideItsReplacement(t *testing.T) {
+	const topics, rounds = 2000, 5
+	s := serve.Start(t, func(c *broker.Config) { c.Listeners = []broker.ListenerConfig{{Addr: "127.0.0.1:0"}} })
+	dial := func(change func(*client.Config)) *client.Client {
+		cfg := client.Config{Addr: s.Broker.Addrs()[0], Clean: true}
+		if change != nil {
+			change(&cfg)
+		}
+		c, err := client.Dial(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Disconnect(context.Background()) })
+		return c
+	}
+	pub := dial(nil)
+	want := map[string]int{}
+	replace := func(n int) {
+		var acked sync.WaitGroup
+		for i := range topics {
+			m := &client.Message{Topic: fmt.Sprint("r/", i), Payload: strconv.AppendInt(nil, int64(n), 10), QoS: byte(i % 3), Retain: true}
+			acked.Add(1)
+			if err := pub.PublishAsync(m, func(packet.ReasonCode, error) { acked.Done() }); err != nil {
+				t.Error(err)
+			}
+			want[m.Topic] = n
+		}
+		acked.Wait()
+	}
+	replace(0)
+	for n := 1; n <= rounds; n++ {
+		var all []*history
+		var subscribed sync.WaitGroup
+		for i := range 6 {
+			h := &history{last: map[string]int{}}
+			all = append(all, h)
+			c := dial(func(c *client.Config) {
+				c.OnMessage = h.take
+				if i >= 3 { // also where a session is on disk
+					c.ClientID, c.SessionExpiry = fmt.Sprint("s", n, "-", i), time.Minute
+				}
+			})
+			subscribed.Go(func() {
+				time.Sleep(time.Duration(i) * 2 * time.Millisecond) // so that some meet the middle
+				if _, err := c.Subscribe(t.Context(), packet.SubscribeFilter{Filter: "r/#", QoS: byte(i % 3)}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		replace(n)
+		subscribed.Wait()
+		for i, h := range all {
+			for end := time.Now().Add(20 * time.Second); !h.has(want); time.Sleep(time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatalf("round %d, subscriber %d: not everything arrived", n, i)
+				}
+			}
+			if h.mu.Lock(); len(h.odd) > 0 {
+				t.Errorf("round %d, subscriber %d of QoS %d: %d times, such as %s", n, i, i%3, len(h.odd), h.odd[0])
+			}
+			h.mu.Unlock()
+		}
+	}
+}
