@@ -29,6 +29,7 @@ type Bridge struct {
 	announcer  *interest.Announcer
 	compressor *frame.Compressor
 	parts      atomic.Int64 // bytes of frames that have come in part
+	handing    sync.Mutex   // while copies of a queue are handed on
 	tap        *retainedTap
 	holders    holders
 	snapshots  snapshots

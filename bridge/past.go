@@ -280,6 +280,14 @@ func (p *past) settle(claims []claim, writes *batch.Batch) {
 // handOn gives the takers copies of what is queued for the neighbour, in one pass. It calls each for all that is queued; m is nil when it is
 // no message, or cannot be read.
 func (n *neighbour) handOn(takers []taker, each func(e *lane.Entry, m *mqtt.Message, copies int)) error {
+	n.b.handing.Lock() // a core that comes back empty again and again leaves several pasts, and each has what the others have as well
+	defer n.b.handing.Unlock()
+	for i := range takers {
+		var err error
+		if takers[i].has, err = copiesIn(takers[i].to.queue); err != nil {
+			return err
+		}
+	}
 	for from := uint64(0); ; {
 		entries, next, err := n.queue.Read(from)
 		if err != nil || len(entries) == 0 {
@@ -322,6 +330,28 @@ type taker struct {
 	to     *neighbour // into whose queue
 	toEdge string     // for which edge there
 	wants  *filters
+	has    map[copied]struct{} // what is in that queue already
+}
+
+// copied is a message in a queue, for an edge there.
+type copied struct {
+	id   uint64
+	edge string
+}
+
+// copiesIn lists what is in a queue.
+func copiesIn(q *lane.Queue) (map[copied]struct{}, error) {
+	has := make(map[copied]struct{})
+	for from := uint64(0); ; {
+		entries, next, err := q.Read(from)
+		if err != nil || len(entries) == 0 {
+			return has, err
+		}
+		for i := range entries {
+			has[copied{entries[i].ID, entries[i].Edge}] = struct{}{}
+		}
+		from = next
+	}
 }
 
 // takers finds them; who is not known any more gets nothing.
@@ -348,7 +378,7 @@ func (n *neighbour) takers(claims []claim) (takers []taker) {
 	return takers
 }
 
-// hand gives one entry to the takers that want it.
+// hand gives one entry to the takers that want it and do not have it; copies counts both.
 func (n *neighbour) hand(e *lane.Entry, body []byte, takers []taker, writes *batch.Batch) (copies int, m *mqtt.Message) {
 	if body == nil || e.Kind != frame.ItemMessage {
 		return 0, nil
@@ -361,9 +391,12 @@ func (n *neighbour) hand(e *lane.Entry, body []byte, takers []taker, writes *bat
 		if e.Edge != "" && e.Edge != t.edge || e.Edge == "" && !t.wants.match(m.Topic) || t.to.kin.Load().has(m.Origin.Life) {
 			continue
 		}
-		copied := lane.Entry{ID: e.ID, Size: e.Size, Expires: e.Expires, QoS: e.QoS, Kind: e.Kind, Edge: t.toEdge}
-		t.to.queue.Append(copied, writes, func(dst []byte) []byte { return append(dst, body...) })
 		copies++
+		if _, has := t.has[copied{e.ID, t.toEdge}]; has {
+			continue
+		}
+		entry := lane.Entry{ID: e.ID, Size: e.Size, Expires: e.Expires, QoS: e.QoS, Kind: e.Kind, Edge: t.toEdge}
+		t.to.queue.Append(entry, writes, func(dst []byte) []byte { return append(dst, body...) })
 	}
 	return copies, m
 }

@@ -3,6 +3,9 @@ package bridge
 import (
 	"testing"
 	"time"
+
+	"mangrove/bridge/frame"
+	"mangrove/internal/batch"
 )
 
 // lostFleet is three cores, each linked to the others, and an edge at y that wants t; y loses its disk.
@@ -143,4 +146,38 @@ func TestEmptyCoreWaitsForEdges(t *testing.T) {
 	}
 	a.mustPublish("t", 1, "later")
 	s.want(t, append(numbered("m", 0, 20), "later")...)
+}
+
+// A core that comes back without its memory again, before it has taken what it was given, does not get the same from each of its pasts.
+func TestPastsGiveAMessageOnce(t *testing.T) {
+	f := startLost(t, time.Hour)
+	f.y.stop()
+	f.x.wantState("y", "down")
+	f.x.mustPublish("t", 1, "1", "2", "3")
+	n := f.x.b.lookup("y")
+	for store := range uint64(2) {
+		h := frame.Hello{Name: "y", Store: store + 1, Role: frame.RoleCore}
+		heir := f.x.b.succeed(n, h)
+		if heir == n {
+			t.Fatal("the core is taken for the one that was there")
+		}
+		heir.update(new(batch.Batch), func(r *record) { r.store = h.Store })
+		f.x.b.claimPasts("y")
+		eventually(t, "all pasts are served", func() bool {
+			for _, past := range f.x.b.pastsOf("y") {
+				p := past.past.Load()
+				p.mu.Lock()
+				idle := !p.busy && len(p.claims) == 0
+				p.mu.Unlock()
+				if !idle {
+					return false
+				}
+			}
+			return true
+		})
+		if got, _ := heir.queue.Backlog(); got != 3 {
+			t.Fatalf("back for the time %d: got %d messages, want 3", store+1, got)
+		}
+		n = heir
+	}
 }
