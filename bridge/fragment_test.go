@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"mangrove/bridge/frame"
 )
 
 // noise is n bytes that no compression makes less.
@@ -218,4 +220,20 @@ func TestLongMessageThatCompresses(t *testing.T) {
 	long := strings.Repeat("long", 50_000)
 	a.mustPublish("t", 1, "before", long, "after")
 	s.want(t, "before", long, "after")
+}
+
+// A fragment that goes on with a frame of which nothing is here, or leaves a gap, ends the link; one that came before is passed over.
+func TestFragmentsThatDoNotFollow(t *testing.T) {
+	b, p := &Bridge{cfg: Config{Now: time.Now}}, new(part)
+	for _, c := range []struct {
+		name uint64
+		from int
+		held int
+		ok   bool
+	}{{1, 0, 10, true}, {1, 20, 10, false}, {2, 10, 10, false}, {1, 0, 10, true}, {1, 5, 15, true}, {2, 0, 10, true}} {
+		held, _, err := b.collect(p, frame.Fragment{Name: c.name, Size: 100, From: c.from, Bytes: make([]byte, 10)})
+		if (err == nil) != c.ok || c.ok && held != c.held || int(b.parts.Load()) != len(p.body) {
+			t.Errorf("frame %d from %d: got %d held, %v; want %d, ok %v; %d counted", c.name, c.from, held, err, c.held, c.ok, b.parts.Load())
+		}
+	}
 }

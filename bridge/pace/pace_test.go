@@ -146,6 +146,19 @@ func TestPaceFollowsTheLine(t *testing.T) {
 	}
 }
 
+// What others send makes each frame wait for four seconds: less of ours would not help, and something has to go.
+func TestPaceWhereOthersFillTheLine(t *testing.T) {
+	l := newLine(10_000, 50*time.Millisecond, time.Millisecond)
+	l.run(20*time.Second, 1, true)
+	l.rtt = 4 * time.Second
+	l.run(5*time.Minute, 1, true)
+	l.sent = 0
+	l.run(time.Minute, 1, true)
+	if least := 30_000; l.sent < least {
+		t.Errorf("%d bytes in a minute, want at least %d; window %d", l.sent, least, l.p.Window())
+	}
+}
+
 // Small messages now and then prove nothing.
 func TestPaceOfAQuietLink(t *testing.T) {
 	l := newLine(300, 50*time.Millisecond, time.Millisecond)

@@ -26,8 +26,9 @@ type pinger struct {
 
 	// Run only.
 	before  transport.Moved // at the look before
+	pinged  time.Time       // when PINGREQ was sent last
 	waiting bool            // for something to come since asked
-	asked   time.Time
+	asked   time.Time       // as pinged, but moved on while bytes of ours arrive
 }
 
 func newPinger() *pinger { return &pinger{begun: time.Now()} }
@@ -72,7 +73,8 @@ func (p *pinger) look(conn net.Conn, alive time.Duration) bool {
 		return false
 	}
 	sent := p.begun.Add(time.Duration(p.sent.Load()))
-	if quiet := alive * 7 / 12; now.Sub(sent) >= quiet || now.Sub(heard) >= quiet { // at the fourth look, be it a little early or late
+	quiet := alive * 7 / 12 // at the fourth look, be it a little early or late
+	if now.Sub(p.pinged) >= quiet && (now.Sub(sent) >= quiet || now.Sub(heard) >= quiet) {
 		p.ask(conn, now)
 	}
 	return true
@@ -80,6 +82,7 @@ func (p *pinger) look(conn net.Conn, alive time.Duration) bool {
 
 // ask sends PINGREQ, unless one waits for the wire.
 func (p *pinger) ask(conn net.Conn, now time.Time) {
+	p.pinged = now
 	if !p.waiting {
 		p.waiting, p.asked = true, now
 	}
