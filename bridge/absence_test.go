@@ -10,12 +10,6 @@ import (
 
 func wish(filter string) mqtt.Subscription { return mqtt.Subscription{Filter: filter, QoS: 1} }
 
-// stopInOrder stops a core as a node does: own is what its clients' durable sessions want.
-func (n *node) stopInOrder(own ...string) {
-	n.b.Leave(n.t.Context(), own)
-	n.stop()
-}
-
 // A core stops in order, for good as far as anybody knows: its edges, elsewhere, get what is published and what was queued for
 // it meanwhile; nothing but what its own clients want is kept for it, retained messages neither. When it comes back nothing is missing or
 // doubled.
@@ -28,7 +22,12 @@ func TestCoreStoppedInOrder(t *testing.T) {
 	f.x.mustPublish("t", 1, numbered("m", 0, 5)...)
 	f.sub.want(t, numbered("m", 0, 5)...)
 	f.b.b.SetCores(nil, false)
-	f.y.stopInOrder("own")
+	f.y.b.Leave(t.Context(), []string{"own"})
+	f.y.router.Subscribe(own, wish("after")) // it was not among those to keep
+	for _, n := range []*node{f.x, f.z} {
+		n.wantInterest("y", "after", true)
+	}
+	f.y.stop()
 	f.x.mustPublish("t", 1, numbered("m", 5, 10)...)
 	<-time.After(100 * time.Millisecond) // nothing of it may be forgotten while b is attached nowhere
 	f.b.dial(f.z)
@@ -37,6 +36,7 @@ func TestCoreStoppedInOrder(t *testing.T) {
 		n.wantInterest("y", "t", false)
 		n.wantInterest("y", "other", false)
 		n.wantInterest("y", "own", true)
+		n.wantInterest("y", "after", true)
 	}
 	f.x.mustPublish("t", 1, numbered("m", 10, 15)...)
 	f.x.mustPublish("own", 1, numbered("o", 0, 5)...)
@@ -46,20 +46,22 @@ func TestCoreStoppedInOrder(t *testing.T) {
 	if err := f.x.publish("retained", "v", 1, true); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "x keeps for y what is its own", func() bool { return f.x.backlog("y") == 6 })
+	f.x.mustPublish("after", 1, "o6")
+	eventually(t, "x keeps for y what is its own", func() bool { return f.x.backlog("y") == 7 })
 	f.x.restart()
 	join(f.x, f.z)
 	f.b.wantState("z", "up")
 	if err := f.x.publish("retained2", "v", 1, true); err != nil {
 		t.Fatal(err)
 	}
-	if got := f.x.backlog("y"); got != 6 {
-		t.Errorf("got %d messages for y after a restart, want 6", got)
+	if got := f.x.backlog("y"); got != 7 {
+		t.Errorf("got %d messages for y after a restart, want 7", got)
 	}
 	f.y.start()
 	f.y.router.Subscribe(own, wish("own"))
+	f.y.router.Subscribe(own, wish("after"))
 	join(f.cores...)
-	own.want(t, append(numbered("o", 0, 5), "o5")...)
+	own.want(t, numbered("o", 0, 7)...)
 	eventually(t, "y holds what is retained", func() bool {
 		return f.y.retained.get("retained") == "v" && f.y.retained.get("retained2") == "v"
 	})

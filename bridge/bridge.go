@@ -158,7 +158,7 @@ func (b *Bridge) register() {
 	b.begin()
 	go func() { // owned by the Bridge, ends with ctx, Close waits by running
 		defer b.running.Done()
-		b.announcer.Run(b.ctx)
+		b.announcer.Run(b.ctx, b.tellShortened)
 	}()
 	if b.cfg.Role == RoleCore {
 		b.begin()
@@ -191,6 +191,8 @@ func (b *Bridge) gauges() {
 		}
 		return 0
 	})
+	b.cfg.Metrics.Gauge("mangrove_link_interest_filters", func() float64 { return float64(b.announcer.Size().Filters) })
+	b.cfg.Metrics.Gauge("mangrove_link_interest_prefixes", func() float64 { return float64(b.announcer.Size().Prefixes) })
 	b.cfg.Metrics.Gauge("mangrove_links_detoured", func() float64 { return float64(b.circuits.ending()) })
 	b.cfg.Metrics.Gauge("mangrove_links_without_gossip", func() float64 {
 		lost := 0
@@ -210,6 +212,16 @@ func (b *Bridge) gauges() {
 		}
 		return float64(up)
 	})
+}
+
+// tellShortened tells the operator that others are asked for more than is wanted, or no longer.
+func (b *Bridge) tellShortened(s interest.Size) {
+	if s.Prefixes == 0 {
+		b.cfg.Log.Info("other nodes are asked for what is wanted again, and no more", "filters", s.Filters)
+		return
+	}
+	b.cfg.Log.Warn("too many filters are wanted here: other nodes are asked for prefixes in place of many, so more comes than is wanted",
+		"filters", s.Filters, "announced", s.Announced, "prefixes", s.Prefixes, "widest", s.Widest, "most", b.cfg.MaxInterest/2)
 }
 
 func (b *Bridge) backlog() (messages, bytes int) {

@@ -79,8 +79,8 @@ type Config struct {
 	// connected; at the bound the oldest is dropped and counted.
 	MaxVolatileMessages int
 	MaxVolatileBytes    int
-	// MaxInterest bounds the filters taken from one neighbour; above it its link is closed. This node announces "#" instead
-	// of more than half of that.
+	// MaxInterest bounds the filters taken from one neighbour; above it its link is closed. This node announces at most half
+	// of that: prefixes in place of what is more.
 	MaxInterest int
 	// MaxFrameBytes bounds the messages in one frame: above it a message goes in fragments; to a node that knows none
 	// it cannot, and is dropped and counted. The lower bound of both sides counts. The listener for links must take 64 KiB more.

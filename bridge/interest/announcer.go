@@ -18,8 +18,8 @@ import (
 //	                  └ no longer wanted: leaving, until linger has passed
 //
 // A filter stays announced for linger after its last subscriber left: clients that come and go do not make the whole
-// fleet change its mind each time. Above max filters "#" is announced in place of all: more than is wanted may come
-// then, but nothing is missed. So when more than max linger, those that left first go at once. A follower for which more
+// fleet change its mind each time. Above max filters prefixes are announced in place of many (short.go): more than is wanted may come
+// then, but nothing is missed. When more than max linger, those that left first go at once. A follower for which more
 // than max changes wait is told everything anew instead.
 //
 // The Router calls Changed with its locks held; nothing here calls the Router. Safe for concurrent use.
@@ -36,7 +36,7 @@ type Announcer struct {
 	leaving   map[string]time.Time
 	due       []leaver // in the order of their times, at most 2 max; some are wanted again
 	followers map[*Follower]struct{}
-	flooded   bool // "#" is announced in place of set
+	short     *short // what is announced in place of set; nil = set is
 }
 
 // leaver is a filter that is withdrawn at its time, unless it is wanted again by then.
@@ -45,10 +45,7 @@ type leaver struct {
 	at     time.Time
 }
 
-// floodQoS is what "#" is announced with in place of too many filters.
-const floodQoS = 2
-
-// NewAnnouncer makes one that announces up to maxFilters filters, and "#" above it. Its user gives Changed to the Router
+// NewAnnouncer makes one that announces up to maxFilters filters, with prefixes among them where there are more. Its user gives Changed to the Router
 // and calls Run.
 func NewAnnouncer(linger time.Duration, maxFilters int, now func() time.Time) *Announcer {
 	return &Announcer{
@@ -74,6 +71,20 @@ func (a *Announcer) Changed(filter string, qos byte, wanted bool) {
 	}
 	delete(a.leaving, filter)
 	if had, existed := a.set.Put(filter, qos); !existed || had != qos {
+		a.wantLocked(filter, qos, !existed)
+	}
+}
+
+// wantLocked has a filter of set announced, which is new or has another QoS.
+func (a *Announcer) wantLocked(filter string, qos byte, isNew bool) {
+	told := true
+	if a.short != nil {
+		told = a.short.add(filter, qos, isNew, a.set.Len())
+	}
+	switch {
+	case a.announcedSetLocked().Len() > a.max:
+		a.shortenLocked()
+	case told:
 		a.tellLocked(frame.Want{Filter: filter, QoS: qos})
 	}
 }
@@ -105,33 +116,44 @@ func (a *Announcer) withdrawLocked() {
 		delete(a.leaving, d.filter)
 		a.set.Remove(d.filter)
 		a.withdrawn.Add(1)
-		a.tellLocked(frame.Want{Filter: d.filter, Gone: true})
+		gone := d.filter
+		if a.short != nil {
+			gone = a.short.remove(d.filter)
+		}
+		if gone != "" {
+			a.tellLocked(frame.Want{Filter: gone, Gone: true})
+		}
 	}
 }
 
-// tellLocked passes a change of set on to the followers.
+// tellLocked passes a change of what is announced on to the followers.
 func (a *Announcer) tellLocked(w frame.Want) {
-	if over := a.set.Len() > a.max; over != a.flooded {
-		a.flooded = over
-		for f := range a.followers {
-			f.restartLocked()
-		}
-		return
-	}
-	if a.flooded {
-		return
-	}
 	for f := range a.followers {
 		f.changeLocked(w)
 	}
 }
 
-// Run withdraws filters that have lingered long enough, until ctx ends.
-func (a *Announcer) Run(ctx context.Context) {
+// shortenLocked finds anew what is announced, and tells all of it.
+func (a *Announcer) shortenLocked() {
+	a.short = newShort(&a.set, a.max)
+	for f := range a.followers {
+		f.restartLocked()
+	}
+	a.leaves.Ring() // Run tells
+}
+
+// Run withdraws filters that have lingered long enough, until ctx ends. It calls tell when prefixes are announced in place of filters, and when that
+// is over.
+func (a *Announcer) Run(ctx context.Context, tell func(Size)) {
+	told := Size{}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		timer.Reset(a.expire())
+		if size := a.Size(); (size.Prefixes > 0) != (told.Prefixes > 0) {
+			told = size
+			tell(size)
+		}
 		select {
 		case <-ctx.Done():
 			return
@@ -146,6 +168,7 @@ func (a *Announcer) expire() (next time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := a.now()
+	defer a.refineLocked()
 	for len(a.due) > 0 {
 		if wait := a.due[0].at.Sub(now); wait > 0 {
 			return wait
@@ -156,25 +179,51 @@ func (a *Announcer) expire() (next time.Duration) {
 	return time.Hour
 }
 
-// digestLocked sums up what is announced.
-func (a *Announcer) digestLocked() (d frame.Digest) {
-	if !a.flooded {
-		return a.set.Digest()
+// refineLocked announces less in prefixes, when enough has been withdrawn.
+func (a *Announcer) refineLocked() {
+	if a.short != nil && a.short.shrunk(a.set.Len(), a.max) {
+		a.shortenLocked()
 	}
-	d.Add("#", floodQoS)
-	return d
 }
+
+// announcedSetLocked is what is announced.
+func (a *Announcer) announcedSetLocked() *Set {
+	if a.short != nil {
+		return &a.short.set
+	}
+	return &a.set
+}
+
+// digestLocked sums up what is announced.
+func (a *Announcer) digestLocked() (d frame.Digest) { return a.announcedSetLocked().Digest() }
 
 // announcedLocked lists what is announced.
 func (a *Announcer) announcedLocked() []frame.Want {
-	if a.flooded {
-		return []frame.Want{{Filter: "#", QoS: floodQoS}}
-	}
-	all := make([]frame.Want, 0, a.set.Len())
-	for filter, qos := range a.set.All() {
+	announced := a.announcedSetLocked()
+	all := make([]frame.Want, 0, announced.Len())
+	for filter, qos := range announced.All() {
 		all = append(all, frame.Want{Filter: filter, QoS: qos})
 	}
 	return all
+}
+
+// Size is how much is wanted, and announced.
+type Size struct {
+	Filters   int    // that are wanted
+	Announced int    // filters and prefixes
+	Prefixes  int    // of these, prefixes that stand for several filters; 0 = all are announced as they are
+	Widest    string // the prefix that stands for the most
+}
+
+// Size tells it.
+func (a *Announcer) Size() Size {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := Size{Filters: a.set.Len(), Announced: a.announcedSetLocked().Len()}
+	if a.short != nil {
+		s.Prefixes, s.Widest = a.short.size()
+	}
+	return s
 }
 
 // Withdrawn is how many filters were withdrawn so far.

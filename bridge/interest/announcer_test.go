@@ -42,7 +42,7 @@ func TestAnnouncerLingers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := NewAnnouncer(time.Minute, 100, time.Now)
 		ctx, cancel := context.WithCancel(t.Context())
-		go a.Run(ctx)
+		go a.Run(ctx, func(Size) {})
 		held := new(Set)
 		l := a.Follow(frame.Digest{}, func() {})
 		if told(l, held) != 1 {
@@ -89,7 +89,7 @@ func TestAnnouncerSnapshotOnlyWhenNeeded(t *testing.T) {
 	}
 }
 
-// Above the bound everything is asked for, and below it again what is wanted.
+// Above the bound, where filters have nothing in common, everything is asked for, and below it again what is wanted.
 func TestAnnouncerAboveItsBound(t *testing.T) {
 	now := time.Unix(0, 0)
 	a := NewAnnouncer(time.Minute, 3, func() time.Time { return now })
@@ -125,7 +125,7 @@ func TestAnnouncerBoundsWhatLingers(t *testing.T) {
 				t.Fatalf("got %d leaving, %d due, %d announced, want %d that linger", len(a.leaving), len(a.due), len(a.set.filters), most)
 			}
 			if told(l, held); i > most {
-				wantHeld(t, held, map[string]byte{"#": floodQoS})
+				wantHeld(t, held, map[string]byte{"stays": 1, "t/#": 2})
 			}
 		}
 		time.Sleep(2 * time.Minute) // the bubble's time

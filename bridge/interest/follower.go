@@ -5,7 +5,7 @@ import "mangrove/bridge/frame"
 // Follower is one link's place in what an Announcer has told it. Its fields are guarded by the Announcer's mu.
 //
 //	Follow ─┬ digests agree ─→ one empty frame ─┬→ changes
-//	        └ they do not ───→ snapshot ────────┘   │ too many wait, or "#" takes the place of all: snapshot again
+//	        └ they do not ───→ snapshot ────────┘   │ too many wait, or prefixes take the place of filters: snapshot again
 type Follower struct {
 	a    *Announcer
 	kick func()

@@ -29,6 +29,11 @@ func (s *Set) QoS(filter string) (qos byte, ok bool) {
 	return qos, ok
 }
 
+func (s *Set) has(filter string) bool {
+	_, ok := s.filters[filter]
+	return ok
+}
+
 // Matches tells whether a filter of the set matches a topic name.
 func (s *Set) Matches(name string) bool {
 	for filter := range s.filters {
