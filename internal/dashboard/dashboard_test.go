@@ -75,7 +75,8 @@ func (f *fixture) do(method, path string) (int, string) {
 }
 
 func TestEndpoints(t *testing.T) {
-	f := start(t, Status{Node: "e<1>", Role: "edge", Links: []Link{{Name: "core-1", State: "up", BacklogMessages: 7}}, Drops: map[string]uint64{"expired": 4}})
+	f := start(t, Status{Node: "e<1>", Role: "edge", Links: []Link{{Name: "core-1", State: "up", BacklogMessages: 7}}, Drops: map[string]uint64{"expired": 4},
+		Spread: &Spread{Cores: []CoreEdges{{Name: "core-1", Edges: 7, Share: 4}, {Name: "core-2"}}, Asked: 3, Moved: 2, Stayed: 1, Waits: "core-2 is <away>"}})
 	cases := []struct {
 		method, path string
 		code         int
@@ -88,6 +89,9 @@ func TestEndpoints(t *testing.T) {
 		{"GET", "/api/v1/status", 200, `"backlog_messages": 7`},
 		{"GET", "/", 200, "e&lt;1&gt; (edge)"},
 		{"GET", "/", 200, "<td>expired</td><td>4</td>"},
+		{"GET", "/", 200, "<td>edges at core-1</td><td>7, its share is 4</td>"},
+		{"GET", "/", 200, "3, of which 2 moved and 1 stayed"},
+		{"GET", "/", 200, "core-2 is &lt;away&gt;"},
 		{"GET", "/nowhere", 404, ""},
 		{"POST", "/readyz", 405, ""},
 		{"HEAD", "/healthz", 200, ""},

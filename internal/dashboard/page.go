@@ -56,8 +56,24 @@ func summary(s Status) [][]string {
 		{"clients", fmt.Sprintf("%d connected, %d sessions, %d subscriptions", s.Clients, s.Sessions, s.Subscriptions)},
 		{"messages", fmt.Sprintf("%d in, %d out, %d waiting for clients, %d retained", s.MessagesIn, s.MessagesOut, s.QueuedMessages, s.Retained)},
 	}
+	if s.Spread != nil {
+		rows = append(rows, spreadRows(*s.Spread)...)
+	}
 	for _, l := range s.Listen {
 		rows = append(rows, []string{"listens on", l})
+	}
+	return rows
+}
+
+func spreadRows(s Spread) (rows [][]string) {
+	for _, c := range s.Cores {
+		rows = append(rows, []string{"edges at " + c.Name, fmt.Sprintf("%d, its share is %d", c.Edges, c.Share)})
+	}
+	if s.Asked > 0 {
+		rows = append(rows, []string{"edges asked to move", fmt.Sprintf("%d, of which %d moved and %d stayed", s.Asked, s.Moved, s.Stayed)})
+	}
+	if s.Waits != "" && len(s.Cores) > 1 {
+		rows = append(rows, []string{"none is asked now", s.Waits})
 	}
 	return rows
 }

@@ -1,32 +1,28 @@
 package cli
 
 import (
-	"slices"
+	"strings"
 	"testing"
-	"time"
 
 	"mangrove/internal/dashboard"
 )
 
-// What is wrong with a node is in the first lines of its status.
-func TestHealthInWords(t *testing.T) {
-	cases := []struct {
-		name string
-		s    dashboard.Status
-		want []string
-	}{
-		{"well", dashboard.Status{Ready: true, Links: []dashboard.Link{{Name: "core-1", Scope: "uplink", State: "up"}}}, []string{"all is well"}},
-		{"twin", dashboard.Status{Ready: true, Links: []dashboard.Link{{Name: "gw", Scope: "edge", State: "up", Twin: "store 7"}}},
-			[]string{"TWO NODES run under one name: what is said of gw below tells which"}},
-		{"no core", dashboard.Status{Ready: true, Links: []dashboard.Link{{Name: "uplink", Scope: "uplink", State: "down", BacklogMessages: 40}}},
-			[]string{"NO CORE is configured or known: 40 messages wait for one"}},
-		{"no core, nothing for it", dashboard.Status{Ready: true, Links: []dashboard.Link{{Name: "uplink", Scope: "uplink", State: "down"}}}, []string{"all is well"}},
-		{"no link", dashboard.Status{Ready: true, FullQueues: 1, Links: []dashboard.Link{{Name: "uplink", Scope: "uplink", State: "down", Attempts: 2, BacklogMessages: 3, Since: time.Now()}}},
-			[]string{"NO LINK to uplink for <1s: 3 messages wait", "FULL: 1 queues are at their bound, and drop or refuse (session list, link list)"}},
+// One screen of a core says how edges are spread, and what is against asking one to move.
+func TestStatusSaysHowEdgesAreSpread(t *testing.T) {
+	var out strings.Builder
+	s := dashboard.Status{Node: "core-1", Role: "core", Ready: true, Spread: &dashboard.Spread{
+		Cores: []dashboard.CoreEdges{{Name: "core-1", Edges: 7, Share: 4}, {Name: "core-2", Edges: 1, Share: 4}},
+		Asked: 3, Moved: 2, Stayed: 1, Waits: "core-2 is suspected",
+	}}
+	printStatus(&out, s)
+	got := strings.Join(strings.Fields(out.String()), " ")
+	if want := "edges core-1 7 of 4, core-2 1 of 4; 3 asked to move, 2 moved, 1 stayed; none is asked: core-2 is suspected"; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s in it", got, want)
 	}
-	for _, c := range cases {
-		if got := health(c.s); !slices.Equal(got, c.want) {
-			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
-		}
+	out.Reset()
+	s.Spread = nil
+	printStatus(&out, s)
+	if strings.Contains(out.String(), "edges") {
+		t.Errorf("an edge: got %s, want nothing of edges", out.String())
 	}
 }
