@@ -225,6 +225,7 @@ var untried = map[string]string{
 	"bridge/lane.Config":       "made of a bridge.Config that was checked",
 	"bridge/seen.Config":       "likewise",
 	"edge.Config":              "its one time goes into a bridge.Config",
+	"core.Config":              "its weight is checked by node.Fault, its time goes into a bridge.Config",
 	"mqtt/router.Config":       "its number is a name",
 	"cmd/internal/demo.Config": "made of flags that were checked",
 }
