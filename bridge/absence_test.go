@@ -14,6 +14,7 @@ func wish(filter string) mqtt.Subscription { return mqtt.Subscription{Filter: fi
 // it meanwhile; nothing but what its own clients want is kept for it, retained messages neither. When it comes back nothing is missing or
 // doubled.
 func TestCoreStoppedInOrder(t *testing.T) {
+	t.Parallel()
 	f := startLost(t, 20*time.Millisecond)
 	f.b.subscribe("s2", "other", 1)
 	own := f.y.subscribe("own", "own", 1)
@@ -77,6 +78,7 @@ func TestCoreStoppedInOrder(t *testing.T) {
 // An edge that is attached nowhere, or that comes back to the core, misses nothing; nor does a subscription that was made after the
 // core had told what to keep.
 func TestCoreStoppedAndStartedAgain(t *testing.T) {
+	t.Parallel()
 	f := startLost(t, 20*time.Millisecond)
 	late := f.y.subscribe("late", "before", 1)
 	f.x.wantInterest("y", "before", true)
@@ -102,6 +104,7 @@ func TestCoreStoppedAndStartedAgain(t *testing.T) {
 
 // A core that is killed tells nothing: all is kept for it; but its edges, elsewhere, get what was queued for it without waiting for it.
 func TestCoreKilled(t *testing.T) {
+	t.Parallel()
 	f := startLost(t, 20*time.Millisecond)
 	f.b.b.SetCores(nil, false)
 	f.y.stop()

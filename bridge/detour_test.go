@@ -99,6 +99,7 @@ func (f *triangle) wantWay(t *testing.T, via bool) {
 // Two cores without a line to each other are linked through the third, and again directly as soon as they can be: nothing is lost,
 // doubled or out of order meanwhile, from edge to edge. [promise P1] [promise P2] [promise P3]
 func TestDeadLineGoesThroughAnotherCore(t *testing.T) {
+	t.Parallel()
 	f := newTriangle(t, nil)
 	subs := map[byte]*testClient{}
 	for qos := byte(1); qos <= 2; qos++ {
@@ -135,6 +136,7 @@ func TestDeadLineGoesThroughAnotherCore(t *testing.T) {
 
 // All that a link carries goes through the third core: interest, messages of QoS 0, in fragments and retained, and where edges are.
 func TestDetourCarriesWhatALinkDoes(t *testing.T) {
+	t.Parallel()
 	f := newTriangle(t, func(c *Config) { c.MaxFrameBytes = 64 << 10 })
 	f.fromX.set(f.y, false)
 	f.wantWay(t, true)
@@ -159,6 +161,7 @@ func TestDetourCarriesWhatALinkDoes(t *testing.T) {
 
 // When the core between goes, another one that is linked to both is taken, or the direct line.
 func TestDetourWhenTheCoreBetweenGoes(t *testing.T) {
+	t.Parallel()
 	f := newTriangle(t, nil)
 	s := f.b.subscribe("s", "t", 2)
 	f.x.wantInterest("y", "t", true)
@@ -181,6 +184,7 @@ func TestDetourWhenTheCoreBetweenGoes(t *testing.T) {
 
 // A circuit ends with either link under it, and is taken out at all three cores.
 func TestCircuitsEnd(t *testing.T) {
+	t.Parallel()
 	f := newTriangle(t, nil)
 	f.fromX.set(f.y, false)
 	f.wantWay(t, true)

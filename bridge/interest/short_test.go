@@ -96,3 +96,26 @@ func TestAnnouncerModel(t *testing.T) {
 		}
 	})
 }
+
+// A prefix is announced until the last filter goes that it stands for, those that came after it among them.
+func TestPrefixGoesWithItsLastFilter(t *testing.T) {
+	var all Set
+	for i := range 10 {
+		all.Put(fmt.Sprint("dev/", i), 1)
+	}
+	s := newShort(&all, 8)
+	if s.add("dev/late", 1, true, 11) || s.add("dev/late", 2, false, 11) || !s.add("other", 1, true, 12) {
+		t.Error("want what is below dev/# counted, and the other one announced")
+	}
+	for i := range 10 {
+		if gone := s.remove(fmt.Sprint("dev/", i)); gone != "" {
+			t.Fatalf("%s was withdrawn while dev/late is wanted", gone)
+		}
+	}
+	if gone := s.remove("dev/late"); gone != "dev/#" || s.set.has("dev/#") {
+		t.Errorf("got %q withdrawn, want dev/#", gone)
+	}
+	if gone := s.remove("other"); gone != "other" || s.set.Len() != 0 {
+		t.Errorf("got %q withdrawn, %d left, want other and none", gone, s.set.Len())
+	}
+}

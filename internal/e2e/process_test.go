@@ -278,6 +278,7 @@ type status struct {
 	Links   []struct {
 		Name     string
 		State    string
+		Address  string
 		Backlog  int `json:"backlog_messages"`
 		Sent     int
 		Received int
