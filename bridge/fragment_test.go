@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"mangrove/bridge/frame"
+	"mangrove/bridge/lane"
 )
 
 // noise is n bytes that no compression makes less.
@@ -234,6 +236,24 @@ func TestFragmentsThatDoNotFollow(t *testing.T) {
 		held, _, err := b.collect(p, frame.Fragment{Name: c.name, Size: 100, From: c.from, Bytes: make([]byte, 10)})
 		if (err == nil) != c.ok || c.ok && held != c.held || int(b.parts.Load()) != len(p.body) {
 			t.Errorf("frame %d from %d: got %d held, %v; want %d, ok %v; %d counted", c.name, c.from, held, err, c.held, c.ok, b.parts.Load())
+		}
+	}
+}
+
+// The next connection sends no byte again that the other side says it holds.
+func TestFragmentsGoOnWhereTheyEnded(t *testing.T) {
+	b := &Bridge{cfg: Config{Log: slog.New(slog.DiscardHandler)}}
+	for _, c := range []struct {
+		held frame.Held
+		pos  uint64
+		from int // -1 = it is another message
+	}{{frame.Held{Name: 7, Bytes: 120}, 3, 120}, {frame.Held{Name: 8, Bytes: 120}, 3, 0}, {frame.Held{Name: 7, Bytes: 200}, 3, 199}, {frame.Held{Name: 7, Bytes: 120}, 4, -1}} {
+		l := b.newLink("", "", true)
+		l.n = &neighbour{b: b}
+		l.theirs = frame.Hello{Features: frame.FeatureFragments, MaxPart: 1 << 20, Part: c.held}
+		l.n.whole.Store(&whole{name: 7, position: 3, form: l.form(), body: make([]byte, 200)})
+		if goesOn := l.resume(&lane.Entry{Pos: c.pos}); goesOn != (c.from >= 0) || goesOn && l.cutting.next != c.from {
+			t.Errorf("%+v, message %d: got %v, %+v; want from %d", c.held, c.pos, goesOn, l.cutting, c.from)
 		}
 	}
 }
