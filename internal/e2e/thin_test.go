@@ -20,7 +20,7 @@ func TestP1KeptOverAThinLine(t *testing.T) {
 	eventually(t, "the link is down", func() bool { return edge.linksUp() == 0 })
 	picture := make([]byte, scaled(60_000, 300_000))
 	rand.Read(picture)
-	n := scaled(30, 300)
+	n := scaled(10, 300)
 	sensor.publish("t", string(picture), 1, false)
 	filler := strings.Repeat("x", 1000)
 	for range n {
