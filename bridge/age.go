@@ -88,6 +88,9 @@ func (n *neighbour) remove(reason string) (lost Lost, gone bool) {
 	n.b.mu.Lock()
 	delete(n.b.neighbours, key)
 	n.b.mu.Unlock()
+	if _, elsewhere := n.b.whereIs(n.name); n.scope == mqtt.ScopeEdge && !elsewhere {
+		n.b.presence.forget(n.name)
+	}
 	return lost, true
 }
 

@@ -31,6 +31,7 @@ type Bridge struct {
 	parts      atomic.Int64 // bytes of frames that have come in part
 	handing    sync.Mutex   // while copies of a queue are handed on
 	tap        *retainedTap
+	presence   *presence
 	holders    holders
 	snapshots  snapshots
 	settling   settling
@@ -81,6 +82,7 @@ func New(cfg Config) (*Bridge, error) {
 	b.seen = seen.New(seen.Config{Window: cfg.Window, MaxBytes: cfg.SeenBytes, Beyond: b.metrics.beyondWindow.Inc, Evicted: b.metrics.seenEvicted.Inc})
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.tap = &retainedTap{b}
+	b.presence = newPresence(b)
 	b.started = cfg.Now()
 	b.cores.Store(new(coreList))
 	if err := b.load(); err != nil {
@@ -144,6 +146,7 @@ func (b *Bridge) register() {
 		if err := n.loadWants(); err != nil {
 			b.cfg.Log.Error("interest is asked for anew", "error", err)
 		}
+		b.presence.remember(n)
 		if !n.snapshot().moved.IsZero() && n.scope == mqtt.ScopeEdge {
 			n.startMoving()
 		}
@@ -203,6 +206,10 @@ func (b *Bridge) gauges() {
 		}
 		return float64(lost)
 	})
+	if b.cfg.Role == RoleCore {
+		b.cfg.Metrics.Gauge("mangrove_edges_known", func() float64 { known, _, _ := b.Edges(0); return float64(known) })
+		b.cfg.Metrics.Gauge("mangrove_edges_connected", func() float64 { _, connected, _ := b.Edges(0); return float64(connected) })
+	}
 	b.cfg.Metrics.Gauge("mangrove_links_up", func() float64 {
 		up := 0
 		for _, n := range b.all() {

@@ -53,6 +53,7 @@ const (
 	DefaultDetourAfter         = 2 * time.Second
 	DefaultCheckInterest       = 10 * time.Second
 	DefaultSpreadEvery         = 10 * time.Second
+	DefaultAwayAfter           = 3 * time.Second
 	DefaultSettleTime          = DefaultMaxBackoff + 5*time.Second
 	DefaultKeepAlive           = 15 * time.Second
 	DefaultMinBackoff          = 200 * time.Millisecond
@@ -105,6 +106,7 @@ type Config struct {
 	AckPatience     time.Duration // how long a plain broker may take to acknowledge a message that it has got; then the link is made anew
 	TrimDelay       time.Duration // how long removal of acknowledged messages may wait for company
 	CheckInterest   time.Duration // how often both ends of a link check that they agree on interest; by default twice KeepAlive where that is above its default
+	AwayAfter       time.Duration // how long an edge may be connected nowhere before it is told that it is not: it may be moving
 	SettleTime      time.Duration // how long edges of a core that lost its memory may take to turn up somewhere: longer than their Backoff.Max
 	DetourAfter     time.Duration // how long a core that should be dialled has no link before it is asked for through another core
 	SpreadEvery     time.Duration // how often a core looks whether it has too many edges, and asks some to link to others; negative = never
@@ -212,6 +214,7 @@ func (c *Config) numbers() error {
 		setting.Default("Config.TrimDelay", &c.TrimDelay, DefaultTrimDelay),
 		setting.Default("Config.DetourAfter", &c.DetourAfter, DefaultDetourAfter),
 		setting.Default("Config.HealQuiet", &c.HealQuiet, DefaultHealQuiet),
+		setting.Default("Config.AwayAfter", &c.AwayAfter, DefaultAwayAfter),
 		setting.Default("Config.SettleTime", &c.SettleTime, DefaultSettleTime),
 		setting.Default("Config.KeepAlive", &c.KeepAlive, DefaultKeepAlive),
 		setting.Default("Config.Backoff.Min", &c.Backoff.Min, DefaultMinBackoff),

@@ -145,6 +145,7 @@ func (n *neighbour) opened(l *link) {
 	n.ring.SetOpen(true)
 	told := n.upLocked(l.addr)
 	n.mu.Unlock()
+	l.b.presence.edgeComes(l)
 	l.log.Info("link up", told...)
 	l.b.linkTurned(n)
 	l.kick()
@@ -153,6 +154,7 @@ func (n *neighbour) opened(l *link) {
 // release ends the link's hold on the neighbour, if it still has it.
 func (n *neighbour) release(l *link) {
 	n.queue.Detach(l)
+	n.b.presence.detach(l)
 	defer n.b.linkTurned(n)
 	defer n.startAbsence()
 	defer n.wake() // a mover may wait for the queue
@@ -162,6 +164,7 @@ func (n *neighbour) release(l *link) {
 		return
 	}
 	n.link.Store(nil)
+	n.b.presence.edgeGoes(n)
 	n.ring.SetOpen(false)
 	n.since = n.b.cfg.Now()
 	n.down = n.since

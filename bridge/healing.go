@@ -53,7 +53,7 @@ const (
 func (b *Bridge) features() frame.Features {
 	f := frame.FeatureFragments | frame.FeatureLinkForm2 | frame.FeatureSummary | frame.FeatureSpread
 	if b.cfg.Role == RoleCore {
-		f |= frame.FeatureRelay
+		f |= frame.FeatureRelay | frame.FeaturePresence
 	}
 	if b.cfg.Retained != nil {
 		f |= frame.FeatureReconcile

@@ -58,6 +58,8 @@ func handlers(kind string) (handle func(*link, []byte) error, when turn) {
 		return (*link).handleLoad, afterHello
 	case frame.KindMove:
 		return (*link).handleMove, afterHello
+	case frame.KindPresence:
+		return (*link).handlePresence, afterHello
 	case frame.KindTwin:
 		return (*link).handleTwin, afterHello
 	case frame.KindHello:

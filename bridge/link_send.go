@@ -101,6 +101,9 @@ func (l *link) sendNews() (sent bool, err error) {
 			return true, l.sendOnLine(frame.KindInterest, f.Append(nil), 0)
 		}
 	}
+	if sent, err := l.sendPresence(frameBytes); sent || err != nil {
+		return sent, err
+	}
 	if sent, err := l.agree(); sent || err != nil {
 		return sent, err
 	}

@@ -105,6 +105,7 @@ func (b *Bridge) noteEdge(at *neighbour, c frame.EdgeAt, writes *batch.Batch) {
 	if at != nil {
 		s := stay{store: c.Store, attach: c.Attach}
 		at.setStay(c.Edge, s)
+		b.presence.heard(c.Edge, at)
 		writes.Put(batch.Interest, stayKey(at.num(), c.Edge), s.append(nil))
 	}
 }

@@ -27,6 +27,7 @@ const (
 	KindLoad     = "load"
 	KindMove     = "move"
 	KindKeep     = "keep"
+	KindPresence = "presence"
 )
 
 // version is the first byte of every frame.

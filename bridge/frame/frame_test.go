@@ -109,6 +109,8 @@ func frameCases(t testing.TB) []frameCase {
 		row("relay", Relay{Op: RelayCarry, Circuit: 7, Kind: KindAck, Body: []byte("frame")}, fresh(Relay.Append), DecodeRelay),
 		row("relay got", Relay{Op: RelayGot, Circuit: 7, Got: 300}, fresh(Relay.Append), DecodeRelay),
 		row("relay closes", Relay{Op: RelayClose, Circuit: 7, Text: "no link"}, fresh(Relay.Append), DecodeRelay),
+		row("presence", Presence{First: true, Edges: []EdgeState{{"a", EdgeThere}, {"b/c", EdgeAway}, {"", EdgeForgotten}}},
+			fresh(Presence.Append), DecodePresence),
 		row("load", Load{Edges: 300, Weight: 2, Members: 1 << 63, Busy: true}, fresh(Load.Append), DecodeLoad),
 		row("move", Move{Answer: MoveFailed, Name: "core-2", Addr: "tls://h:2", Text: "no route"}, fresh(Move.Append), DecodeMove),
 		row("twin", Twin{Store: 1 << 63, Life: 7, Where: "10.0.0.7:4711"}, fresh(Twin.Append), DecodeTwin),

@@ -44,6 +44,7 @@ const (
 	FeatureSummary   Features = 1 << 3 // SUMMARY frames; and it holds the interest that its HELLO says
 	FeatureRelay     Features = 1 << 4 // RELAY frames, at their end and between
 	FeatureSpread    Features = 1 << 5 // an edge: MOVE frames; a core: LOAD frames
+	FeaturePresence  Features = 1 << 6 // a core: PRESENCE frames
 )
 
 // Has reports whether all of those are in the set.

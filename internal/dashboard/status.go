@@ -36,6 +36,7 @@ type Status struct {
 	LargestQueues  []Session         `json:"largest_queues"` // of clients: those with the most messages, a few
 
 	Links   []Link   `json:"links"`
+	Edges   *Edges   `json:"edges,omitempty"` // of a core
 	Members []Member `json:"members"`
 	Spread  *Spread  `json:"spread,omitempty"` // of a core
 }
@@ -56,6 +57,13 @@ type CoreEdges struct {
 	Edges  int    `json:"edges"`
 	Share  int    `json:"share"` // how many it is to have
 	Weight int    `json:"weight"`
+}
+
+// Edges is what a core knows of the edges of the fleet, at whichever core they are.
+type Edges struct {
+	Known     int      `json:"known"`
+	Connected int      `json:"connected"`
+	Away      []string `json:"away"` // some of those that are not
 }
 
 // FullQueue is a queue at its bound. Status has the largest of them.

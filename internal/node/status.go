@@ -89,8 +89,15 @@ func (n *Node) Status() dashboard.Status {
 	n.countInto(&s)
 	s.Links, s.Members, s.Spread = n.links(), n.members(), n.spread()
 	s.Full, s.FullQueues = n.fullQueues()
+	if n.role.Name == bridge.RoleCore {
+		s.Edges = &dashboard.Edges{}
+		s.Edges.Known, s.Edges.Connected, s.Edges.Away = n.Links.Edges(awayShown)
+	}
 	return s
 }
+
+// awayShown is how many edges that are connected nowhere Status names.
+const awayShown = 100
 
 // largestShown is how many queues of clients Status shows.
 const largestShown = 5

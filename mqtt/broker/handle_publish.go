@@ -116,7 +116,8 @@ func (c *conn) expect(s *step, p *packet.Publish) (*pending, error) {
 
 // mayPublish answers Success or why not.
 func (c *conn) mayPublish(topicName string) packet.ReasonCode {
-	if !topic.MayPublishAs(topicName, c.client.ID) || !c.srv.cfg.Authority.MayPublish(&c.client, topic.Counted(topicName)) {
+	if !topic.MayPublishAs(topicName, c.client.ID) || !c.srv.cfg.Authority.MayPublish(&c.client, topic.Counted(topicName)) ||
+		topic.Special(topicName) && c.srv.sys.tells(topicName) {
 		return packet.NotAuthorized
 	}
 	return packet.Success

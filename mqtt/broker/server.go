@@ -72,6 +72,7 @@ func (s *Server) Start() error {
 	s.running.Go(func() { s.wheel.run(s.stop) })
 	if s.cfg.SysInterval > 0 {
 		s.running.Go(func() { s.sys.run(s.stop) })
+		s.running.Go(func() { s.sys.edges(s.stop) })
 	}
 	for _, l := range s.listeners {
 		s.running.Go(func() { s.accept(l) })

@@ -66,6 +66,48 @@ func (y *sys) keep(f figure) *mqtt.Message {
 	return m
 }
 
+// edges has the state of each edge told, as long as links know any.
+func (y *sys) edges(stop <-chan struct{}) {
+	if l, ok := y.srv.cfg.Links.(interface {
+		WatchEdges(stop <-chan struct{}, tell func(edge string, known, connected bool))
+	}); ok {
+		l.WatchEdges(stop, y.tellEdge)
+	}
+}
+
+// tellEdge tells whether an edge is connected, in the topic where Mosquitto tells it of its bridges; one that is not known any more
+// has its topic cleared.
+func (y *sys) tellEdge(edge string, known, connected bool) {
+	m := &mqtt.Message{Topic: topic.StateOf(edge), QoS: 1, Retain: true, From: mqtt.Source{Scope: mqtt.ScopeClient}}
+	if topic.CheckName(m.Topic, topic.MaxLevels) != nil {
+		return
+	}
+	if known {
+		m.Payload = []byte{'0'}
+	}
+	if connected {
+		m.Payload = []byte{'1'}
+	}
+	y.srv.router.Stamp(m)
+	y.mu.Lock()
+	if y.latest[m.Topic] = m; !known {
+		delete(y.latest, m.Topic)
+	}
+	y.mu.Unlock()
+	batch := y.srv.newBatch()
+	receipt := mqtt.NewReceipt(batch, nil)
+	y.srv.router.Deliver(m, receipt)
+	receipt.Close()
+	y.srv.commit(batch)
+}
+
+// tells reports whether name is told by the node itself.
+func (y *sys) tells(name string) bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.latest[name] != nil
+}
+
 // match visits the figures whose topic matches filter, as Retained.Match does.
 func (y *sys) match(filter string, visit func(*mqtt.Message) bool) {
 	if !topic.Special(filter) { // [MQTT-4.7.2-1]
