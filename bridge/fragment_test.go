@@ -257,3 +257,12 @@ func TestFragmentsGoOnWhereTheyEnded(t *testing.T) {
 		}
 	}
 }
+
+// Where nobody can give way there is room up to the bound, and not beyond.
+func TestRoomForParts(t *testing.T) {
+	b := &Bridge{cfg: Config{MaxPartBytes: 100, Now: time.Now}}
+	b.parts.Store(60)
+	if mine := new(part); !b.partRoom(mine, 40) || b.partRoom(mine, 41) {
+		t.Error("60 bytes of 100 are taken: want room for 40 and not for 41")
+	}
+}
