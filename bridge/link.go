@@ -264,6 +264,9 @@ func (l *link) Closed(err error) {
 	if err == nil {
 		err = errors.New("connection closed")
 	}
+	if l.stageNow() == stageFresh {
+		err = fmt.Errorf("%w: %w", errUnused, err)
+	}
 	l.fail(err, nil)
 }
 

@@ -117,10 +117,17 @@ func (l *link) refused(err error) {
 	if name == "" {
 		name = l.expect
 	}
+	if errors.Is(err, errUnused) {
+		l.log.Debug("connection without a word", "neighbour", name, "error", err)
+		return
+	}
 	if times, tell := l.b.refusals.Note(l.b.cfg.Now(), name, reasonText(err)); tell {
 		l.b.cfg.Log.Warn("link did not come about", "neighbour", name, "addr", l.addr, "error", reasonText(err), "times", times)
 	}
 }
+
+// errUnused: the other end closed the connection before it said HELLO, as who races several addresses does with those it does not need.
+var errUnused = errors.New("closed before HELLO")
 
 // reasonText is an error without the port of this end, which is another each time.
 func reasonText(err error) string {

@@ -42,6 +42,9 @@ type remoteLink struct {
 	pace *linePace
 	wake bell.Bell
 
+	decided chan struct{} // closed by stay and drop
+	kept    bool          // by stay; set before decided is closed
+
 	copies   *interest.Copies
 	follower *interest.Follower      // run only
 	wanted   map[string]byte         // run only: what is announced
@@ -75,34 +78,51 @@ var errNotLink = errors.New("not a Mangrove node")
 // remoteClientID is the client id at a broker that is no Mangrove node: apart from the one a link has.
 func remoteClientID(node string) string { return "mangrove-" + node }
 
-// attemptRemote dials a broker once and, if that works, stays until the connection is over. As Bridge.attempt.
-func (b *Bridge) attemptRemote(ctx context.Context, n *neighbour, addr string) outcome {
+// reachRemote dials a broker once, with the session that is kept there. What it delivers waits for stay, or for drop.
+func (b *Bridge) reachRemote(ctx context.Context, n *neighbour, addr string) (*remoteLink, error) {
 	var err error
 	b.metrics.dials.Inc()
-	l := &remoteLink{b: b, n: n, addr: addr, log: b.cfg.Log.With("addr", addr), wake: bell.New(),
+	l := &remoteLink{b: b, n: n, addr: addr, log: b.cfg.Log.With("addr", addr), wake: bell.New(), decided: make(chan struct{}),
 		wanted: map[string]byte{}, granted: map[string]subscription{}, copies: interest.NewCopies()}
 	if l.held, err = b.loadHeld(n, addr); err != nil {
-		return outcome{err: err}
+		return nil, err
 	}
 	l.copies.Use(identifiers(l.held))
 	if l.conn, err = l.dial(ctx); err != nil {
-		b.metrics.dialErrors.Inc()
-		return outcome{err: err}
+		if ctx.Err() == nil {
+			b.metrics.dialErrors.Inc()
+		}
+		return nil, err
 	}
+	return l, nil
+}
+
+// stay makes the connection the uplink, and returns when it is over.
+func (l *remoteLink) stay(ctx context.Context) outcome {
+	b := l.b
 	l.pace = newLinePace(l.conn.Unacked)
 	rose := b.cfg.Now()
 	defer context.AfterFunc(ctx, l.conn.Hurry)()
-	n.openRemote(l)
+	l.n.openRemote(l)
+	l.kept = true
+	close(l.decided)
 	l.follower = b.announcer.Follow(frame.Digest{}, l.kick)
-	err = l.run(ctx)
+	err := l.run(ctx)
 	l.follower.Stop()
 	l.end(err)
 	l.blame(err)
-	n.closeRemote(l, err)
+	l.n.closeRemote(l, err)
 	reason, told := l.conn.Disconnected()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return outcome{up: b.upFor(rose), retry: l.retry, err: err, closed: endedByBroker(err, reason, told)}
+}
+
+// drop ends a connection that is not wanted. The broker keeps what was not acknowledged.
+func (l *remoteLink) drop() {
+	close(l.decided)
+	l.conn.Abort()
+	<-l.conn.Done()
 }
 
 func (l *remoteLink) dial(ctx context.Context) (*remote.Conn, error) {

@@ -26,6 +26,9 @@ type remoteIn struct {
 
 // take takes a message that came in. Called by one goroutine, paho's.
 func (l *remoteLink) take(m *mqtt.Message, id uint16, sub uint32) {
+	if <-l.decided; !l.kept {
+		return
+	}
 	l.b.metrics.bytesIn.Add(m.Size())
 	if m.Version != 0 && !l.b.plausible(m.Version) {
 		m.Version = 0 // it gets one here

@@ -2,11 +2,11 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/interest"
@@ -38,7 +38,9 @@ type uplink struct {
 	learn   bool
 	known   []frame.Core
 	started bool
-	plain   map[string]bool // run only: addresses that were found to be no Mangrove nodes
+	plain   map[string]bool      // addresses that were found to be no Mangrove nodes
+	silent  map[string]time.Time // addresses that did not answer in their turn, and since when
+	took    time.Duration        // run only: what the latest handshake took that was first
 }
 
 // newUplink registers the cores as a neighbour. Nothing is dialled before SetCores.
@@ -59,7 +61,7 @@ func newUplink(b *Bridge) *uplink {
 	if err != nil {
 		panic(fmt.Sprintf("BUG: Config was checked: %v", err))
 	}
-	return &uplink{b: b, n: n, changed: bell.New(), known: n.snapshot().cores, balance: pick, plain: map[string]bool{}}
+	return &uplink{b: b, n: n, changed: bell.New(), known: n.snapshot().cores, balance: pick, plain: map[string]bool{}, silent: map[string]time.Time{}}
 }
 
 // SetCores tells an edge where to find cores: the addresses of its configuration, and with learn also those that
@@ -108,7 +110,7 @@ func (u *uplink) candidates() []frame.Core {
 			seeds = append(seeds, frame.Core{Addr: addr})
 		}
 	}
-	return u.placeFirst(append(inOrder(u.balance, named), inOrder(u.balance, seeds)...))
+	return u.placeFirst(u.arrangeLocked(inOrder(u.balance, named), inOrder(u.balance, seeds)))
 }
 
 func (u *uplink) run() {
@@ -130,41 +132,21 @@ func (u *uplink) run() {
 // round tries cores until one was up for a while, or all have failed. One whose link did not last is asked once more before the
 // others are.
 func (u *uplink) round(ctx context.Context, order []frame.Core, failures int) int {
-	for _, c := range order {
-		u.n.setDialling(c.Addr)
-		o := u.follow(u.attempt(ctx, c))
-		if o.up == 0 {
-			u.forget(c.Addr)
-		}
+	for left := order; len(left) > 0; {
+		first := failures == 0
+		o, tried := u.attempt(ctx, left, failures/len(order))
 		u.n.ended(o)
-		failures++
+		failures += len(tried)
 		lasted := u.b.lasted(o)
 		if lasted {
 			failures = 0
 		}
-		if !u.b.pause(ctx, failures/len(order), o.retry, nil) || lasted || o.up > 0 && failures == 1 {
+		if !u.b.pause(ctx, failures/len(order), o.retry, nil) || lasted || o.up > 0 && first {
 			return failures
 		}
+		left = slices.DeleteFunc(slices.Clone(left), func(c frame.Core) bool { return slices.Contains(tried, c) })
 	}
 	return failures
-}
-
-// attempt dials one address in the protocol that is configured, or that it turns out to speak. It is asked anew each
-// time: who answers there may change.
-func (u *uplink) attempt(ctx context.Context, c frame.Core) outcome {
-	if u.b.cfg.Protocol != ProtocolMQTT {
-		o := u.b.attempt(ctx, c.Name, c.Addr, u.attach)
-		if !errors.Is(o.err, errNotLink) || u.b.cfg.Protocol == ProtocolMangrove {
-			return o
-		}
-		if !u.plain[c.Addr] {
-			u.b.cfg.Log.Info("not a Mangrove node: speaking plain MQTT 5", "addr", c.Addr)
-		}
-		if len(u.plain) < frame.MaxCores { // beyond it each time is told
-			u.plain[c.Addr] = true
-		}
-	}
-	return u.b.attemptRemote(ctx, u.n, c.Addr)
 }
 
 // attach counts an attachment, on disk before the core hears of it: the higher number is the later one.

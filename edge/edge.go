@@ -21,7 +21,7 @@ import (
 type Discovery string
 
 const (
-	Seeds  Discovery = "seeds"  // the given ones and those they tell of; the list is kept on disk
+	Seeds  Discovery = "seeds"  // the given ones and those they tell of, which race; the list is kept on disk
 	Static Discovery = "static" // the given ones only
 	Gossip Discovery = "gossip" // members of the gossip pool; while it hears of no core, those that cores told of last
 )
