@@ -62,7 +62,7 @@ func TestCoreStoppedInOrder(t *testing.T) {
 	f.y.router.Subscribe(own, wish("own"))
 	f.y.router.Subscribe(own, wish("after"))
 	join(f.cores...)
-	own.want(t, numbered("o", 0, 7)...)
+	own.wantOnce(t, numbered("o", 0, 7)...) // o5, which is retained, may come ahead from z
 	eventually(t, "y holds what is retained", func() bool {
 		return f.y.retained.get("retained") == "v" && f.y.retained.get("retained2") == "v"
 	})

@@ -16,6 +16,7 @@ func TestPurge(t *testing.T) {
 		got := x.subscribe("s", "#", 1)
 		a := newNode(t, RoleEdge, "a", nil)
 		a.mustPublish("t", 1, numbered("m", 0, waiting)...)
+		settled(t, a.st) // the publishers may be told before the queue
 		if _, err := a.b.Purge("nobody"); !errors.Is(err, ErrNoLink) {
 			t.Errorf("got %v, want that there is no such link", err)
 		}
