@@ -6,6 +6,7 @@ import (
 	"html"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,6 +56,12 @@ func summary(s Status) [][]string {
 		{"up for", (time.Duration(s.Uptime) * time.Second).String()},
 		{"clients", fmt.Sprintf("%d connected, %d sessions, %d subscriptions", s.Clients, s.Sessions, s.Subscriptions)},
 		{"messages", fmt.Sprintf("%d in, %d out, %d waiting for clients, %d retained", s.MessagesIn, s.MessagesOut, s.QueuedMessages, s.Retained)},
+	}
+	if s.Edges != nil && s.Edges.Known > 0 {
+		rows = append(rows, []string{"edges", fmt.Sprintf("%d known, %d connected", s.Edges.Known, s.Edges.Connected)})
+		if len(s.Edges.Away) > 0 {
+			rows = append(rows, []string{"edges away", strings.Join(s.Edges.Away, " ")})
+		}
 	}
 	if s.Spread != nil {
 		rows = append(rows, spreadRows(*s.Spread)...)

@@ -91,8 +91,11 @@ func printStatus(out io.Writer, s dashboard.Status) {
 	line("messages", fmt.Sprintf("%d in, %d out, %d retained", s.MessagesIn, s.MessagesOut, s.Retained))
 	line("waiting", messagesOf(s.QueuedMessages, s.QueuedBytes)+" for clients")
 	line("dropped", dropsOf(s.Drops))
+	if s.Edges != nil && s.Edges.Known > 0 {
+		line("edges", edgesOf(*s.Edges))
+	}
 	if s.Spread != nil && len(s.Spread.Cores) > 0 {
-		line("edges", spreadOf(*s.Spread))
+		line("spread", spreadOf(*s.Spread))
 	}
 	if len(s.Listen) > 0 {
 		line("listens", strings.Join(s.Listen, " "))
@@ -103,6 +106,26 @@ func printStatus(out io.Writer, s dashboard.Status) {
 	}
 	fmt.Fprintln(out, "\nlinks")
 	printLinks(out, s.Links)
+}
+
+// edgesNamed is how many edges that are connected nowhere the screen names.
+const edgesNamed = 5
+
+// edgesOf is how many edges of the fleet are connected, and who is not.
+func edgesOf(e dashboard.Edges) string {
+	text := fmt.Sprintf("%d known, %d connected", e.Known, e.Connected)
+	for i, name := range e.Away[:min(len(e.Away), edgesNamed)] {
+		if i == 0 {
+			text += "; away: "
+		} else {
+			text += ", "
+		}
+		text += printable(name)
+	}
+	if more := e.Known - e.Connected - edgesNamed; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // spreadOf is how edges are spread over the cores.

@@ -16,11 +16,18 @@ func TestStatusSaysHowEdgesAreSpread(t *testing.T) {
 	}}
 	printStatus(&out, s)
 	got := strings.Join(strings.Fields(out.String()), " ")
-	if want := "edges core-1 7 of 4, core-2 1 of 4; 3 asked to move, 2 moved, 1 stayed; none is asked: core-2 is suspected"; !strings.Contains(got, want) {
+	if want := "spread core-1 7 of 4, core-2 1 of 4; 3 asked to move, 2 moved, 1 stayed; none is asked: core-2 is suspected"; !strings.Contains(got, want) {
 		t.Errorf("got %s, want %s in it", got, want)
 	}
 	out.Reset()
-	s.Spread = nil
+	s.Spread, s.Edges = nil, &dashboard.Edges{Known: 10, Connected: 3, Away: []string{"a", "b", "c", "d", "e", "f", "g"}}
+	printStatus(&out, s)
+	got = strings.Join(strings.Fields(out.String()), " ")
+	if want := "edges 10 known, 3 connected; away: a, b, c, d, e and 2 more"; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s in it", got, want)
+	}
+	out.Reset()
+	s.Edges = nil
 	printStatus(&out, s)
 	if strings.Contains(out.String(), "edges") {
 		t.Errorf("an edge: got %s, want nothing of edges", out.String())
