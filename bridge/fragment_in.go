@@ -42,7 +42,7 @@ func (l *link) handleFragment(body []byte) error {
 		return err
 	}
 	l.mu.Lock()
-	l.held, l.heldDue = frame.Held{Name: f.Name, Bytes: held}, true
+	l.held, l.heldDue = frame.Held{Name: f.Name, Bytes: held, Came: l.came}, true
 	l.mu.Unlock()
 	l.kick()
 	if whole == nil {

@@ -120,7 +120,7 @@ func (l *link) handleHeld(body []byte) error {
 		c.held = max(c.held, min(f.Bytes, c.next))
 	}
 	l.mu.Unlock()
-	l.pace.answered(fragmentAnswer(f.Bytes))
+	l.pace.answered(fragmentAnswer(f.Bytes), f.Came)
 	l.kick()
 	return nil
 }

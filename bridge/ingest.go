@@ -29,6 +29,7 @@ const enough = 4 << 20
 type inbound struct {
 	l       *link
 	last    uint64 // position to acknowledge
+	came    time.Duration
 	items   int
 	epoch   uint64 // of the seen marks, when the frame came
 	marks   []mqtt.Origin
@@ -58,7 +59,7 @@ func (l *link) takeData(f frame.Data) error {
 		return nil
 	}
 	for last, first := uint64(0), true; first || len(f.Items) > 0; first = false {
-		in := &inbound{l: l, last: last, epoch: l.b.seen.Epoch(), slack: batch.Unsynced, waiting: 1}
+		in := &inbound{l: l, came: l.came, last: last, epoch: l.b.seen.Epoch(), slack: batch.Unsynced, waiting: 1}
 		if err := l.expectFrame(in, len(f.Items)); err != nil {
 			return err
 		}
@@ -311,7 +312,7 @@ func (l *link) settleLocked() {
 			l.inbound = nil
 			return
 		}
-		l.ack, l.ackDue = in.last, true
+		l.ack, l.ackCame, l.ackDue = in.last, in.came, true
 	}
 	l.kick()
 }

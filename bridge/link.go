@@ -37,9 +37,10 @@ type link struct {
 	barred     bool                // it is over: no circuit may begin on it; circuits.mu guards it
 	log        *slog.Logger
 
-	pace *linePace
-	wake bell.Bell
-	gone chan struct{} // closed by end: nothing happens any more
+	begun time.Time
+	pace  *linePace
+	wake  bell.Bell
+	gone  chan struct{} // closed by end: nothing happens any more
 
 	reading sync.Mutex // held while a frame is handled
 
@@ -56,7 +57,8 @@ type link struct {
 	err     error         // why
 	closer  *time.Timer
 	retry   time.Duration
-	ack     uint64 // position to acknowledge
+	ack     uint64        // position to acknowledge
+	ackCame time.Duration // when the frame with it came, as came has it
 	ackDue  bool
 	inbound []*inbound // DATA frames that are being kept, in order
 	notes   []note     // to be sent, in order
@@ -73,6 +75,7 @@ type link struct {
 	stranger             uint64             // the life of the last message that was not our own; reading only
 	coresSent            *coreList          // run only
 	volatilePart         part               // a frame of the volatile lane that comes in fragments
+	came                 time.Duration      // reading only: when the frame that is read came, since begun; our clock for the other end
 	aged                 time.Duration      // reading only: how long the message that is read was under way
 	items, body, recoded []byte             // run only: buffers
 	spans                []span             // run only
@@ -98,7 +101,7 @@ const closeGrace = time.Second
 
 func (b *Bridge) newLink(expect, addr string, dialled bool) *link {
 	l := &link{
-		b: b, expect: expect, dialled: dialled, addr: addr,
+		b: b, expect: expect, dialled: dialled, addr: addr, begun: time.Now(),
 		log:  b.cfg.Log.With("addr", addr),
 		wake: bell.New(), gone: make(chan struct{}),
 	}

@@ -63,8 +63,8 @@ func (p *linePace) sent(n int, answer uint64) {
 }
 
 // answered is pace.Pace.Answered.
-func (p *linePace) answered(position uint64) {
+func (p *linePace) answered(position uint64, came time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.pace.Answered(position, time.Now())
+	p.pace.Answered(position, came, time.Now())
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"mangrove/bridge/frame"
 	"mangrove/bridge/lane"
@@ -19,6 +20,7 @@ func (l *link) Frame(kind string, body []byte) error {
 		return nil
 	}
 	l.b.metrics.framesIn.Inc()
+	l.came = time.Since(l.begun)
 	if l.asked.Load() {
 		l.signOfLife()
 	}
@@ -194,7 +196,7 @@ func (l *link) handleAck(body []byte) error {
 	l.mu.Lock()
 	l.credit = lane.Credit{Messages: f.Window, Bytes: f.WindowBytes}
 	l.mu.Unlock()
-	l.pace.answered(f.Position)
+	l.pace.answered(f.Position, f.Came)
 	l.n.queue.Ack(l, f.Position)
 	l.n.wholeArrived(f.Position)
 	if l.n.queue.Untrimmed() >= trimEvery {

@@ -17,7 +17,7 @@ const trimEvery = 4096
 func (l *link) step() bool {
 	l.mu.Lock()
 	stage, leaving := l.stage, l.leaving
-	ack, ackDue := l.ack, l.ackDue && stage == stageUp
+	ack, came, ackDue := l.ack, l.ackCame, l.ackDue && stage == stageUp
 	if ackDue {
 		l.ackDue = false
 	}
@@ -38,7 +38,7 @@ func (l *link) step() bool {
 	case stage == stageGreeted:
 		err = l.bringUp()
 	case ackDue:
-		err = l.sendAck(ack)
+		err = l.sendAck(ack, came)
 	case heldDue:
 		err = l.frame(frame.KindHeld, held.Append(nil))
 	case due.kind != "":
@@ -172,8 +172,8 @@ func (l *link) knownNeighbour() *neighbour {
 	return l.b.lookup(l.expect)
 }
 
-func (l *link) sendAck(position uint64) error {
-	f := frame.Ack{Lane: frame.LaneDurable, Position: position, Window: l.b.cfg.Window, WindowBytes: l.b.cfg.WindowBytes}
+func (l *link) sendAck(position uint64, came time.Duration) error {
+	f := frame.Ack{Lane: frame.LaneDurable, Position: position, Window: l.b.cfg.Window, WindowBytes: l.b.cfg.WindowBytes, Came: came}
 	return l.frame(frame.KindAck, f.Append(nil))
 }
 

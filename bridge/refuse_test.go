@@ -269,6 +269,29 @@ func TestUnknownFramesAreSkipped(t *testing.T) {
 	eventually(t, "it is acknowledged", func() bool { return r.frames(frame.KindAck) == 1 })
 }
 
+// Answers say when what they answer came, so that the other node can tell its own data on the line from ours.
+func TestAnswersSayWhenAFrameCame(t *testing.T) {
+	x := newCore(t, "x")
+	r := openRaw(t, x, "e")
+	begun := time.Now()
+	r.send(frame.KindHello, edgeHello("e"))
+	x.wantState("e", "up")
+	position := uint64(0)
+	eventually(t, "ACK and HELD say so", func() bool {
+		position++
+		f := frame.Data{Lane: frame.LaneDurable, Items: []frame.Item{{Position: position, Kind: 99, Body: []byte("?")}}}
+		r.send(frame.KindData, encodeData(f, x.b.compressor))
+		r.send(frame.KindFragment, frame.Fragment{Lane: frame.LaneDurable, Name: position, Size: 9, Bytes: []byte("part")}.Append(nil))
+		if r.frames(frame.KindAck) == 0 || r.frames(frame.KindHeld) == 0 {
+			return false
+		}
+		ack, errA := frame.DecodeAck(r.last(frame.KindAck))
+		held, errH := frame.DecodeHeld(r.last(frame.KindHeld))
+		most := time.Since(begun) + time.Second
+		return errA == nil && errH == nil && ack.Came > 0 && held.Came > 0 && max(ack.Came, held.Came) < most
+	})
+}
+
 // Messages that are none, or may not cross, are dropped and counted; the others go on.
 func TestMessagesThatMayNotCross(t *testing.T) {
 	x := newCore(t, "x")

@@ -169,7 +169,7 @@ func (l *remoteLink) answered(pos uint64, reason byte) {
 		l.b.metrics.dropped(dropRefused, 1)
 	}
 	if upTo := l.land(pos); upTo != 0 {
-		l.pace.answered(upTo)
+		l.pace.answered(upTo, 0)
 		l.n.queue.Ack(l, upTo)
 		l.b.uplink.culprit.passed(upTo)
 		if l.n.queue.Untrimmed() >= trimEvery {

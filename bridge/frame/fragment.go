@@ -57,16 +57,18 @@ const maxAge = 1<<31 - 1
 //	version   1
 //	name      8
 //	bytes     uvarint
+//	came      uvarint milliseconds; left out = not told
 type Held struct {
 	Name  uint64
 	Bytes int
+	Came  time.Duration // when it came, as in Ack
 }
 
 // Append writes the frame behind dst.
 func (f Held) Append(dst []byte) []byte {
 	dst = append(dst, version)
 	dst = binary.BigEndian.AppendUint64(dst, f.Name)
-	return binary.AppendUvarint(dst, uint64(f.Bytes))
+	return appendCame(binary.AppendUvarint(dst, uint64(f.Bytes)), f.Came)
 }
 
 // DecodeHeld reads a HELD frame.
@@ -74,5 +76,6 @@ func DecodeHeld(b []byte) (f Held, err error) {
 	r := bytesread.New(b)
 	checkVersion(&r)
 	f = Held{Name: r.Uint64(), Bytes: r.Count(MaxSize)}
+	f.Came = readCame(&r)
 	return f, done(&r, KindHeld)
 }

@@ -90,7 +90,7 @@ func frameCases(t testing.TB) []frameCase {
 			{Position: 302, Kind: ItemControl, Body: []byte{}}}}, encodeData, decodeData),
 		row("compressed data", Data{Lane: 1, Items: []Item{{Position: 1 << 63, Body: bytes.Repeat([]byte("x"), 5000)}}},
 			encodeData, decodeData),
-		row("ack", Ack{Lane: 1, Position: 1 << 40, Window: 1, WindowBytes: 2}, fresh(Ack.Append), DecodeAck),
+		row("ack", Ack{Lane: 1, Position: 1 << 40, Window: 1, WindowBytes: 2, Came: time.Minute}, fresh(Ack.Append), DecodeAck),
 		row("goaway", Goaway{Code: GoawayRefused, Retry: 5 * time.Second, Text: "full"}, fresh(Goaway.Append), DecodeGoaway),
 		row("retained", Retained{First: true, Clock: 1764000000000, Parts: []reconcile.Part{
 			{Kind: reconcile.Sum, Range: reconcile.Range{Prefix: 5 << 60, Bits: 4}, Count: 300, Sum: 1 << 63},
@@ -100,7 +100,7 @@ func frameCases(t testing.TB) []frameCase {
 			fresh(Retained.Append), DecodeRetained),
 		row("fragment", Fragment{Lane: 1, Name: 1 << 63, Size: 1000, From: 300, Age: time.Minute, Bytes: []byte("part")},
 			fresh(Fragment.Append), DecodeFragment),
-		row("held", Held{Name: 1 << 63, Bytes: 304}, fresh(Held.Append), DecodeHeld),
+		row("held", Held{Name: 1 << 63, Bytes: 304, Came: time.Hour}, fresh(Held.Append), DecodeHeld),
 		row("summary", Summary{Told: Digest{3, 1 << 63}}, fresh(Summary.Append), DecodeSummary),
 		row("summary asked for", Summary{Ask: true}, fresh(Summary.Append), DecodeSummary),
 		row("probe", Probe{Answer: true}, fresh(Probe.Append), DecodeProbe),
@@ -160,10 +160,10 @@ func TestBytes(t *testing.T) {
 		{"cores", AppendCores(nil, []Core{{Name: "x", Addr: "h", Weight: 3, Suspect: true}}), []byte{1, 1, 1, 'x', 1, 'h', 3, 1}},
 		{"interest", Interest{Last: true, Entries: []Want{{Filter: "a", QoS: 1, Gone: true}}}.Append(nil), []byte{1, 2, 1, 0x81, 1, 'a'}},
 		{"data", data.append(nil, c), []byte{1, 0, 1, 1, 'b', 5, 2, 7, 0, 0, 1, 'm', 2, 1, 0}},
-		{"ack", Ack{Lane: 1, Position: 5, Window: 6, WindowBytes: 7}.Append(nil), []byte{1, 1, 5, 6, 7}},
+		{"ack", Ack{Lane: 1, Position: 5, Window: 6, WindowBytes: 7, Came: 8 * time.Millisecond}.Append(nil), []byte{1, 1, 5, 6, 7, 8}},
 		{"goaway", Goaway{Code: GoawayNameInUse, Retry: time.Second, Text: "no"}.Append(nil), []byte{1, 3, 0xE8, 7, 2, 'n', 'o'}},
 		{"fragment", Fragment{Lane: 1, Name: 5, Size: 9, From: 6, Age: time.Millisecond, Bytes: []byte("abc")}.Append(nil), []byte{1, 1, 0, 0, 0, 0, 0, 0, 0, 5, 9, 6, 1, 3, 'a', 'b', 'c'}},
-		{"held", Held{Name: 5, Bytes: 9}.Append(nil), []byte{1, 0, 0, 0, 0, 0, 0, 0, 5, 9}},
+		{"held", Held{Name: 5, Bytes: 9, Came: 7 * time.Millisecond}.Append(nil), []byte{1, 0, 0, 0, 0, 0, 0, 0, 5, 9, 7}},
 		{"probe", Probe{}.Append(nil), []byte{1, 0}},
 		{"keep", Keep{Last: true, Filters: []string{"a"}}.Append(nil), []byte{1, 1, 1, 1, 'a'}},
 		{"relay", Relay{Op: RelayCarry, Circuit: 5, Kind: "ack", Body: []byte("x")}.Append(nil), []byte{1, 2, 5, 3, 'a', 'c', 'k', 1, 'x'}},
@@ -181,7 +181,7 @@ func TestBytes(t *testing.T) {
 }
 
 // Cut anywhere, a frame is an error: never a panic, never half of it. HELLO may be cut between fields
-// whose absence has a meaning, and a control record where the version before ended.
+// whose absence has a meaning, and an answer and a control record where the version before ended.
 func TestCutAtEveryByte(t *testing.T) {
 	for _, c := range frameCases(t) {
 		whole := c.bytes()
@@ -191,6 +191,14 @@ func TestCutAtEveryByte(t *testing.T) {
 		}
 		if c.name == "edge at" {
 			between[len([]byte{1, 1, 'b', 9, 3})] = true // as the version before wrote it
+		}
+		switch v := c.value.(type) {
+		case Ack:
+			v.Came = 0
+			between[len(v.Append(nil))] = true
+		case Held:
+			v.Came = 0
+			between[len(v.Append(nil))] = true
 		}
 		for n := range whole {
 			if got, err := c.decode(whole[:n]); err == nil && !between[n] {

@@ -11,6 +11,8 @@ type line struct {
 	rate float64       // bytes a second
 	rtt  time.Duration // without waiting
 	disk time.Duration // how long the other node takes to keep what came
+	back *line         // where answers go, behind what is sent there; nil = they do not wait
+	tick float64       // how fast the other node's clock goes; 0 = answers do not tell when a frame came
 
 	now     time.Time
 	free    time.Time // when all that was sent has left
@@ -24,7 +26,11 @@ type flight struct {
 	size         int
 	pos          uint64
 	left, landed time.Time // left the line; acknowledged by the other node
+	answered     bool      // it is known when it landed
 }
+
+// answerSize is what an answer has with what is around it.
+const answerSize = 80
 
 func newLine(rate float64, rtt, disk time.Duration) *line {
 	return &line{p: New(), rate: rate, rtt: rtt, disk: disk, now: time.Unix(1, 0), free: time.Unix(1, 0)}
@@ -33,13 +39,18 @@ func newLine(rate float64, rtt, disk time.Duration) *line {
 // run sends all it can, in frames of at least message bytes, for d.
 func (l *line) run(d time.Duration, message int, durable bool) {
 	for end := l.now.Add(d); l.now.Before(end); l.now = l.now.Add(l.step()) {
-		l.arrive(durable)
-		for l.underWay(durable) == 0 || l.underWay(durable)+max(l.p.Frame(), message) <= l.p.Window() {
-			if !l.p.Room() {
-				break
-			}
-			l.send(max(l.p.Frame(), message), durable)
+		l.turn(message, durable)
+	}
+}
+
+// turn sends all it can now.
+func (l *line) turn(message int, durable bool) {
+	l.arrive(durable)
+	for l.underWay(durable) == 0 || l.underWay(durable)+max(l.p.Frame(), message) <= l.p.Window() {
+		if !l.p.Room() {
+			break
 		}
+		l.send(max(l.p.Frame(), message), durable)
 	}
 }
 
@@ -47,12 +58,9 @@ func (l *line) step() time.Duration { return max(l.rtt/20, time.Millisecond) }
 
 func (l *line) send(n int, durable bool) {
 	l.pos++
-	if l.free.Before(l.now) {
-		l.free = l.now
-	}
-	l.free = l.free.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
+	l.carry(n)
 	f := flight{size: n, pos: l.pos, left: l.free.Add(l.rtt)}
-	f.landed = f.left.Add(l.disk)
+	f.landed, f.answered = f.left.Add(l.disk), l.back == nil
 	l.longest = max(l.longest, l.free.Sub(l.now))
 	l.flights = append(l.flights, f)
 	answer := uint64(0)
@@ -61,6 +69,29 @@ func (l *line) send(n int, durable bool) {
 	}
 	l.p.Sent(n, answer, l.now)
 	l.sent += n
+}
+
+// carry puts n bytes behind what is on the line.
+func (l *line) carry(n int) {
+	if l.free.Before(l.now) {
+		l.free = l.now
+	}
+	l.free = l.free.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
+}
+
+// answer sends answers to what has landed, behind what is on the way back.
+func (l *line) answer() {
+	for i := range l.flights {
+		if f := &l.flights[i]; !f.answered && !f.landed.After(l.now) {
+			l.back.carry(answerSize)
+			f.landed, f.answered = l.back.free.Add(l.rtt), true
+		}
+	}
+}
+
+// came is when a frame came, by the other node's clock.
+func (l *line) came(f flight) time.Duration {
+	return time.Duration(float64(f.left.Sub(time.Unix(0, 0))) * l.tick).Truncate(time.Millisecond)
 }
 
 func (l *line) underWay(durable bool) (n int) {
@@ -74,9 +105,10 @@ func (l *line) underWay(durable bool) (n int) {
 
 func (l *line) arrive(durable bool) {
 	unacked := 0
-	for len(l.flights) > 0 && !l.flights[0].landed.After(l.now) {
+	l.answer()
+	for len(l.flights) > 0 && l.flights[0].answered && !l.flights[0].landed.After(l.now) {
 		if durable {
-			l.p.Answered(l.flights[0].pos, l.now)
+			l.p.Answered(l.flights[0].pos, l.came(l.flights[0]), l.now)
 		}
 		l.flights = l.flights[1:]
 	}
@@ -116,6 +148,59 @@ func TestPaceFindsTheLine(t *testing.T) {
 			}
 			if most := 2*time.Second + time.Duration(3*MinWindow/c.rate*float64(time.Second)); l.longest > most {
 				t.Errorf("%s, durable %v: a frame took %v, want at most %v; window %d", c.name, durable, l.longest, most, l.p.Window())
+			}
+		}
+	}
+}
+
+// duplex joins two directions of one line.
+func duplex(down, up *line) {
+	down.back, up.back = up, down
+}
+
+// both runs both directions for d.
+func both(d time.Duration, down, up *line) {
+	for end := down.now.Add(d); down.now.Before(end); {
+		down.turn(1, true)
+		up.turn(1, true)
+		down.now = down.now.Add(down.step())
+		up.now = down.now
+	}
+}
+
+// Answers stand behind a second of what the other node sends. Both directions get most of what they carry all the same, whichever begins,
+// and nothing waits for longer than on a line that is busy one way.
+func TestPaceOfALineBusyBothWays(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		down, up float64
+		rtt      time.Duration
+	}{
+		{"2.4 kbit/s by satellite", 300, 300, 2 * time.Second},
+		{"2.4 kbit/s", 300, 300, 50 * time.Millisecond},
+		{"32 kbit/s", 4000, 4000, 300 * time.Millisecond},
+		{"more down than up", 40_000, 4000, 50 * time.Millisecond},
+		{"more up than down", 2000, 40_000, 50 * time.Millisecond},
+		{"1 Mbit/s", 125_000, 125_000, 50 * time.Millisecond},
+	} {
+		down, up := newLine(c.down, c.rtt, 10*time.Millisecond), newLine(c.up, c.rtt, 10*time.Millisecond)
+		duplex(down, up)
+		down.tick, up.tick = 1-1e-4, 1+1e-4
+		for end := down.now.Add(20 * time.Second); down.now.Before(end); up.now = down.now {
+			down.turn(1, true)
+			down.now = down.now.Add(down.step())
+		}
+		both(40*time.Second, down, up)
+		for _, l := range []*line{down, up} {
+			l.sent, l.longest = 0, 0
+		}
+		both(time.Minute, down, up)
+		for name, l := range map[string]*line{"down": down, "up": up} {
+			if want := l.rate * 60 / 2; float64(l.sent) < want {
+				t.Errorf("%s: %d bytes %s in a minute, want at least %.0f; window %d", c.name, l.sent, name, want, l.p.Window())
+			}
+			if most := 3*time.Second + time.Duration(4*MinWindow/l.rate*float64(time.Second)); l.longest > most {
+				t.Errorf("%s: a frame %s took %v, want at most %v; window %d", c.name, name, l.longest, most, l.p.Window())
 			}
 		}
 	}
@@ -186,5 +271,19 @@ func TestPaceOfALargeMessage(t *testing.T) {
 	l.arrive(true)
 	if !l.p.Room() || l.p.Window() != MinWindow && l.p.Window() != 4*MinWindow {
 		t.Errorf("room %v, window %d after it has arrived", l.p.Room(), l.p.Window())
+	}
+}
+
+// Clocks drift apart while a line is full for hours: no more than a second or two is under way at the end.
+func TestPaceWhereClocksDrift(t *testing.T) {
+	for _, tick := range []float64{1 - 1e-4, 1, 1 + 1e-4} {
+		l := newLine(4000, 500*time.Millisecond, time.Millisecond)
+		l.tick = tick
+		l.run(6*time.Hour, 1, true)
+		l.sent, l.longest = 0, 0
+		l.run(10*time.Minute, 1, true)
+		if l.sent < 4000*600*9/10 || l.longest > 2200*time.Millisecond {
+			t.Errorf("clock at %v: %d bytes, and a frame took %v; window %d", tick, l.sent, l.longest, l.p.Window())
+		}
 	}
 }
