@@ -96,9 +96,9 @@ func TestTailIsNotReadWhileItIsCut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	later.Store(int64(hour))
-	release := disk.Hold()
+	release := disk.Hold() // before the hour passes: a worker sweeps too
 	defer release()
+	later.Store(int64(hour))
 	s.sweep()
 	out.want(t, "PUBLISH in flight qos 1 id 2")
 	ack(t, s, packet.PUBACK, 2)
