@@ -56,6 +56,7 @@ type Bridge struct {
 	members    membership // of a core
 
 	refusals notice.Book // of links that others dialled
+	crowded  atomic.Bool // MaxNeighbours are known, and somebody was told
 	untaken  notice.Book // topics of messages that a plain broker does not take
 }
 
@@ -182,6 +183,7 @@ func (b *Bridge) gauges() {
 	b.cfg.Metrics.Gauge("mangrove_link_queues_full", func() float64 { return float64(b.CountFull()) })
 	b.cfg.Metrics.Gauge("mangrove_link_seen_origins", func() float64 { n, _ := b.seen.Size(); return float64(n) })
 	b.cfg.Metrics.Gauge("mangrove_link_seen_bytes", func() float64 { _, n := b.seen.Size(); return float64(n) })
+	b.cfg.Metrics.Gauge("mangrove_link_neighbours", func() float64 { return float64(b.countNeighbours()) })
 	b.cfg.Metrics.Gauge("mangrove_link_edges", func() float64 {
 		if b.cfg.Role == RoleEdge {
 			return 0

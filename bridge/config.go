@@ -35,6 +35,7 @@ const (
 	DefaultMaxVolatileMessages = 4096
 	DefaultMaxVolatileBytes    = 4 << 20
 	DefaultMaxInterest         = 200_000
+	DefaultMaxNeighbours       = 200_000
 	DefaultMaxFrameBytes       = 4<<20 - frameRoom
 	DefaultMaxPartBytes        = 256<<20 + frameRoom // MQTT knows no larger messages
 	DefaultPartLinger          = time.Hour
@@ -83,6 +84,9 @@ type Config struct {
 	// MaxInterest bounds the filters taken from one neighbour; above it its link is closed. This node announces at most half
 	// of that: prefixes in place of what is more.
 	MaxInterest int
+	// MaxNeighbours bounds the nodes that are known, away or not: above it one with a name that is not known is refused at its HELLO. Cores
+	// that gossip tells of, or that this node dials, always find room.
+	MaxNeighbours int
 	// MaxFrameBytes bounds the messages in one frame: above it a message goes in fragments; to a node that knows none
 	// it cannot, and is dropped and counted. The lower bound of both sides counts. The listener for links must take 64 KiB more.
 	MaxFrameBytes int
@@ -199,6 +203,7 @@ func (c *Config) numbers() error {
 		setting.Default("Config.MaxVolatileMessages", &c.MaxVolatileMessages, DefaultMaxVolatileMessages),
 		setting.Default("Config.MaxVolatileBytes", &c.MaxVolatileBytes, DefaultMaxVolatileBytes),
 		setting.Default("Config.MaxInterest", &c.MaxInterest, DefaultMaxInterest),
+		setting.Default("Config.MaxNeighbours", &c.MaxNeighbours, DefaultMaxNeighbours),
 		setting.Default("Config.MaxFrameBytes", &c.MaxFrameBytes, DefaultMaxFrameBytes),
 		setting.Default("Config.MaxPartBytes", &c.MaxPartBytes, DefaultMaxPartBytes),
 		setting.Default("Config.PartLinger", &c.PartLinger, DefaultPartLinger),

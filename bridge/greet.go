@@ -16,6 +16,10 @@ func (l *link) greet(h frame.Hello, scope mqtt.Scope) error {
 	if scope == mqtt.ScopeUplink {
 		name = uplinkName
 	}
+	if scope != mqtt.ScopeUplink && !l.dialled && !l.b.hasPlace(name) {
+		l.refuseStranger(name)
+		return nil
+	}
 	n, err := l.b.meet(name, scope)
 	if err != nil {
 		return err

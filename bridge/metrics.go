@@ -21,6 +21,7 @@ type bridgeMetrics struct {
 	handedOver              *metrics.Counter
 	twins                   *metrics.Counter // connections refused because of another node of the same name
 	compared, healed        *metrics.Counter // conversations about retained messages, and messages that were newer elsewhere
+	strangers               *metrics.Counter // nodes refused since MaxNeighbours are known
 	disagreed               *metrics.Counter // times that interest was asked for anew
 	relayed                 *metrics.Counter // frames passed on between two other cores
 	asked, moved, stayed    *metrics.Counter // edges, to link to another core; and those that did or did not
@@ -51,6 +52,7 @@ func newMetrics(r *metrics.Registry) bridgeMetrics {
 		compared:     r.Counter("mangrove_link_retained_compared_total"),
 		healed:       r.Counter("mangrove_link_retained_healed_total"),
 		twins:        r.Counter("mangrove_link_twins_refused_total"),
+		strangers:    r.Counter("mangrove_link_neighbours_refused_total"),
 		disagreed:    r.Counter("mangrove_link_interest_disagreed_total"),
 		early:        r.Counter("mangrove_link_messages_early_total"),
 		earlyWritten: r.Counter("mangrove_link_messages_early_written_total"),

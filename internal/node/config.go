@@ -66,6 +66,7 @@ type Dial struct {
 
 	KeepAlive   time.Duration // bridge.Config.KeepAlive
 	RepeatBytes int           // bridge.Config.SeenBytes
+	Neighbours  int           // bridge.Config.MaxNeighbours
 }
 
 // Limits bound the node. Zero and negative numbers mean what package setting says: zero is the default of the part that

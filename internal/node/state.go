@@ -71,7 +71,7 @@ func (n *Node) openLinks() error {
 	cfg := bridge.Config{
 		Node: n.cfg.Name, Role: n.role.Name, Store: n.store, Router: n.router, Retained: n.retained,
 		MaxQueueMessages: n.cfg.Limits.LinkMessages, MaxQueueBytes: n.cfg.Limits.LinkBytes,
-		SeenBytes: n.cfg.Dial.RepeatBytes,
+		SeenBytes: n.cfg.Dial.RepeatBytes, MaxNeighbours: n.cfg.Dial.Neighbours,
 		WhenFull:  full,
 		KeepAlive: n.cfg.Dial.KeepAlive, Username: n.cfg.Dial.Username, Password: n.cfg.Dial.Password,
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {

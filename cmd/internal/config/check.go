@@ -118,7 +118,7 @@ func (c *Config) Settings() (node.Config, error) {
 		HTTP:              c.HTTP.Address,
 		HTTPInsecure:      c.HTTP.Insecure,
 		HTTPProfile:       c.HTTP.Pprof,
-		Dial:              node.Dial{Username: c.Link.Username, CA: c.Link.CA, KeepAlive: c.Link.KeepAlive, RepeatBytes: c.Link.RepeatBytes},
+		Dial:              node.Dial{Username: c.Link.Username, CA: c.Link.CA, KeepAlive: c.Link.KeepAlive, RepeatBytes: c.Link.RepeatBytes, Neighbours: c.Link.Neighbours},
 		Limits:            node.Limits(c.Limits),
 		Shared:            node.Shared(c.Shared),
 		Gossip: node.Gossip{

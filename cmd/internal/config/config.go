@@ -63,6 +63,7 @@ type Config struct {
 		Advertise    string   // core
 		KeepAlive    time.Duration
 		RepeatBytes  int
+		Neighbours   int // core
 		Username     string
 		PasswordFile string
 		CA           string
@@ -147,7 +148,7 @@ func New(role Role) *Config {
 	c.Link.Early = "auto"
 	c.Link.KeepAlive = bridge.DefaultKeepAlive
 	c.Core.Weight, c.Core.Spread = 1, bridge.DefaultSpreadEvery
-	c.Link.RepeatBytes = bridge.DefaultSeenBytes
+	c.Link.RepeatBytes, c.Link.Neighbours = bridge.DefaultSeenBytes, bridge.DefaultMaxNeighbours
 	if role == Edge {
 		c.Link.RepeatBytes = bridge.DefaultEdgeSeenBytes
 	}

@@ -104,6 +104,8 @@ func (c *Config) linkKeys() []key {
 			value: span{p: &c.Link.KeepAlive, most: 65535 * time.Second}},
 		{name: "link.repeat_bytes", help: "Memory in which messages that came over links are remembered, so that those that come again are recognised; about as much is on disk. Each node that messages come from needs some 640 bytes, up to 128 KiB where many come.",
 			value: number{&c.Link.RepeatBytes, 64 << 10, math.MaxInt32}},
+		{name: "link.neighbours", only: Core, help: "How many nodes may be known here, those that are away among them: each name has a record, and a queue for a week. One that is not known is refused above that.",
+			value: number{&c.Link.Neighbours, 1, math.MaxInt32}},
 		{name: "link.username", flag: "link-username", unset: true, help: "User name to show to other nodes' listeners.",
 			value: text{p: &c.Link.Username, word: "NAME", allowed: "a user name", empty: true}},
 		{name: "link.password_file", flag: "link-password-file", unset: true, help: "File whose first line is the password to show with it.",
