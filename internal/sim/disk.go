@@ -74,8 +74,8 @@ func (d *Disk) SetSpace(n int64) { d.locked(func() { d.space = n }) }
 // IgnoreSync makes Sync and SyncDir lie, as a program without fsync or a bad device would: to prove that a check can fail.
 func (d *Disk) IgnoreSync() { d.locked(func() { d.noSync = true }) }
 
-// Hold has syncs wait from now on until release is called, once or more often: what is committed meanwhile is not stable, and
-// nobody is told of it. A test defers release as well as calling it, since a store that is closed while its disk is held
+// Hold has writes and syncs wait from now on until release is called, once or more often: what is committed meanwhile is not stable,
+// and nobody is told of it. A test defers release as well as calling it, since a store that is closed while its disk is held
 // waits for ever.
 func (d *Disk) Hold() (release func()) {
 	d.held.Lock()
@@ -315,6 +315,8 @@ var ErrNoSpace = errors.New("simulated disk: no space left on device")
 
 // WriteAt implements io.WriterAt.
 func (f *DiskFile) WriteAt(b []byte, off int64) (int, error) {
+	f.disk.held.RLock()
+	defer f.disk.held.RUnlock()
 	d := f.disk
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -46,7 +46,7 @@ func (h *history) has(want map[string]int) bool {
 // Who subscribes while retained messages are being replaced gets each at most once, none that is older than what it got before,
 // and ends with what is retained, at any QoS. [MQTT-4.6.0-5] [MQTT-4.6.0-6] [MQTT-3.3.1-5] [MQTT-3.3.1-12]
 func TestRetainedBesideItsReplacement(t *testing.T) {
-	const topics, rounds = 2000, 5
+	const topics, rounds = 2000, 3
 	s := serve.Start(t, func(c *broker.Config) { c.Listeners = []broker.ListenerConfig{{Addr: "127.0.0.1:0"}} })
 	dial := func(change func(*client.Config)) *client.Client {
 		cfg := client.Config{Addr: s.Broker.Addrs()[0], Clean: true}
