@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 // neighbour begins that frame again.
 type part struct {
 	mu    sync.Mutex
-	name  uint64 // 0 = there is none
-	body  []byte
+	name  uint64    // 0 = there is none
+	size  int       // bytes that are here
+	body  [][]byte  // them, in pieces: a slice that grows would take several times that
 	since time.Time // of the latest fragment
 }
 
@@ -62,24 +64,42 @@ func (b *Bridge) collect(p *part, f frame.Fragment) (held int, whole []byte, err
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if f.Name != p.name && f.From == 0 {
-		b.parts.Add(-int64(len(p.body)))
-		p.name, p.body = f.Name, nil
+		b.parts.Add(-int64(p.size))
+		p.name, p.size, p.body = f.Name, 0, nil
 	}
-	if f.Name != p.name || f.From > len(p.body) {
-		return 0, nil, fmt.Errorf("fragment from %d of a frame of which %d bytes are here", f.From, len(p.body))
+	if f.Name != p.name || f.From > p.size {
+		return 0, nil, fmt.Errorf("fragment from %d of a frame of which %d bytes are here", f.From, p.size)
 	}
 	p.since = b.cfg.Now()
-	if more := f.From + len(f.Bytes) - len(p.body); more > 0 {
+	if more := f.From + len(f.Bytes) - p.size; more > 0 {
 		b.parts.Add(int64(more))
-		p.body = append(p.body[:f.From], f.Bytes...)
+		p.add(f.Bytes[len(f.Bytes)-more:], f.Size)
 	}
-	if len(p.body) < f.Size {
-		return len(p.body), nil, nil
+	if p.size < f.Size {
+		return p.size, nil, nil
 	}
-	whole = p.body
-	b.parts.Add(-int64(len(whole)))
-	p.name, p.body = 0, nil
+	whole = slices.Concat(p.body...)
+	b.parts.Add(-int64(p.size))
+	p.name, p.size, p.body = 0, 0, nil
 	return f.Size, whole, nil
+}
+
+// pieceBytes is how much of a part lies together at most; as much as is there already, so that a beginning takes little.
+const pieceBytes = 64 << 10
+
+// add puts bytes behind what is here of a frame of size bytes.
+func (p *part) add(bytes []byte, size int) {
+	for len(bytes) > 0 {
+		n := len(p.body)
+		if n == 0 || len(p.body[n-1]) == cap(p.body[n-1]) {
+			p.body = append(p.body, make([]byte, 0, min(pieceBytes, size-p.size, max(p.size, len(bytes)))))
+			n++
+		}
+		last := &p.body[n-1]
+		fits := min(len(bytes), cap(*last)-len(*last))
+		*last = append(*last, bytes[:fits]...)
+		p.size, bytes = p.size+fits, bytes[fits:]
+	}
 }
 
 // partRoom makes room for n bytes more of mine: at the cost of those whose neighbours are away, then of the largest one, as long as
@@ -125,7 +145,7 @@ func (b *Bridge) largestPart(mine *part) (largest *part, over *link) {
 func (p *part) held() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.body)
+	return p.size
 }
 
 // stalled tells that nothing has come since then.
@@ -139,8 +159,8 @@ func (p *part) stalled(since time.Time) bool {
 func (b *Bridge) dropPart(p *part) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	b.parts.Add(-int64(len(p.body)))
-	p.name, p.body = 0, nil
+	b.parts.Add(-int64(p.size))
+	p.name, p.size, p.body = 0, 0, nil
 }
 
 // agePart drops what has waited for too long.
@@ -157,5 +177,5 @@ func (n *neighbour) agePart(now time.Time) {
 func (n *neighbour) partHeld() frame.Held {
 	n.part.mu.Lock()
 	defer n.part.mu.Unlock()
-	return frame.Held{Name: n.part.name, Bytes: len(n.part.body)}
+	return frame.Held{Name: n.part.name, Bytes: n.part.size}
 }

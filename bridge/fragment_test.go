@@ -1,10 +1,12 @@
 package bridge
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -234,7 +236,7 @@ func TestFragmentsThatDoNotFollow(t *testing.T) {
 		ok   bool
 	}{{1, 0, 10, true}, {1, 20, 10, false}, {2, 10, 10, false}, {1, 0, 10, true}, {1, 5, 15, true}, {2, 0, 10, true}} {
 		held, _, err := b.collect(p, frame.Fragment{Name: c.name, Size: 100, From: c.from, Bytes: make([]byte, 10)})
-		if (err == nil) != c.ok || c.ok && held != c.held || int(b.parts.Load()) != len(p.body) {
+		if (err == nil) != c.ok || c.ok && held != c.held || int(b.parts.Load()) != p.size {
 			t.Errorf("frame %d from %d: got %d held, %v; want %d, ok %v; %d counted", c.name, c.from, held, err, c.held, c.ok, b.parts.Load())
 		}
 	}
@@ -264,5 +266,28 @@ func TestRoomForParts(t *testing.T) {
 	b.parts.Store(60)
 	if mine := new(part); !b.partRoom(mine, 40) || b.partRoom(mine, 41) {
 		t.Error("60 bytes of 100 are taken: want room for 40 and not for 41")
+	}
+}
+
+// A part takes as much memory as is counted, whatever the size of its fragments, and comes out as it went in.
+func TestPartTakesWhatIsCounted(t *testing.T) {
+	x := newCore(t, "x")
+	want, p := []byte(noise(8<<20+5)), new(part)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	from := 0
+	for ; from+700 < len(want); from += 700 {
+		f := frame.Fragment{Name: 1, Size: len(want), From: max(from-100, 0), Bytes: want[max(from-100, 0) : from+700]}
+		if held, whole, err := x.b.collect(p, f); held != from+700 || whole != nil || err != nil {
+			t.Fatalf("got %d, %d, %v", held, len(whole), err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if got, most := after.TotalAlloc-before.TotalAlloc, uint64(len(want)*9/8); got > most || x.b.parts.Load() != int64(from) {
+		t.Errorf("%d bytes were allocated for %d, want at most %d; %d are counted", got, len(want), most, x.b.parts.Load())
+	}
+	_, whole, err := x.b.collect(p, frame.Fragment{Name: 1, Size: len(want), From: from, Bytes: want[from:]})
+	if err != nil || !bytes.Equal(whole, want) || x.b.parts.Load() != 0 {
+		t.Errorf("%d bytes came out, %v; %d are counted", len(whole), err, x.b.parts.Load())
 	}
 }
