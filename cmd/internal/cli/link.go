@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -93,6 +94,9 @@ func linkName(l dashboard.Link) string {
 func linkFaults(l dashboard.Link) (faults []string) {
 	if l.State != "up" && l.LastError != "" {
 		faults = append(faults, "last error: "+l.LastError)
+	}
+	if strings.HasPrefix(l.Address, "via ") && l.State == "up" {
+		faults = append(faults, "there is no direct line: it goes "+printable(l.Address))
 	}
 	if !l.FullSince.IsZero() {
 		faults = append(faults, fmt.Sprintf("its queue is full since %s: %d dropped, %d refused", l.FullSince.Local().Format("2006-01-02 15:04:05"), l.Dropped, l.Refused))

@@ -33,3 +33,12 @@ func TestStatusSaysHowEdgesAreSpread(t *testing.T) {
 		t.Errorf("an edge: got %s, want nothing of edges", out.String())
 	}
 }
+
+// A link that goes through a third core is not told like one of its own.
+func TestLinkThroughAThirdCore(t *testing.T) {
+	var out strings.Builder
+	printLinks(&out, []dashboard.Link{{Name: "core-2", Scope: "peer", State: "up", Address: "via core-3"}})
+	if want := "core-2: there is no direct line: it goes via core-3"; !strings.Contains(out.String(), want) {
+		t.Errorf("got %s, want %q in it", out.String(), want)
+	}
+}
