@@ -32,18 +32,19 @@ type healing struct {
 	moment time.Time       // of heard, or of the last turn
 	active bool            // a conversation is under way
 
-	talk  *reconcile.Talk  // run only
-	index *reconcile.Index // run only
-	send  []uint64         // run only: topics that the other side wants, still to be queued
-	sent  int              // run only: how many were, in this conversation
-	turn  int              // run only: bytes that the next turn may have
+	talk    *reconcile.Talk  // run only
+	index   *reconcile.Index // run only
+	changes uint64           // run only: Retained.Changes before index was made
+	send    []uint64         // run only: topics that the other side wants, still to be queued
+	sent    int              // run only: how many were, in this conversation
+	turn    int              // run only: bytes that the next turn may have
 }
 
 const (
 	healWait    = 15 * time.Second // how long a link that is never idle puts a conversation off
 	healBacklog = 256              // messages waiting above which it is put off further, and no more healed ones are queued
 	healSilence = 2 * time.Minute  // after which a conversation is given up
-	askEvery    = 10 * time.Second // how often the other side is asked to begin
+	askEvery    = 10               // HealQuiets between two times that the other side is asked to begin
 
 	talkBytes = 4 << 10  // of one turn, to and from edges: their lines may be thin
 	coreBytes = 32 << 10 // between cores
@@ -93,10 +94,16 @@ func (n *neighbour) doubt() {
 	}
 }
 
-// doubtPeers notes that for all other cores than n.
-func (b *Bridge) doubtPeers(n *neighbour) {
-	for _, other := range b.withScope(mqtt.ScopePeer) {
-		if other != n {
+// doubtOthers notes that for whom else m, which came from n, may be news: for all other cores; and for the edge that published it, which
+// is not sent it, and may hold a clearing that nobody else remembers.
+func (b *Bridge) doubtOthers(n *neighbour, m *mqtt.Message) {
+	for _, other := range b.all() {
+		switch {
+		case other == n || other.past.Load() != nil:
+		case other.scope == mqtt.ScopePeer:
+			other.doubt()
+		case other.scope == mqtt.ScopeEdge && other.kin.Load().has(m.Origin.Life):
+			b.holders.add(reconcile.KeyOf(m.Topic), other)
 			other.doubt()
 		}
 	}
@@ -156,7 +163,7 @@ func (l *link) lookAfterHealing(waiting int, now time.Time, jumped bool) {
 		if now.Sub(h.moment) > healSilence {
 			h.active, h.doubt = false, now
 		}
-	case !h.doubt.IsZero() && now.Sub(h.doubt) >= l.b.cfg.HealQuiet && now.Sub(h.asked) >= askEvery:
+	case !h.doubt.IsZero() && now.Sub(h.doubt) >= l.b.cfg.HealQuiet && now.Sub(h.asked) >= askEvery*l.b.cfg.HealQuiet:
 		act = act || calm(waiting, now.Sub(h.doubt))
 	}
 	if act {
@@ -272,12 +279,12 @@ func (l *link) beginTalk(due time.Time) (sent bool, err error) {
 
 // newTalk prepares a conversation about what is held, changes up to after included; false = later.
 func (l *link) newTalk(after time.Time) bool {
-	x := l.b.snapshots.get(l.b, after)
+	x, changes := l.b.snapshots.get(l.b, after)
 	if x == nil {
 		return false
 	}
 	h := &l.healing
-	h.index, h.sent = x, 0
+	h.index, h.changes, h.sent = x, changes, 0
 	h.talk = reconcile.NewTalk(l.b.concerns(l.n, x), l.b.cfg.Retained.Room)
 	return true
 }
@@ -296,14 +303,24 @@ func (l *link) answer(f *frame.Retained, began time.Time) (sent bool, err error)
 	}
 	send, mine := h.talk.Take(f.Parts)
 	if l.n.scope == mqtt.ScopeEdge {
-		for _, key := range mine {
-			l.b.holders.add(key, l.n)
-		}
+		l.noteHolder(mine)
 	}
 	if h.send = send; len(send) > 0 {
 		return l.queueHealed(), nil
 	}
 	return l.nextTurn()
+}
+
+// noteHolder notes that the edge holds topics, and looks again when one that was not known to be held may have changed since the
+// conversation began: the edge was not told.
+func (l *link) noteHolder(keys []uint64) {
+	learnt := false
+	for _, key := range keys {
+		learnt = l.b.holders.add(key, l.n) || learnt
+	}
+	if learnt && l.b.cfg.Retained.Changes() != l.healing.changes {
+		l.n.doubt()
+	}
 }
 
 // nextTurn says what is to be said next, if anything.
@@ -388,7 +405,7 @@ func (l *link) takeHealed(m *mqtt.Message, in *inbound, writes *batch.Batch) (re
 		return nil
 	}
 	b.metrics.healed.Inc()
-	b.doubtPeers(l.n)
+	b.doubtOthers(l.n, m)
 	if !b.seen.Mark(m.Origin, &in.touched, writes) {
 		m.ID = b.cfg.Store.NextID()
 		r := in.receipt(writes)

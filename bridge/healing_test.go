@@ -200,6 +200,39 @@ func TestCorePutBack(t *testing.T) {
 	}
 }
 
+// A core that was wiped gets from another what an edge had cleared, and hears of that from the edge: it is the only one that knows. The
+// edge may have compared with the core before. [promise P9]
+func TestClearedAtEdgeOfWipedCore(t *testing.T) {
+	for name, filter := range map[string]string{"subscribed": "#", "not subscribed": ""} {
+		t.Run(name, func(t *testing.T) {
+			cores := newCores(t, "x", "y")
+			x, y := cores[0], cores[1]
+			a := newEdge(t, "a", y)
+			if filter != "" {
+				a.subscribe("s", filter, 1)
+			}
+			a.retain("t", "a's")
+			x.wantHeld("t=a's")
+			a.drained("")
+			x.stop()
+			a.retain("t", "")
+			y.wantHeld()
+			a.drained("")
+			compared := a.b.metrics.compared.Get()
+			y.restore("")
+			eventually(t, "the edge has compared with the new core", func() bool { return a.b.metrics.compared.Get() > compared })
+			time.Sleep(20 * time.Millisecond) // one turn each, and it is over
+			x.start()
+			join(x, y)
+			y.wantState("x", "up")
+			eventually(t, "y has got it from x", func() bool { return y.b.metrics.healed.Get() > 0 })
+			for _, n := range []*node{a, x, y} {
+				n.wantHeld()
+			}
+		})
+	}
+}
+
 // An edge that was restored gets what it had published since, and does not bring back what is gone. [promise P9]
 func TestEdgePutBack(t *testing.T) {
 	x := newCore(t, "x")

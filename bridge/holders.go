@@ -19,8 +19,8 @@ type holders struct {
 // maxHolders bounds the topics of which holders are known. Those of others hear of changes when they compare.
 const maxHolders = 2_000_000
 
-// add notes that n holds a topic.
-func (h *holders) add(key uint64, n *neighbour) {
+// add notes that n holds a topic; false = that is known, or there is no room.
+func (h *holders) add(key uint64, n *neighbour) (learnt bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.one == nil {
@@ -28,17 +28,19 @@ func (h *holders) add(key uint64, n *neighbour) {
 	}
 	first, known := h.one[key]
 	switch {
-	case first == n:
+	case first == n, slices.Contains(h.more[key], n):
+		return false
 	case known:
 		delete(h.one, key)
 		h.more[key] = []*neighbour{first, n}
 	case len(h.more[key]) > 0:
-		if !slices.Contains(h.more[key], n) {
-			h.more[key] = append(slices.Clip(h.more[key]), n)
-		}
+		h.more[key] = append(slices.Clip(h.more[key]), n)
 	case len(h.one)+len(h.more) < maxHolders:
 		h.one[key] = n
+	default:
+		return false
 	}
+	return true
 }
 
 // of lists who holds a topic. The list does not change.

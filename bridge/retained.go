@@ -45,21 +45,21 @@ type snapshots struct {
 // snapshotKeep is how long an Index is kept in memory for others to use.
 const snapshotKeep = time.Minute
 
-// get returns an Index that has all changes up to after; nil = later.
-func (s *snapshots) get(b *Bridge, after time.Time) *reconcile.Index {
+// get returns an Index that has all changes up to after, and Retained.Changes as of its making; nil = later.
+func (s *snapshots) get(b *Bridge, after time.Time) (index *reconcile.Index, made uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := b.cfg.Now()
 	changes := b.cfg.Retained.Changes()
 	if s.index != nil && (!s.at.Before(after) || s.changes == changes) {
-		return s.index
+		return s.index, s.changes
 	}
 	if now.Before(s.next) {
-		return nil
+		return nil, 0
 	}
 	s.index, s.at, s.changes = b.newIndex(), now, changes
 	s.next = now.Add(4 * b.cfg.Now().Sub(now))
-	return s.index
+	return s.index, s.changes
 }
 
 // forget lets go of an Index that nobody has asked for.
