@@ -303,7 +303,7 @@ func (n *node) start() {
 	}
 	n.retained = n.router.retained
 	cfg := Config{
-		Node: n.name, Role: n.role, Store: n.st, Router: n.router, Retained: n.router.retained, Metrics: n.reg,
+		Node: n.name, Role: n.role, Store: n.st, Router: n.router, Retained: n.router.retained, Metrics: n.reg, Now: n.clock,
 		InterestLinger: time.Millisecond, Backoff: Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond},
 		RefuseRetry: 10 * time.Millisecond, TrimDelay: time.Millisecond, HealQuiet: 5 * time.Millisecond,
 		SettleTime: 100 * time.Millisecond,
