@@ -59,6 +59,7 @@ func TestP1CopiesOfADataFolder(t *testing.T) {
 // Two gateways have one name, and one folder that was copied. The first stays linked, both are told, and the second gets in when the first
 // is gone; what it took meanwhile arrives.
 func TestTwoNodesOfOneName(t *testing.T) {
+	t.Parallel()
 	core := startCore(t, "core-1")
 	sub := dial(t, core.addr(), "listener")
 	sub.subscribe("t/#", 1)

@@ -212,6 +212,7 @@ func TestP1KeptByACoreThatReturns(t *testing.T) {
 // A core is put back from its backup, or its disk is lost, while its edge is elsewhere: what another core kept for it goes to that edge, and to
 // the sessions that the backup has.
 func TestP1KeptForACoreThatLostItsMemory(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"backup", "new disk"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()

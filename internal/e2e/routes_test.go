@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -83,4 +84,57 @@ func TestP1FaultCoreThatStopsForGood(t *testing.T) {
 	own = newClient(t, gone.addr(), "report")
 	own.connect()
 	wantEachOnce(t, own, 5)
+}
+
+// silent is an address that accepts connections and never answers.
+func silent(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+// refusing is an address where nobody listens.
+func refusing(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", host+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return l.Addr().String()
+}
+
+// Addresses of which the first ones are of no use cost an edge less than two seconds: at its start, when its core comes back, and at its own return.
+func TestP4FaultUselessAddresses(t *testing.T) {
+	t.Parallel()
+	within := scaled(4*time.Second, 2*time.Second) // the short form shares the machine with the tests of other packages
+	for how, useless := range map[string]func(*testing.T) string{"refusing": refusing, "silent": silent} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			core := startCore(t, "core-1")
+			edge := startEdge(t, "edge-a", useless(t)+","+useless(t)+","+core.addr())
+			linked := func(why string) {
+				t.Helper()
+				began := time.Now()
+				eventually(t, why, func() bool { return edge.linksUp() == 1 })
+				took := time.Since(began)
+				t.Logf("%s: within %v", why, took.Round(time.Millisecond))
+				if took > within {
+					t.Errorf("%s: took %v, want at most %v", why, took, within)
+				}
+			}
+			linked("linked at the start")
+			core.kill()
+			eventually(t, "the edge has noticed it", func() bool { return edge.linksUp() == 0 })
+			core.restart()
+			linked("linked when the core is back")
+			edge.kill()
+			edge.restart()
+			linked("linked when the edge is back")
+		})
+	}
 }
