@@ -242,5 +242,54 @@ func TestP1FaultOneWayPartition(t *testing.T) {
 	s.wantOnce()
 }
 
+// Gossip between two cores is blocked, and nothing else: the link stays up, messages flow, and status, metric and log tell of it.
+func TestP2FaultGossipBlocked(t *testing.T) {
+	if !scaled(false, true) {
+		t.Skip("long: gossip gives a core up after seconds, and its link would be given up after a minute")
+	}
+	s := new(span)
+	s.onEdge, s.onCore = startMachines(t)
+	start := func(m *machine, name, address string, more ...string) *node {
+		args := []string{"core", "--node", name, "--gossip", address + ":7946", "--gossip-insecure", "--allow-anonymous",
+			"--listen", address + ":1884", "--advertise", address + ":1884"}
+		return m.node(append(args, more...)...)
+	}
+	core1 := start(s.onEdge, "core-1", edgeAddress)
+	core2 := start(s.onCore, "core-2", coreAddress, "--join", edgeAddress+":7946")
+	cores := []*node{core1, core2}
+	eventually(t, "the cores are linked", func() bool { return core1.linksUp() == 1 && core2.linksUp() == 1 })
+	s.load = startLoad(t)
+	s.way("there", core1, core2, 2)
+	s.way("back", core2, core1, 2)
+	s.arrived()
+	since := core1.status().Links[0].Since
+
+	for _, m := range []*machine{s.onEdge, s.onCore} {
+		m.lose("meta l4proto { tcp, udp } th dport 7946")
+	}
+	during(80 * time.Second)
+	for _, n := range cores {
+		l := n.status().Links[0]
+		if l.State != "up" || !l.Unheard || n.metric("mangrove_links_without_gossip") != 1 {
+			t.Errorf("%s: got link %+v, want it up and gossip lost", n.ready.Node, l)
+		}
+		if told := strings.Count(n.log.String(), "gossip has lost a core whose link is up"); told != 1 {
+			t.Errorf("%s: the log tells of it %d times, want once", n.ready.Node, told)
+		}
+	}
+	received := core1.status().Links[0].Received
+	eventually(t, "messages flow", func() bool { return core1.status().Links[0].Received > received+100 })
+	s.onEdge.mend()
+	s.onCore.mend()
+	for _, n := range cores {
+		eventually(t, n.ready.Node+" hears gossip again", func() bool { return n.metric("mangrove_links_without_gossip") == 0 })
+	}
+	if now := core1.status().Links[0].Since; now.Sub(since).Abs() > time.Second { // the two clocks that it comes from drift apart a little
+		t.Errorf("the link is up since %v, want since %v: it was cut", now, since)
+	}
+	sum := s.settle(wait, core1, core2)
+	sum.checkOnce(t)
+}
+
 // during lets a fault last.
 func during(d time.Duration) { <-time.After(d) }

@@ -278,11 +278,13 @@ type status struct {
 	Links   []struct {
 		Name     string
 		State    string
+		Since    time.Time // of the state
 		Address  string
 		Backlog  int `json:"backlog_messages"`
 		Sent     int
 		Received int
 		Repeats  int
+		Unheard  bool `json:"gossip_lost"`
 	}
 }
 
