@@ -58,7 +58,7 @@ const (
 	DefaultSettleTime          = DefaultMaxBackoff + 5*time.Second
 	DefaultKeepAlive           = 15 * time.Second
 	DefaultMinBackoff          = 200 * time.Millisecond
-	DefaultMaxBackoff          = 30 * time.Second
+	DefaultMaxBackoff          = 20 * time.Second
 )
 
 // Config of a Bridge. Node, Role, Store and Router are required; other zero values work. Zero and negative numbers mean
