@@ -128,8 +128,8 @@ func TestNoEdgeAttachesToACoreThatStops(t *testing.T) {
 	x.b.Leave(t.Context(), nil)
 	b := newEdge(t, "b", x)
 	eventually(t, "b was refused", func() bool { return b.b.metrics.dials.Get() > 2 })
-	if s := x.status("b"); s.State == "up" || x.b.lookup("b") != nil && x.b.lookup("b").snapshot().settled > 0 {
-		t.Errorf("got b %+v, want it refused", s)
+	if n := x.b.lookup("b"); n != nil && n.snapshot().settled > 0 { // greeted for a moment it may be
+		t.Errorf("got b %+v, want it refused", x.status("b"))
 	}
 }
 
