@@ -26,8 +26,9 @@ demo: build ## a whole fleet on this machine, with faults, and a report of what 
 	bin/mangrove demo
 
 # -count=1: internal/e2e runs a binary and internal/repotest runs go list, which the test cache knows nothing of.
+# -p: many tests wait for a timer most of the time, so one package more than there are processors is tested at once.
 test: vet clients ## go vet and every test
-	go test -count=1 ./...
+	go test -count=1 -p $$(($$(getconf _NPROCESSORS_ONLN) + 1)) ./...
 
 # As root it uses mounts and network namespaces of its own; what a machine does not let it do is skipped and says so.
 # MANGROVE_RACE=1 builds the nodes under the race detector.
