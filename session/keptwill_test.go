@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,11 +17,11 @@ import (
 )
 
 // willNode is a node that does not wait with wills after a start, and whose clock can be set ahead.
-func willNode(t *testing.T, change func(*Config)) (n *node, ahead *time.Duration) {
-	ahead = new(time.Duration)
+func willNode(t *testing.T, change func(*Config)) (n *node, ahead *atomic.Int64) {
+	ahead = new(atomic.Int64)
 	return newNode(t, true, func(c *Config) {
 		c.WillGrace = time.Nanosecond
-		c.Now = func() time.Time { return time.Now().Add(*ahead) }
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 		if change != nil {
 			change(c)
 		}
@@ -126,19 +127,19 @@ func TestWillDelayAcrossCrash(t *testing.T) {
 	connect("away", time.Minute)
 	connect("patient", 100*time.Hour)
 	n.die()
-	*ahead += 40 * time.Second
+	ahead.Add(int64(40 * time.Second))
 	if connect("back in time", time.Minute) {
 		t.Error("got a session present, want none")
 	}
 	n.wantKept(t, "within the delay", 4)
 	n.die()
-	*ahead += 25 * time.Second
+	ahead.Add(int64(25 * time.Second))
 	connect("late", 0)
 	n.timers.look.Ring()
 	eventually(t, "the session is over", func() bool { return n.lookup("away") == nil })
 	slices.SortFunc(n.router.wills, func(a, b *mqtt.Message) int { return bytes.Compare(a.Payload, b.Payload) })
 	n.wantKept(t, "after the delay", 3, "away", "late")
-	*ahead += time.Hour
+	ahead.Add(int64(time.Hour))
 	n.timers.look.Ring()
 	eventually(t, "the session is over", func() bool { return n.lookup("patient") == nil && n.lookup("back in time") == nil })
 	eventually(t, "the other too", func() bool { return n.rows(batch.Sessions) == 1 })

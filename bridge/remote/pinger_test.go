@@ -74,6 +74,8 @@ func TestPinger(t *testing.T) {
 				if errors.Is(err, errNoAnswer) != c.ends || c.ends && took > alive+alive/2 {
 					t.Errorf("got %v after %v, want an end %v within 1.5 times the keep-alive", err, took, c.ends)
 				}
+				conn.mu.Lock()
+				defer conn.mu.Unlock()
 				if conn.asks < c.asks[0] || conn.asks > c.asks[1] {
 					t.Errorf("%d PINGREQ in %v, want %v", conn.asks, took, c.asks)
 				}
