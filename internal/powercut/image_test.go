@@ -38,7 +38,7 @@ func imaged(s *sum, folder string, seed uint64, cut int, f fault) (done bool, er
 		if round == 0 {
 			was = image{p.edge.node.disk.Image(), slices.Clone(p.edge.node.data)}
 		} else {
-			p.edge.node.disk, p.edge.node.data = was.disk.Image(), slices.Clone(was.data)
+			p.edge.node.put(was.disk.Image(), slices.Clone(was.data))
 		}
 		p.edge.node.disk.CutAt(cut)
 		if err := p.edge.boot(); err != nil {

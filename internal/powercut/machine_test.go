@@ -22,7 +22,8 @@ import (
 
 // machine is a computer with a node on it, whose power goes and comes back.
 type machine struct {
-	rng    *rand.Rand // of the power cuts
+	rng    *rand.Rand   // of the power cuts
+	swap   sync.RWMutex // of disk, while the machine is off
 	disk   *sim.Disk
 	folder string
 	boots  int
@@ -50,8 +51,17 @@ func newMachine(folder string, seed uint64, lying bool) *machine {
 	return &machine{rng: rand.New(rand.NewPCG(seed, 1)), sway: rand.New(rand.NewPCG(seed, 2)), disk: sim.NewDisk(), folder: folder, lying: lying}
 }
 
-// gone tells whether there is no power any more.
+// put gives the machine, which is off, another disk and another database; nil = none.
+func (m *machine) put(disk *sim.Disk, data []byte) {
+	m.swap.Lock()
+	defer m.swap.Unlock()
+	m.disk, m.data = disk, data
+}
+
+// gone tells whether there is no power any more. A neighbour may ask while the disk is changed.
 func (m *machine) gone() bool {
+	m.swap.RLock()
+	defer m.swap.RUnlock()
 	_, err := m.disk.List()
 	return err != nil
 }

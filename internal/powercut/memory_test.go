@@ -35,9 +35,9 @@ func forgetting(s *sum, folder string, seed uint64, cut int, f fault) (done bool
 			was = image{p.core.node.disk.Image(), slices.Clone(p.core.node.data)}
 			p.edge.node.disk.CutAt(cut)
 		case round == 1:
-			p.core.node.disk, p.core.node.data = was.disk.Image(), slices.Clone(was.data)
+			p.core.node.put(was.disk.Image(), slices.Clone(was.data))
 		default:
-			p.core.node.disk, p.core.node.data = sim.NewDisk(), nil
+			p.core.node.put(sim.NewDisk(), nil)
 			for _, sub := range p.core.subs {
 				sub.anew() // the core knows no session
 			}
