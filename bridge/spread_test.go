@@ -51,12 +51,11 @@ func edgesAt(cores []*node) (all []int) {
 // from then on, also after a restart.
 func TestEdgeGoesWhereItIsAsked(t *testing.T) {
 	cores := spreadCores(t, spreadingNever, "x", "y", "z")
-	x, y := cores[0], cores[1]
 	b := newEdge(t, "b", cores...)
 	sub := b.subscribe("s", "t", 1)
 	eventually(t, "b is linked", func() bool { return b.b.Status()[0].State == "up" })
 	at := slices.IndexFunc(cores, func(c *node) bool { return c.name == b.b.Status()[0].Name })
-	x, y = cores[at], cores[(at+1)%3]
+	x, y := cores[at], cores[(at+1)%3]
 	x.wantInterest("b", "t", true)
 	x.ask("b", y)
 	b.wantState(y.name, "up")
