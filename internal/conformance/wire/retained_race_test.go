@@ -19,6 +19,7 @@ type history struct {
 	mu   sync.Mutex
 	last map[string]int
 	odd  []string
+	more chan struct{} // has a token when something came since it was looked at
 }
 
 // take notes a message. A number that is not above the one before is an old one after a new one, or the same twice.
@@ -30,6 +31,10 @@ func (h *history) take(m *client.Message) {
 		h.odd = append(h.odd, fmt.Sprintf("%s: %d (RETAIN %t) after %d", m.Topic, n, m.Retain, before))
 	}
 	h.last[m.Topic] = n
+	select {
+	case h.more <- struct{}{}:
+	default:
+	}
 }
 
 func (h *history) has(want map[string]int) bool {
@@ -62,7 +67,7 @@ func TestRetainedBesideItsReplacement(t *testing.T) {
 	}
 	pub := dial(nil)
 	want := map[string]int{}
-	replace := func(n int) {
+	replace := func(n int, at func(i int)) {
 		var acked sync.WaitGroup
 		for i := range topics {
 			m := &client.Message{Topic: fmt.Sprint("r/", i), Payload: strconv.AppendInt(nil, int64(n), 10), QoS: byte(i % 3), Retain: true}
@@ -71,16 +76,18 @@ func TestRetainedBesideItsReplacement(t *testing.T) {
 				t.Error(err)
 			}
 			want[m.Topic] = n
+			at(i)
 		}
 		acked.Wait()
 	}
-	replace(0)
+	replace(0, func(int) {})
 	for n := 1; n <= rounds; n++ {
 		var all []*history
+		var begin []chan struct{} // closed when the publisher is so far that a subscriber is to come
 		var subscribed sync.WaitGroup
 		for i := range 6 {
-			h := &history{last: map[string]int{}}
-			all = append(all, h)
+			h, now := &history{last: map[string]int{}, more: make(chan struct{}, 1)}, make(chan struct{})
+			all, begin = append(all, h), append(begin, now)
 			c := dial(func(c *client.Config) {
 				c.OnMessage = h.take
 				if i >= 3 { // also where a session is on disk
@@ -88,17 +95,24 @@ func TestRetainedBesideItsReplacement(t *testing.T) {
 				}
 			})
 			subscribed.Go(func() {
-				time.Sleep(time.Duration(i) * 2 * time.Millisecond) // so that some meet the middle
+				<-now
 				if _, err := c.Subscribe(t.Context(), packet.SubscribeFilter{Filter: "r/#", QoS: byte(i % 3)}); err != nil {
 					t.Error(err)
 				}
 			})
 		}
-		replace(n)
+		replace(n, func(i int) {
+			if i%(topics/8) == 0 && len(begin) > 0 {
+				close(begin[0])
+				begin = begin[1:]
+			}
+		})
 		subscribed.Wait()
 		for i, h := range all {
-			for end := time.Now().Add(20 * time.Second); !h.has(want); time.Sleep(time.Millisecond) {
-				if time.Now().After(end) {
+			for end := time.After(20 * time.Second); !h.has(want); {
+				select {
+				case <-h.more:
+				case <-end:
 					t.Fatalf("round %d, subscriber %d: not everything arrived", n, i)
 				}
 			}
